@@ -1,0 +1,1 @@
+"""Pure array functions: they know arrays, never tensors."""
