@@ -1,0 +1,201 @@
+"""Two-dimensional convolution (cross-correlation) and its two gradients, each the transpose of the others.
+
+Why it is fast: the windows of an image are copied out as the columns of a matrix, so that one matrix product does
+the work ("im2col"). The whole matrix would be ``kh*kw`` times the input's size and would live in main memory;
+here it is made in blocks of a few images (or a few rows of a large image) that stay in the processor's cache, in one
+buffer that is used again for every block. The product ``W (O, C*kh*kw) @ columns (C*kh*kw, OH*OW)`` is already in the
+result's layout and is written straight into it.
+
+The definitions, as plain loops, are in `nnscratch.kernels.reference`.
+"""
+
+import math
+
+import numpy as np
+
+from .windows import half_through_single, output_size, output_sizes, pad, taps, unpadded
+
+__all__ = ["conv2d", "conv2d_input", "conv2d_weight", "im2col", "output_size"]
+
+# Half of a common 2 MB second-level cache, so that the product's other operands fit beside the columns.
+BLOCK_BYTES = 1 << 20
+
+
+def _blocks(images, windows, bytes_per_window):
+    """Yield (image slice, first row of windows, rows) so that one block's columns take about BLOCK_BYTES."""
+    bytes_per_row = max(1, windows[1] * bytes_per_window)
+    rows = min(windows[0], max(1, BLOCK_BYTES // bytes_per_row))
+    step = max(1, BLOCK_BYTES // (bytes_per_row * windows[0])) if rows == windows[0] else 1
+    for n in range(0, images, step):
+        for row in range(0, windows[0], rows):
+            yield slice(n, min(n + step, images)), row, min(rows, windows[0] - row)
+
+
+def _column_blocks(x, kernel, stride, padding, dilation, groups):
+    """Yield (image slice, position slice, columns (images, groups, C/groups*kh*kw, positions)).
+
+    The columns are overwritten by the next block.
+    """
+    images, channels = x.shape[:2]
+    windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
+    padded = pad(x, padding)
+    depth = channels // groups * kernel[0] * kernel[1]
+    if kernel == (1, 1) and stride == (1, 1):
+        positions = windows[0] * windows[1]
+        columns = np.ascontiguousarray(padded).reshape(images, groups, depth, positions)
+        yield slice(0, images), slice(0, positions), columns
+        return
+    buffer = None
+    for block, row, rows in _blocks(images, windows, channels * kernel[0] * kernel[1] * x.itemsize):
+        shape = (block.stop - block.start, channels, kernel[0] * kernel[1], rows, windows[1])
+        if buffer is None:
+            buffer = np.empty(math.prod(shape), x.dtype)
+        columns = buffer[: math.prod(shape)].reshape(shape)
+        for k, tap in enumerate(taps(padded[block], kernel, stride, dilation, (rows, windows[1]), row)):
+            columns[:, :, k] = tap
+        positions = slice(row * windows[1], (row + rows) * windows[1])
+        yield block, positions, columns.reshape(-1, groups, depth, rows * windows[1])
+
+
+@half_through_single
+def conv2d(x, w, bias, stride, padding, dilation, groups):
+    """Cross-correlate images with filters.
+
+    ``y[n,o,p,q] = bias[o] + sum_{c,i,j} w[o,c,i,j] x[n,c,p*sh+i*dh-top,q*sw+j*dw-left]``, x being 0 outside.
+
+    Parameters
+    ----------
+    x : ndarray (N, C, H, W), float16, float32 or float64
+    w : ndarray (O, C/groups, kh, kw), x's dtype
+    bias : ndarray (O,), x's dtype, or None
+    stride, padding, dilation
+        As in `nnscratch.kernels.windows`.
+    groups : int
+        Output channels ``o*O/groups ...`` see only the input channels of their own group.
+
+    Returns
+    -------
+    ndarray (N, O, OH, OW), x's dtype
+
+    Examples
+    --------
+    >>> x = np.arange(9.0).reshape(1, 1, 3, 3)
+    >>> conv2d(x, np.ones((1, 1, 2, 2)), None, (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+    array([[[[ 8., 12.],
+             [20., 24.]]]])
+    """
+    filters, kernel = w.shape[0], w.shape[2:]
+    windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
+    y = np.empty((len(x), groups, filters // groups, windows[0] * windows[1]), x.dtype)
+    matrix = np.ascontiguousarray(w).reshape(groups, filters // groups, -1)
+    for images, positions, columns in _column_blocks(x, kernel, stride, padding, dilation, groups):
+        np.matmul(matrix, columns, out=y[images, :, :, positions])
+    y = y.reshape(len(x), filters, *windows)
+    if bias is not None:
+        y += bias[:, None, None]
+    return y
+
+
+@half_through_single
+def conv2d_input(g, w, size, stride, padding, dilation, groups):
+    """The gradient of `conv2d` by its input; also a transposed convolution.
+
+    ``sum g * conv2d(x, w) == sum x * conv2d_input(g, w)`` for every x. Rows and columns that no window touches get 0.
+
+    Parameters
+    ----------
+    g : ndarray (N, O, OH, OW)
+    w : ndarray (O, C/groups, kh, kw), g's dtype
+    size : (H, W)
+    stride, padding, dilation, groups
+        As in `conv2d`.
+
+    Returns
+    -------
+    ndarray (N, C, H, W), g's dtype
+
+    Examples
+    --------
+    >>> conv2d_input(np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2)), (3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+    array([[[[1., 2., 1.],
+             [2., 4., 2.],
+             [1., 2., 1.]]]])
+    """
+    (images, filters, *windows), kernel = g.shape, w.shape[2:]
+    channels, area = w.shape[1] * groups, kernel[0] * kernel[1]
+    matrix = np.ascontiguousarray(w).reshape(groups, filters // groups, -1).swapaxes(1, 2)
+    g = np.ascontiguousarray(g).reshape(images, groups, filters // groups, windows[0] * windows[1])
+    (top, bottom), (left, right) = padding
+    padded = np.zeros((images, channels, top + size[0] + bottom, left + size[1] + right), g.dtype)
+    # With one filter a group the product has one term, and BLAS is slower at that than a broadcast multiplication.
+    product = np.multiply if filters == groups else np.matmul
+    buffer = None
+    for block, row, rows in _blocks(images, windows, channels * area * g.itemsize):
+        shape = (block.stop - block.start, groups, channels // groups * area, rows * windows[1])
+        if buffer is None:
+            buffer = np.empty(math.prod(shape), g.dtype)
+        columns = buffer[: math.prod(shape)].reshape(shape)
+        product(matrix, g[block, :, :, row * windows[1] : (row + rows) * windows[1]], out=columns)
+        columns = columns.reshape(-1, channels, area, rows, windows[1])
+        for k, tap in enumerate(taps(padded[block], kernel, stride, dilation, (rows, windows[1]), row)):
+            tap += columns[:, :, k]
+    return np.ascontiguousarray(unpadded(padded, padding, size))
+
+
+@half_through_single
+def conv2d_weight(g, x, kernel, stride, padding, dilation, groups):
+    """The gradient of `conv2d` by its weight: ``sum g * conv2d(x, w) == sum w * conv2d_weight(g, x)`` for every w.
+
+    Parameters
+    ----------
+    g : ndarray (N, O, OH, OW)
+    x : ndarray (N, C, H, W), g's dtype
+    kernel : (kh, kw)
+    stride, padding, dilation, groups
+        As in `conv2d`.
+
+    Returns
+    -------
+    ndarray (O, C/groups, kh, kw), g's dtype
+
+    Examples
+    --------
+    >>> x = np.arange(9.0).reshape(1, 1, 3, 3)
+    >>> conv2d_weight(np.ones((1, 1, 2, 2)), x, (2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+    array([[[[ 8., 12.],
+             [20., 24.]]]])
+    """
+    images, filters, *windows = g.shape
+    g = np.ascontiguousarray(g).reshape(images, groups, filters // groups, windows[0] * windows[1])
+    total = np.zeros((groups, filters // groups, x.shape[1] // groups * kernel[0] * kernel[1]), g.dtype)
+    for block, positions, columns in _column_blocks(x, kernel, stride, padding, dilation, groups):
+        total += np.matmul(g[block, :, :, positions], columns.swapaxes(2, 3)).sum(axis=0)
+    return total.reshape(filters, -1, *kernel)
+
+
+def im2col(x, kernel, stride, padding, dilation):
+    """Every window of x as a column: the whole matrix at once, as textbooks have it.
+
+    ``conv2d(x, w)`` is ``w.reshape(O, -1) @ im2col(x, ...)``, reshaped.
+
+    Parameters
+    ----------
+    x : ndarray (N, C, H, W)
+    kernel, stride, padding, dilation
+        As in `nnscratch.kernels.windows`.
+
+    Returns
+    -------
+    ndarray (N, C*kh*kw, OH*OW), x's dtype
+
+    Examples
+    --------
+    >>> im2col(np.arange(6.0).reshape(1, 1, 2, 3), (2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1))
+    array([[[0., 1.],
+            [1., 2.],
+            [3., 4.],
+            [4., 5.]]])
+    """
+    windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
+    columns = np.stack(list(taps(pad(x, padding), kernel, stride, dilation, windows)), axis=2)
+    return columns.reshape(len(x), x.shape[1] * kernel[0] * kernel[1], windows[0] * windows[1])
