@@ -1,5 +1,10 @@
-"""nnscratch: a neural-network engine written from scratch on NumPy."""
+"""nnscratch: a neural-network engine written from scratch on NumPy.
 
+Tensors and their derivatives are in this namespace, together with NumPy's functions on arrays; networks are in
+`nnscratch.nn`, what they are made of in `nnscratch.functional`, optimisers in `nnscratch.optim`.
+"""
+
+import importlib as _importlib
 import os as _os
 
 __version__ = "0.1.0"
@@ -7,3 +12,86 @@ __version__ = "0.1.0"
 # In a checkout the kernels stand beside this package, not inside it; this makes nnscratch.kernels importable there.
 if not _os.path.isdir(_os.path.join(__path__[0], "kernels")):
     __path__.append(_os.path.dirname(__path__[0]))
+
+from nnscratch import functional
+from nnscratch.autograd import GradientError, enable_grad, grad, is_grad_enabled, no_grad, op
+from nnscratch.backend import devices, manual_seed
+from nnscratch.ops.elementwise import (
+    abs,
+    add,
+    astype,
+    clip,
+    copy,
+    cos,
+    divide,
+    equal,
+    erf,
+    exp,
+    greater,
+    greater_equal,
+    isnan,
+    less,
+    less_equal,
+    log,
+    logical_and,
+    logical_not,
+    logical_or,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    not_equal,
+    power,
+    sign,
+    sin,
+    sqrt,
+    square,
+    subtract,
+    where,
+)
+from nnscratch.ops.index import getitem, put_add, take, take_along_axis
+from nnscratch.ops.linear import einsum, matmul
+from nnscratch.ops.reduce import argmax, argmin, cumsum, logsumexp, max, mean, min, prod, std, sum, var
+from nnscratch.ops.shape import (
+    broadcast_to,
+    concatenate,
+    expand_dims,
+    flip,
+    pad,
+    reshape,
+    split,
+    squeeze,
+    stack,
+    sum_to,
+    swapaxes,
+    transpose,
+)
+from nnscratch.tensor import Tensor, tensor
+
+# Found when first used, so that `import nnscratch` stays about as quick as `import numpy`.
+_LATER = {
+    "data": "nnscratch.data",
+    "gradcheck": "nnscratch.gradcheck:gradcheck",
+    "load": "nnscratch.checkpoint:load",
+    "metrics": "nnscratch.metrics",
+    "nn": "nnscratch.nn",
+    "optim": "nnscratch.optim",
+    "save": "nnscratch.checkpoint:save",
+    "systems": "nnscratch.systems",
+    "Trainer": "nnscratch.training:Trainer",
+}
+
+
+def __getattr__(name):
+    if name not in _LATER:
+        raise AttributeError(f"nnscratch has no attribute {name!r}")
+    module, _, attribute = _LATER[name].partition(":")
+    value = _importlib.import_module(module)
+    if attribute:
+        value = getattr(value, attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *_LATER})

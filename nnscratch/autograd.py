@@ -1,0 +1,654 @@
+"""The engine: operations, the graph they leave behind, and the backward pass.
+
+An operation (`Op`) is a forward function on arrays and one rule for each input. A rule is written once, with operators
+and other operations, and so works on raw arrays (the ordinary backward pass) and on Tensors (``create_graph=True``,
+which is how derivatives of every order come about).
+
+A `Node` is one application of an operation. It holds its inputs and, while some rule will ask for it, its result's
+array; it never holds its result's Tensor, so a graph has no reference cycles and is freed with its last Tensor. The
+backward pass drops arrays as it goes; a second pass over the same graph computes what it needs of them again, which is
+why a forward function must be a pure function of its arguments.
+"""
+
+import functools
+import itertools
+import threading
+from heapq import heappop, heappush
+
+import numpy as np
+
+from nnscratch import backend
+
+#: Every operation of nnscratch by name; filled by `nnscratch.ops`. Users' own operations are not listed.
+OPS: dict = {}
+
+#: The Tensor class; set by `nnscratch.tensor`, which stands a floor higher.
+Tensor: type = type(None)
+
+
+class GradientError(Exception):
+    """A rule returned something that cannot be its input's gradient, or a gradient check failed."""
+
+
+class _State(threading.local):
+    recording = True
+
+
+_state = _State()
+_sequence = itertools.count()
+
+
+class no_grad:
+    """Within this block, or in the function it decorates, operations leave no graph behind.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> x = ns.tensor([1.0, 2.0], requires_grad=True)
+    >>> with ns.no_grad():
+    ...     y = x * 2
+    >>> y.requires_grad
+    False
+    """
+
+    _to = False
+
+    def __enter__(self):
+        self._before = _state.recording
+        _state.recording = self._to
+        return self
+
+    def __exit__(self, *exception):
+        _state.recording = self._before
+
+    def __call__(self, function):
+        @functools.wraps(function)
+        def wrapped(*args, **kwargs):
+            with type(self)():
+                return function(*args, **kwargs)
+
+        return wrapped
+
+
+class enable_grad(no_grad):
+    """Within this block operations are recorded again, even inside `no_grad`."""
+
+    _to = True
+
+
+def is_grad_enabled():
+    """Whether operations are being recorded in this thread."""
+    return _state.recording
+
+
+class Node:
+    """One application of an operation: its inputs, and its result's array while a rule needs it."""
+
+    __slots__ = (
+        "op",  # the operation
+        "args",  # its arguments: a Node (made by another operation), a Tensor (a leaf or a constant) or anything else
+        "kwargs",
+        "active",  # positions in args whose gradient somebody may want
+        "data",  # the result's array, or None while no rule needs it
+        "shape",
+        "dtype",
+        "version",  # the counter that the result's Tensor and its views share
+        "versions",  # what the arguments' counters (and, last, our own) said when this node was made
+        "sequence",
+        "__weakref__",
+    )
+
+    def __repr__(self):
+        return f"<Node {self.op.name} -> {self.shape} {self.dtype}>"
+
+
+class Op:
+    """An operation: a forward function on arrays, and one rule for each input. Made by `op`."""
+
+    def __init__(self, forward, *, formula="", derivative="", document="", samples=(), constant=(), name=None):
+        code = forward.__code__
+        self.forward = forward
+        self.name = name or forward.__name__
+        self.formula, self.derivative, self.document = formula, derivative, document
+        self.samples = samples
+        self.rules: dict = {}
+        functools.update_wrapper(self, forward)
+        count = code.co_argcount
+        self.names = code.co_varnames[: count + code.co_kwonlyargcount]
+        defaults = forward.__defaults__ or ()
+        self.defaults = dict(zip(code.co_varnames[count - len(defaults) : count], defaults, strict=True))
+        self.defaults.update(forward.__kwdefaults__ or {})
+        self.positional = code.co_varnames[:count]
+        #: The name of ``*arrays`` where the operation takes any number of inputs, else None.
+        self.variadic = code.co_varnames[len(self.names)] if code.co_flags & 4 else None
+        self.constant = constant
+        self._plans: dict = {}
+        if "y" in self.names or "g" in self.names:
+            raise TypeError(f"op: {self.name} has an input called y or g; a rule means the result and its gradient by them")
+
+    def __repr__(self):
+        return f"<op {self.name}({', '.join(self.names)})>"
+
+    def rule(self, name):
+        """Decorator that gives the operation its rule for the input `name`.
+
+        The rule's parameters say what it needs: ``g`` (the gradient of the result), ``y`` (the result), any of the
+        operation's arguments by name, or an argument's shape as ``x_shape``; for an operation of any number of
+        arrays also ``index``, which of them is meant. Only what a rule names is kept for it. The rule returns the
+        gradient by that input, in its shape or broadcast from it (the engine sums what was broadcast).
+
+        Examples
+        --------
+        >>> import nnscratch as ns
+        >>> @ns.op
+        ... def cube(x):
+        ...     return x**3
+        >>> @cube.rule("x")
+        ... def _(g, x):
+        ...     return 3 * g * x**2
+        >>> x = ns.tensor(2.0, requires_grad=True)
+        >>> cube(x).backward()
+        >>> x.grad.item()
+        12.0
+        """
+        if name not in self.positional and name != self.variadic:
+            raise ValueError(
+                f"{self.name}.rule: no input is called {name!r}; its inputs are {', '.join(self.positional) or self.variadic}"
+            )
+
+        def register(function):
+            self.rules[name] = _Rule(self, name, function)
+            self._plans.clear()
+            return function
+
+        return register
+
+    def __call__(self, *args, **kwargs):
+        if kwargs:
+            args = self._place(args, kwargs)
+        raw = list(args)
+        active = []
+        wrap = False
+        for i, a in enumerate(args):
+            if isinstance(a, Tensor):
+                raw[i] = a.data
+                wrap = True
+                if a.requires_grad:
+                    active.append(i)
+            elif type(a) is list and self._input_name(i) in self.rules:
+                raw[i] = backend.asarray(a)
+        try:
+            out = self.forward(*raw, **kwargs)
+        except (ValueError, TypeError, IndexError) as error:
+            raise self._explain(error, raw) from None
+        if not wrap:
+            return out
+        if type(out) is not np.ndarray:
+            out = backend.of(out).as_result(out)
+        # A view shares its source's counter, so that a change made through either is seen by both.
+        version = None
+        if out.base is not None:
+            for a in args:
+                if isinstance(a, Tensor) and (out.base is a.data or out.base is a.data.base):
+                    version = a._version
+                    break
+        result = Tensor._of(out, version)
+        if active and _state.recording and self.constant is not True:
+            self._record(result, args, kwargs, active)
+        return result
+
+    def _record(self, result, args, kwargs, active):
+        keep, active = self._plan(tuple(active), len(args))
+        if not active:
+            return
+        node = Node()
+        node.op = self
+        node.kwargs = kwargs
+        node.active = active
+        out = result.data
+        node.data = out if keep[-1] else None
+        node.shape = out.shape
+        node.dtype = out.dtype
+        node.version = result._version
+        node.sequence = next(_sequence)
+        kept = []
+        versions = []
+        for i, a in enumerate(args):
+            if isinstance(a, Tensor):
+                versions.append(a._version[0])
+                parent = a._node
+                if parent is not None:
+                    if keep[i]:
+                        parent.data = a.data
+                    a = parent
+            else:
+                versions.append(0)
+            kept.append(a)
+        versions.append(node.version[0])
+        node.args = kept
+        node.versions = versions
+        result._node = node
+        result.requires_grad = True
+
+    def _plan(self, active, count):
+        """What to keep when the inputs at `active` want a gradient: a flag for each argument and, last, the result."""
+        key = (active, count)
+        plan = self._plans.get(key)
+        if plan is None:
+            keep = [False] * (count + 1)
+            wanted = []
+            for i in active:
+                name = self._input_name(i)
+                if name in self.constant:
+                    continue
+                if name not in self.rules:
+                    raise TypeError(
+                        f"{self.name}: has no rule for the gradient by {name}; detach it with .detach(), "
+                        f"or give the operation one with @{self.name}.rule({name!r})"
+                    )
+                wanted.append(i)
+                for j in range(count):
+                    keep[j] |= self._input_name(j) in self.rules[name].needs
+                keep[-1] |= "y" in self.rules[name].needs
+            plan = self._plans[key] = (tuple(keep), tuple(wanted))
+        return plan
+
+    def _input_name(self, i):
+        return self.positional[i] if i < len(self.positional) else self.variadic
+
+    def _place(self, args, kwargs):
+        """Move arguments given by name into their places (a Tensor or an input must stand there)."""
+        for name in [n for n in kwargs if n not in self.names]:
+            raise TypeError(f"{self.name}: has no argument {name!r}; it takes {', '.join(self.names)}")
+        args = list(args)
+        for i in range(len(args), len(self.positional)):
+            name = self.positional[i]
+            if name in kwargs:
+                args.append(kwargs.pop(name))
+            elif not any(n in kwargs for n in self.positional[i:]):
+                break
+            elif name in self.defaults:
+                args.append(self.defaults[name])
+            else:
+                raise TypeError(f"{self.name}: the argument {name!r} is missing")
+        for name, value in kwargs.items():
+            if name in self.positional:
+                raise TypeError(f"{self.name}: the argument {name!r} was given twice")
+            if isinstance(value, Tensor):
+                kwargs[name] = value.data
+        return args
+
+    def _explain(self, error, raw):
+        """The same error, as one sentence that names the operation and what it was given."""
+        message = str(error).strip()
+        if message.startswith(f"{self.name}:"):
+            return error
+        message = message.split("\n")[0].replace(f"{self.forward.__name__}()", f"{self.name}()")
+        given = ", ".join(f"{self._input_name(i) or '?'}: {describe(a)}" for i, a in enumerate(raw))
+        kind = next(k for k in (TypeError, IndexError, ValueError) if isinstance(error, k))
+        if isinstance(error, IndexError) and isinstance(error, ValueError):
+            kind = ValueError
+        return kind(f"{self.name}: {message} ({given})")
+
+
+class _Rule:
+    """A rule and where each of its parameters comes from."""
+
+    __slots__ = ("function", "name", "needs", "sources")
+
+    def __init__(self, op, name, function):
+        self.function = function
+        self.name = name
+        self.sources = []
+        self.needs = set()
+        code = function.__code__
+        for parameter in code.co_varnames[: code.co_argcount]:
+            base = parameter.removesuffix("_shape")
+            if parameter in ("g", "y"):
+                source = (parameter, None, None)
+                self.needs.add(parameter)
+            elif parameter == "index" and op.variadic:
+                source = ("index", None, None)
+            elif parameter == op.variadic:
+                source = ("all", len(op.positional), None)
+                self.needs.add(parameter)
+            elif base == op.variadic:
+                source = ("shapes", len(op.positional), None)
+            elif parameter in op.names:
+                position = op.positional.index(parameter) if parameter in op.positional else None
+                source = ("value", position, parameter)
+                self.needs.add(parameter)
+            elif base in op.positional:
+                source = ("shape", op.positional.index(base), base)
+            else:
+                raise TypeError(
+                    f"{op.name}.rule({name!r}): the parameter {parameter!r} is none of g, y, {', '.join(op.names)} "
+                    f"or a shape such as {op.names[0] if op.names else op.variadic}_shape"
+                )
+            self.sources.append(source)
+
+    def __call__(self, node, i, g, value):
+        """The gradient by argument `i` of `node`; `value` turns a kept argument into an array or a Tensor."""
+        op, given = node.op, []
+        for kind, position, name in self.sources:
+            if kind == "g":
+                given.append(g)
+            elif kind == "y":
+                given.append(value(node))
+            elif kind == "value":
+                if position is not None and position < len(node.args):
+                    given.append(value(node.args[position]))
+                else:
+                    given.append(node.kwargs[name] if name in node.kwargs else op.defaults[name])
+            elif kind == "shape":
+                given.append(_shape(node.args[position]))
+            elif kind == "index":
+                given.append(i - len(op.positional))
+            elif kind == "all":
+                given.append(tuple(map(value, node.args[position:])))
+            else:
+                given.append(tuple(map(_shape, node.args[position:])))
+        return self.function(*given)
+
+
+def op(forward=None, **details):
+    r"""Make an operation of a function on arrays; its rules follow with ``@name.rule("input")``.
+
+    Parameters
+    ----------
+    forward : callable
+        A pure function of its arguments: arrays first, settings after them.
+    formula, derivative : str, optional
+        LaTeX, for people: what it computes, and its derivative.
+    document : str, optional
+        Where the formula is stated.
+    samples : sequence of `nnscratch.samples.Case`, optional
+        Arguments to test it with.
+    constant : tuple of str, or True
+        Inputs that have no gradient by their nature (indices, conditions); True: the result has none at all.
+
+    Returns
+    -------
+    Op
+        Called with raw arrays it returns a raw array, called with a Tensor among them a Tensor.
+
+    Raises
+    ------
+    TypeError
+        Where an input is called ``g`` or ``y``, which mean the result's gradient and the result in a rule.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> @ns.op(formula=r"f(x) = x^2", derivative=r"f'(x) = 2x")
+    ... def square(x):
+    ...     return x * x
+    >>> @square.rule("x")
+    ... def _(g, x):
+    ...     return 2 * g * x
+    >>> x = ns.tensor([1.0, 3.0], requires_grad=True)
+    >>> square(x).sum().backward()
+    >>> x.grad.numpy()
+    array([2., 6.], dtype=float32)
+    """
+    if forward is None:
+        return functools.partial(Op, **details)
+    return Op(forward, **details)
+
+
+def describe(value):
+    """A value in a few words, for messages: ``(32, 784) float32`` for an array."""
+    if isinstance(value, Tensor):
+        value = value.data
+    if hasattr(value, "dtype"):
+        return f"{value.shape} {value.dtype}"
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _shape(a):
+    return a.shape if isinstance(a, Node | Tensor) else np.shape(a)
+
+
+def _raw(a):
+    """A kept argument as an array."""
+    if type(a) is Node:
+        if a.data is None:
+            _restore(a)
+        return a.data
+    return a.data if isinstance(a, Tensor) else a
+
+
+def _handle(a):
+    """A kept argument as a Tensor with its place in the graph, so that a rule's own operations are recorded."""
+    if type(a) is not Node:
+        return a
+    tensor = Tensor._of(_raw(a), a.version)
+    tensor._node = a
+    tensor.requires_grad = True
+    return tensor
+
+
+def _restore(node):
+    """Compute a dropped result again, and those it came from."""
+    stack = [node]
+    while stack:
+        last = stack[-1]
+        missing = [a for a in last.args if type(a) is Node and a.data is None]
+        if missing:
+            stack += missing
+            continue
+        _check_versions(last, range(len(last.args)))
+        out = last.op.forward(*map(_raw, last.args), **last.kwargs)
+        last.data = out if type(out) is np.ndarray else backend.of(out).as_result(out)
+        stack.pop()
+
+
+def _check_versions(node, positions):
+    for i in positions:
+        a = node.args[i]
+        now = a.version if type(a) is Node else a._version if isinstance(a, Tensor) else None
+        if now is not None and now[0] != node.versions[i]:
+            raise RuntimeError(
+                f"{node.op.name}: its input {node.op._input_name(i)} {_shape(a)} was changed in place after the operation "
+                f"used it, so its gradient cannot be computed; change a copy, or call backward first"
+            )
+
+
+def _needed(root, wanted):
+    """The ids of the nodes and leaves through which `root` depends on `wanted` (a set of ids), `wanted` included."""
+    nodes, stack, seen = [], [root], set()
+    while stack:
+        node = stack.pop()
+        if type(node) is Node and id(node) not in seen:
+            seen.add(id(node))
+            nodes.append(node)
+            stack += [node.args[i] for i in node.active]
+    needed = set(wanted)
+    for node in sorted(nodes, key=lambda n: n.sequence):
+        if any(id(node.args[i]) in needed for i in node.active):
+            needed.add(id(node))
+    return needed
+
+
+def _pull(root, seed, create_graph=False, wanted=None, retain=False):
+    """The backward pass from `root` (a Node or a leaf), where the gradient is `seed`.
+
+    Returns the gradients as a dict from the id of each leaf (or of each in `wanted`) to the pair of it and its
+    gradient: arrays, or Tensors with a graph of their own under `create_graph`.
+    """
+    needed = None if wanted is None else _needed(root, wanted)
+    value = _handle if create_graph else _raw
+    found: dict = {}
+    if type(root) is not Node:
+        return {id(root): (root, seed)} if needed is None or id(root) in needed else found
+    pending = {id(root): seed}
+    heap = [(-root.sequence, root)]
+    while heap:
+        node = heappop(heap)[1]
+        g = pending.pop(id(node))
+        if wanted is not None and id(node) in wanted:
+            found[id(node)] = (node, g)
+        operation = node.op
+        args = node.args
+        keep, _ = operation._plan(node.active, len(args))
+        _check_versions(node, [i for i in range(len(args)) if keep[i]])
+        if keep[-1] and node.version[0] != node.versions[-1]:
+            raise RuntimeError(
+                f"{operation.name}: its result {node.shape} was changed in place, and its gradient needs the old "
+                f"values; change a copy, or call backward first"
+            )
+        for i in node.active:
+            parent = args[i]
+            if needed is not None and id(parent) not in needed:
+                continue
+            name = operation._input_name(i)
+            d = operation.rules[name](node, i, g, value)
+            if d is None:
+                continue
+            d = _fit(d, parent, operation, name)
+            if type(parent) is Node:
+                if id(parent) in pending:
+                    d = pending[id(parent)] + d
+                else:
+                    heappush(heap, (-parent.sequence, parent))
+                pending[id(parent)] = d
+            else:
+                if id(parent) in found:
+                    d = found[id(parent)][1] + d
+                found[id(parent)] = (parent, d)
+        if not retain:
+            node.data = None
+    return found
+
+
+def _fit(d, parent, operation, name):
+    """Give a gradient its input's shape (by summing what was broadcast) and dtype, or say that the rule is wrong."""
+    shape, dtype = parent.shape, parent.dtype
+    given = getattr(d, "shape", None)
+    if given is None:
+        d = backend.asarray(d, dtype)
+        given = d.shape
+    if given != shape:
+        extra = len(given) - len(shape)
+        if extra < 0 or any(s not in (1, n) for s, n in zip(shape, given[extra:], strict=True)):
+            raise GradientError(
+                f"{operation.name}: its rule for {name} returned a gradient of shape {given}, expected {shape} or a shape "
+                f"that {shape} broadcasts to; correct the rule"
+            )
+        d = OPS["sum_to"](d, shape)
+    if d.dtype != dtype:
+        if not np.issubdtype(d.dtype, np.floating):
+            raise GradientError(
+                f"{operation.name}: its rule for {name} returned a gradient of dtype {d.dtype}, expected {dtype}; correct the rule"
+            )
+        d = OPS["astype"](d, dtype)
+    return d
+
+
+def _seed(output, grad, what, create_graph):
+    if grad is None:
+        if output.size != 1:
+            raise ValueError(
+                f"{what}: the output has shape {output.shape} and only a scalar starts a backward pass by itself; "
+                f"reduce it with .sum() or .mean() first, or pass a gradient of that shape"
+            )
+        seed = np.ones_like(output.data)
+    else:
+        seed = grad.data if isinstance(grad, Tensor) else backend.of(output.data).asarray(grad, output.dtype)
+        if seed.shape != output.shape:
+            raise ValueError(
+                f"{what}: the gradient passed in has shape {seed.shape}, the output {output.shape}; pass one of the output's shape"
+            )
+        seed = seed.astype(output.dtype, copy=False)
+    if create_graph:
+        return grad if isinstance(grad, Tensor) and grad.dtype == output.dtype else Tensor._of(seed)
+    return seed
+
+
+def backward(output, gradient=None, create_graph=False):
+    """Add to ``.grad`` of every leaf the gradient of `output` by it; see `Tensor.backward`."""
+    if not output.requires_grad:
+        raise RuntimeError(
+            f"backward: this tensor {output.shape} does not depend on any tensor with requires_grad=True; "
+            f"set it on the inputs or parameters before computing (and not inside no_grad)"
+        )
+    root = output if output._node is None else output._node
+    seed = _seed(output, gradient, "backward", create_graph)
+    handed = {id(_raw(seed))}
+    for leaf, d in _pull(root, seed, create_graph, retain=create_graph).values():
+        if not create_graph:
+            # No two leaves, and nothing of the caller's, may share a gradient's memory: people change .grad in place.
+            if type(d) is not np.ndarray:
+                d = backend.of(d).as_result(d)
+            if d.base is not None or id(d) in handed or d is leaf.data:
+                d = d.copy()
+            handed.add(id(d))
+            d = Tensor._of(d)
+        if leaf.grad is None:
+            leaf.grad = d
+        elif create_graph:
+            leaf.grad = leaf.grad + d
+        else:
+            leaf.grad = Tensor._of(leaf.grad.data + d.data)
+
+
+def grad(output, inputs, grad_output=None, create_graph=False):
+    r"""The gradient of `output` by each of `inputs`, without touching any ``.grad``.
+
+    Parameters
+    ----------
+    output : Tensor
+        Usually a scalar.
+    inputs : Tensor or sequence of Tensor
+        Leaves or results of operations.
+    grad_output : Tensor or array, optional
+        The gradient of something further on by `output`, in its shape: the result is then the vector-Jacobian
+        product. Needed where `output` has more than one element.
+    create_graph : bool
+        Record the backward pass too, so that the result can be differentiated again, to any order.
+
+    Returns
+    -------
+    Tensor or tuple of Tensor
+        In the inputs' shapes and dtypes; zero where `output` does not depend on an input.
+
+    Raises
+    ------
+    TypeError
+        Where an argument is no Tensor.
+    ValueError
+        Where `output` has several elements and no `grad_output` of its shape was given.
+
+    Examples
+    --------
+    The third derivative of x⁴ is 24x:
+
+    >>> import nnscratch as ns
+    >>> x = ns.tensor(2.0, requires_grad=True)
+    >>> y = x**4
+    >>> for _ in range(3):
+    ...     y = ns.grad(y, x, create_graph=True)
+    >>> y.item()
+    48.0
+    """
+    single = isinstance(inputs, Tensor)
+    inputs = (inputs,) if single else tuple(inputs)
+    for t in (output, *inputs):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"grad: expected Tensors, got {type(t).__name__}; wrap it with ns.tensor(..., requires_grad=True)")
+    for i, t in enumerate(inputs):
+        if not t.requires_grad:
+            raise ValueError(f"grad: input {i} {t.shape} does not require a gradient; make it with requires_grad=True")
+    seed = _seed(output, grad_output, "grad", create_graph)
+    ends = [t if t._node is None else t._node for t in inputs]
+    root = output if output._node is None else output._node
+    found = _pull(root, seed, create_graph, wanted={id(e) for e in ends}, retain=True)
+    results = []
+    for t, end in zip(inputs, ends, strict=True):
+        d = found[id(end)][1] if id(end) in found else np.zeros_like(t.data)
+        if not isinstance(d, Tensor):
+            d = backend.of(d).as_result(d)
+            d = Tensor._of(d.copy() if d.base is not None or d is seed else d)
+        results.append(d)
+    return results[0] if single else tuple(results)

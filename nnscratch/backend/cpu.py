@@ -1,0 +1,60 @@
+"""The CPU: NumPy arrays and the NumPy kernels."""
+
+import functools
+import types
+
+import numpy as np
+
+
+class CPU:
+    """NumPy as a backend: array namespace, kernels, transfer, random numbers."""
+
+    name = "cpu"
+    xp = np
+
+    def __init__(self):
+        self.seed(0)
+
+    def seed(self, seed):
+        self.rng = np.random.default_rng(seed)
+
+    def asarray(self, data, dtype=None):
+        """Data as an array here, sharing memory where it can; Python numbers and lists become float32."""
+        try:
+            array = np.asarray(data)
+        except ValueError:
+            raise ValueError("tensor: the nested lists have rows of different lengths; pass a rectangular array") from None
+        if dtype is None and not hasattr(data, "dtype") and array.dtype.kind in "iuf":
+            dtype = np.float32
+        if array.dtype.kind not in "biuf":
+            raise TypeError(
+                f"tensor: got data of type {array.dtype} ({type(data).__name__}), expected real numbers; convert it first"
+            )
+        if dtype is not None:
+            try:
+                dtype = np.dtype(dtype)
+            except TypeError:
+                dtype = None
+            if dtype is None or dtype.kind not in "biuf":
+                raise TypeError("tensor: dtype must be a float, int or bool type such as 'float32' or 'int64'; pass one of those")
+            array = array.astype(dtype, copy=False)
+        return array
+
+    def as_result(self, value):
+        """What a NumPy function returned, as an array: reductions return scalars."""
+        return np.asarray(value)
+
+    def to_numpy(self, array):
+        return array
+
+    def synchronize(self):
+        """Wait for the device; NumPy never runs ahead."""
+
+    @functools.cached_property
+    def kernels(self):
+        """The table of kernels, by name."""
+        from nnscratch.kernels import conv, numerics, pool, steps
+
+        return types.SimpleNamespace(
+            **{name: getattr(module, name) for module in (conv, numerics, pool, steps) for name in module.__all__}
+        )

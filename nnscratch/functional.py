@@ -1,0 +1,499 @@
+"""What users call on tensors and arrays: activations, layers, losses (imported as ``F``).
+
+Each function accepts Tensors and raw arrays alike; given raw arrays alone it returns a raw array.
+"""
+
+import numpy as np
+
+from nnscratch import backend
+from nnscratch.autograd import describe
+from nnscratch.ops import activation, loss
+from nnscratch.ops.activation import (
+    elu,
+    gelu,
+    leaky_relu,
+    log_softmax,
+    normal_cdf,
+    relu,
+    silu,
+    softplus,
+    tanh,
+)
+from nnscratch.ops.conv import conv1d, conv2d, conv_transpose2d
+from nnscratch.ops.index import take
+from nnscratch.ops.linear import linear
+from nnscratch.ops.loss import REDUCTIONS, log_likelihood
+from nnscratch.ops.normalise import standardize
+from nnscratch.ops.pool import adaptive_avg_pool2d, avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
+from nnscratch.ops.reduce import logsumexp
+from nnscratch.ops.shape import reshape
+from nnscratch.tensor import Tensor
+
+__all__ = [
+    "adaptive_avg_pool2d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "batch_norm",
+    "binary_cross_entropy",
+    "conv1d",
+    "conv2d",
+    "conv_transpose2d",
+    "cross_entropy",
+    "dropout",
+    "elu",
+    "embedding",
+    "gelu",
+    "l1_loss",
+    "layer_norm",
+    "leaky_relu",
+    "linear",
+    "log_likelihood",
+    "log_softmax",
+    "logsumexp",
+    "max_pool1d",
+    "max_pool2d",
+    "mse_loss",
+    "normal_cdf",
+    "relu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "tanh",
+]
+
+
+def sigmoid(x):
+    y = activation.sigmoid(x)
+    if isinstance(y, Tensor):
+        y._logits = (sigmoid, x)
+    return y
+
+
+def softmax(x, axis=-1):
+    y = activation.softmax(x, axis)
+    if isinstance(y, Tensor) and axis in (-1, y.ndim - 1):
+        y._logits = (softmax, x)
+    return y
+
+
+sigmoid.__doc__ = activation.sigmoid.__doc__
+softmax.__doc__ = activation.softmax.__doc__
+
+
+# Losses
+
+
+def mse_loss(prediction, target, reduction="mean"):
+    prediction, target = _same_shape("mse_loss", prediction, target, reduction)
+    return loss.mse_loss(prediction, target, reduction)
+
+
+def l1_loss(prediction, target, reduction="mean"):
+    prediction, target = _same_shape("l1_loss", prediction, target, reduction)
+    return loss.l1_loss(prediction, target, reduction)
+
+
+mse_loss.__doc__ = loss.mse_loss.__doc__
+l1_loss.__doc__ = loss.l1_loss.__doc__
+
+
+def cross_entropy(prediction, target, from_logits=False, reduction="mean", weight=None, label_smoothing=0.0):
+    r"""Cross-entropy of predicted and true distributions over classes.
+
+    .. math:: L = -\frac{1}{n} \sum_i y_i \ln \hat y_i
+
+    (F7: 000 §4; 001 §4). Rows of probabilities: the sum over the classes of each row, averaged over the n rows.
+    A single vector of probabilities with a target of the same length: the sum divided by that length. With
+    ``reduction="sum"`` there is no 1/n (F8: 002 §4.2; 003 §4.1; 004 §4.2.2).
+
+    Parameters
+    ----------
+    prediction : (..., classes) Tensor or array
+        Probabilities; with ``from_logits`` the values before softmax, in a form that loses no digits. (What
+        ``F.softmax`` over the last axis returned is recognised, and its input used: the same formula, but right
+        also where a probability is too small for its dtype.)
+    target : (...) of whole numbers, or (..., classes)
+        Labels, or for each class its true probability (one-hot, say).
+    from_logits : bool
+    reduction : "mean", "sum" or "none"
+    weight : (classes,), optional
+        A factor for each class; the mean then divides by the sum of the labels' weights.
+    label_smoothing : float
+        Mixes the target with the uniform distribution (Szegedy et al., 2016), from 0 up to below 1.
+
+    Returns
+    -------
+    A single number, or one for each row where the reduction is "none".
+
+    Raises
+    ------
+    ValueError
+        Where shapes do not fit, probabilities lie outside [0, 1], a label is no class, or a setting is unknown.
+    TypeError
+        Where labels are not whole numbers.
+
+    Examples
+    --------
+    004 §4.5.2, whose print (0.229) does not follow from its formula:
+
+    >>> import nnscratch as ns
+    >>> p, y = ns.tensor([0.8, 0.2, 0.9], dtype="float64"), ns.tensor([1, 0, 1], dtype="float64")
+    >>> round(ns.functional.cross_entropy(p, y, reduction="sum").item(), 12)
+    0.328504066972
+    >>> z = ns.tensor([[2.0, 0.0], [0.0, 3.0]])
+    >>> ns.functional.cross_entropy(z, [0, 1], from_logits=True)
+    tensor(0.08775769)
+    """
+    name = "cross_entropy"
+    _check_reduction(name, reduction)
+    prediction = _floating(name, "prediction", prediction)
+    if prediction.ndim == 0 or prediction.size == 0:
+        raise ValueError(f"{name}: prediction has shape {prediction.shape}, expected (..., classes) with at least one; pass some predictions")
+    q, n = _distributions(prediction, target, weight, label_smoothing)
+    if not from_logits:
+        logits = _logits_behind(prediction, softmax)
+        if logits is None:
+            _check_probabilities(name, prediction)
+            return loss.probability_cross_entropy(prediction, q, reduction, n)
+        prediction = logits
+    _check_nan(name, prediction)
+    return loss.softmax_cross_entropy(prediction, q, reduction, n)
+
+
+def _distributions(prediction, target, weight, smoothing):
+    """The target as (weighted) distributions in the prediction's shape, and what a mean is divided by."""
+    name, shape, dtype = "cross_entropy", prediction.shape, prediction.dtype
+    classes = shape[-1]
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"{name}: label_smoothing is {smoothing!r}, expected a number from 0 up to below 1; pass for example 0.1")
+    if weight is not None:
+        weight = np.asarray(weight, dtype)
+        if weight.shape != (classes,) or not np.all(weight >= 0):
+            raise ValueError(f"{name}: weight must hold a factor of at least 0 for each of {classes} classes, got {describe(weight)}; pass {classes} of them")
+    # F7 divides a single vector's sum by its length, rows' sums by the number of rows
+    count = classes if len(shape) == 1 else prediction.size // classes
+    values = target if isinstance(target, Tensor) else np.asarray(target)
+    if values.shape == shape:
+        if values.dtype.kind not in "biuf":
+            raise TypeError(f"{name}: target has dtype {values.dtype}, expected labels or probabilities; convert it")
+        if values.dtype != dtype:
+            values = values.astype(dtype)
+        raw = values.data if isinstance(values, Tensor) else values
+        if not np.all((raw >= 0) & (raw <= 1)):
+            raise ValueError(f"{name}: target of shape {shape} holds values outside [0, 1] or nan, expected probabilities; pass labels of shape {shape[:-1]} or one-hot rows")
+        if smoothing:
+            values = values * (1 - smoothing) + raw.sum(-1, keepdims=True) * (smoothing / classes)
+        return values if weight is None else values * weight, count
+    labels = _labels(name, values, shape[:-1], classes)
+    q = np.zeros(shape, dtype)
+    np.put_along_axis(q, labels[..., None], 1, -1)
+    if smoothing:
+        q = q * dtype.type(1 - smoothing) + dtype.type(smoothing / classes)
+    if weight is None:
+        return q, count
+    n = float(weight[labels].sum(dtype=np.float64))
+    if n == 0:
+        raise ValueError(f"{name}: the weights of all labels given are 0, so their mean has no meaning; give a class that occurs a weight")
+    return q * weight, n
+
+
+def _labels(name, values, shape, classes):
+    """Labels as whole numbers in range, or an error that says what they should have been."""
+    values = values.data if isinstance(values, Tensor) else values
+    if values.shape != shape or not shape:
+        raise ValueError(
+            f"{name}: target has shape {values.shape}, expected labels {shape} or probabilities {(*shape, classes)} for this prediction; reshape it"
+            if shape
+            else f"{name}: prediction is one vector of {classes}, so target must be one of that length, got shape {values.shape}; for one label pass prediction[None] and [label]"
+        )
+    if values.dtype.kind == "f" and np.all(values == np.floor(values)):
+        values = values.astype(np.int64)
+    if values.dtype.kind not in "iu":
+        raise TypeError(f"{name}: labels must be whole numbers, got {values.dtype}; convert them with .astype('int64')")
+    if values.min() < 0 or values.max() >= classes:
+        bad = values.min() if values.min() < 0 else values.max()
+        raise ValueError(f"{name}: label {bad} is out of range for {classes} classes; pass labels from 0 to {classes - 1}")
+    return values
+
+
+def binary_cross_entropy(prediction, target, from_logits=False, reduction="mean"):
+    r"""Cross-entropy of the two outcomes of each value.
+
+    .. math:: L = -\frac{1}{n} \sum_i \left( y_i \ln \hat y_i + (1 - y_i) \ln(1 - \hat y_i) \right)
+
+    (F7 over both outcomes: 000 §4; 001 §4.)
+
+    Parameters
+    ----------
+    prediction : Tensor or array
+        The probability of outcome 1; with ``from_logits`` the values before sigmoid, in a form that loses no digits
+        (what ``F.sigmoid`` returned is recognised, and its input used).
+    target : Tensor or array
+        The outcomes, 0 or 1, or their probabilities, in the same shape.
+    from_logits : bool
+    reduction : "mean", "sum" or "none"
+
+    Returns
+    -------
+    A single number, or one for each value where the reduction is "none".
+
+    Raises
+    ------
+    ValueError
+        Where the shapes differ, values lie outside [0, 1], there are none, or the reduction is unknown.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.functional.binary_cross_entropy(ns.tensor([0.5, 0.5]), ns.tensor([0.0, 1.0]))
+    tensor(0.6931472)
+    """
+    name = "binary_cross_entropy"
+    prediction, target = _same_shape(name, prediction, target, reduction)
+    raw = target.data if isinstance(target, Tensor) else target
+    if not np.all((raw >= 0) & (raw <= 1)):
+        raise ValueError(f"{name}: target holds values outside [0, 1] or nan; pass 0 and 1 or probabilities between them")
+    if not from_logits:
+        logits = _logits_behind(prediction, sigmoid)
+        if logits is None:
+            _check_probabilities(name, prediction)
+            return loss.probability_binary_cross_entropy(prediction, target, reduction)
+        prediction = logits
+    _check_nan(name, prediction)
+    return loss.sigmoid_binary_cross_entropy(prediction, target, reduction)
+
+
+def _logits_behind(prediction, activation):
+    """What `activation` was given to make `prediction`, where it was."""
+    made = prediction._logits if isinstance(prediction, Tensor) else None
+    return made[1] if made is not None and made[0] is activation else None
+
+
+def _floating(name, what, value):
+    if not isinstance(value, Tensor | np.ndarray):
+        value = backend.asarray(value)
+    if value.dtype.kind != "f":
+        raise TypeError(f"{name}: {what} must be floating point, got {describe(value)}; convert it with .astype('float32')")
+    return value
+
+
+def _check_reduction(name, reduction):
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"{name}: reduction {reduction!r} is unknown; pass 'mean', 'sum' or 'none'")
+
+
+def _same_shape(name, prediction, target, reduction):
+    _check_reduction(name, reduction)
+    prediction = _floating(name, "prediction", prediction)
+    if not isinstance(target, Tensor | np.ndarray):
+        target = backend.asarray(target)
+    if prediction.shape != target.shape:
+        raise ValueError(
+            f"{name}: prediction has shape {prediction.shape}, target {target.shape}; reshape one, as they are compared value by value"
+        )
+    if prediction.size == 0:
+        raise ValueError(f"{name}: prediction and target of shape {prediction.shape} hold nothing to compare; pass at least one value")
+    return prediction, target if target.dtype == prediction.dtype else target.astype(prediction.dtype)
+
+
+def _check_probabilities(name, prediction):
+    p = prediction.data if isinstance(prediction, Tensor) else prediction
+    if not np.all((p >= 0) & (p <= 1)):
+        _check_nan(name, prediction)
+        raise ValueError(
+            f"{name}: prediction holds values outside [0, 1] (from {p.min():.6g} to {p.max():.6g}), expected probabilities; "
+            f"for values before softmax or sigmoid pass from_logits=True"
+        )
+
+
+def _check_nan(name, prediction):
+    p = prediction.data if isinstance(prediction, Tensor) else prediction
+    if np.isnan(p).any():
+        raise ValueError(f"{name}: prediction holds nan; look for it in the data, or lower the learning rate")
+
+
+# Layers
+
+
+def dropout(x, p=0.5, training=True):
+    r"""Each value 0 with probability `p`, else divided by 1 - p (Srivastava et al., 2014); outside training `x` itself.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+    p : float
+        From 0 up to below 1.
+    training : bool
+
+    Returns
+    -------
+    The same shape and dtype; drawn from the generator that `ns.manual_seed` seeds.
+
+    Raises
+    ------
+    ValueError
+        Where `p` is no such number.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.manual_seed(0)
+    >>> ns.functional.dropout(ns.tensor([1.0, 1.0, 1.0, 1.0]))
+    tensor([2., 0., 0., 0.])
+    """
+    if not isinstance(p, int | float) or not 0 <= p < 1:
+        raise ValueError(f"dropout: p is {p!r}, expected a number from 0 up to below 1; pass for example 0.5")
+    x = _floating("dropout", "x", x)
+    if not training or p == 0:
+        return x
+    raw = x.data if isinstance(x, Tensor) else x
+    keep = backend.of(raw).rng.random(raw.shape, np.float32) >= p
+    return x * (keep * raw.dtype.type(1 / (1 - p)))
+
+
+def embedding(indices, weight):
+    """The rows of `weight` at `indices`: a vector for each.
+
+    Parameters
+    ----------
+    indices : (...) of whole numbers
+    weight : (entries, width)
+
+    Returns
+    -------
+    (..., width)
+
+    Raises
+    ------
+    IndexError
+        Where an index is out of range.
+    TypeError
+        Where the indices are not whole numbers.
+    ValueError
+        Where `weight` is no matrix.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.functional.embedding([1, 1], ns.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([[3., 4.],
+            [3., 4.]])
+    """
+    if weight.ndim != 2:
+        raise ValueError(f"embedding: weight must have shape (entries, width), got {describe(weight)}; reshape it")
+    raw = indices.data if isinstance(indices, Tensor) else np.asarray(indices)
+    if raw.size and raw.dtype.kind in "iu" and raw.min() < 0:
+        raise IndexError(f"embedding: index {raw.min()} is out of range for {weight.shape[0]} entries; pass indices from 0 to {weight.shape[0] - 1}")
+    try:
+        return take(weight, raw, 0)
+    except (IndexError, TypeError) as error:
+        raise type(error)(str(error).replace("take:", "embedding:")) from None
+
+
+def batch_norm(x, running_mean=None, running_var=None, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
+    r"""Each channel standardised over the batch, or by running statistics outside training (Ioffe & Szegedy, 2015).
+
+    .. math:: y = \frac{x - \mathrm{E}[x]}{\sqrt{\mathrm{Var}[x] + \varepsilon}}\, \gamma + \beta
+
+    Parameters
+    ----------
+    x : (N, C) or (N, C, ...)
+    running_mean, running_var : (C,), optional
+        Replaced in training by (1 - momentum) times themselves + momentum times the batch's (its variance over n - 1).
+    weight, bias : (C,), optional
+        γ and β.
+    training : bool
+        Standardise by the batch itself, over all axes but the second (its variance over n).
+    momentum, eps : float
+
+    Returns
+    -------
+    The shape and dtype of `x`.
+
+    Raises
+    ------
+    ValueError
+        Where shapes do not fit, a training batch has one value a channel, or statistics are missing outside training.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.functional.batch_norm(ns.tensor([[1.0], [3.0]]), training=True)
+    tensor([[-0.999995],
+            [ 0.999995]])
+    """
+    name = "batch_norm"
+    x = _floating(name, "x", x)
+    if x.ndim < 2:
+        raise ValueError(f"{name}: expected x (N, C, ...), got {describe(x)}; add the missing axes")
+    channels = x.shape[1]
+    for what, value in (("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)):
+        if value is not None and value.shape != (channels,):
+            raise ValueError(f"{name}: {what} has shape {value.shape}, x {x.shape} has {channels} channels; check num_features")
+    axes = (0, *range(2, x.ndim))
+    wide = (1, channels, *(1,) * (x.ndim - 2))
+    if training:
+        n = x.size // channels if channels else 0
+        if n < 2:
+            raise ValueError(f"{name}: training needs at least two values a channel, x {x.shape} has {n}; use a larger batch, or eval()")
+        y = standardize(x, axes, eps)
+        if running_mean is not None:
+            raw = x.data if isinstance(x, Tensor) else x
+            for running, batch in ((running_mean, raw.mean(axes)), (running_var, raw.var(axes, ddof=1))):
+                running[...] = (1 - momentum) * (running.data if isinstance(running, Tensor) else running) + momentum * batch
+    elif running_mean is None or running_var is None:
+        raise ValueError(f"{name}: outside training running_mean and running_var are needed; pass them, or training=True")
+    else:
+        y = (x - reshape(running_mean, wide)) / reshape((running_var + eps) ** 0.5, wide)
+    return _scale_and_shift(y, weight, bias, wide)
+
+
+def layer_norm(x, weight=None, bias=None, axis=-1, eps=1e-5):
+    r"""Each sample standardised over its features (Ba, Kiros & Hinton, 2016).
+
+    .. math:: y = \frac{x - \mathrm{E}[x]}{\sqrt{\mathrm{Var}[x] + \varepsilon}}\, \gamma + \beta
+
+    Parameters
+    ----------
+    x : Tensor or array
+        At least one axis, floating point.
+    weight, bias : in the shape of the axes normalised over, optional
+        γ and β.
+    axis : int or tuple of int
+        The axes of the features, at the end of `x` where there is a weight or a bias.
+    eps : float
+
+    Returns
+    -------
+    The shape and dtype of `x`.
+
+    Raises
+    ------
+    ValueError
+        Where shapes do not fit.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.functional.layer_norm(ns.tensor([[1.0, 3.0]]))
+    tensor([[-0.999995,  0.999995]])
+    """
+    x = _floating("layer_norm", "x", x)
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    if x.ndim < len(axes):
+        raise ValueError(f"layer_norm: expected at least {len(axes)} axes, got {describe(x)}; add the missing ones")
+    features = x.shape[x.ndim - len(axes) :]
+    for what, value in (("weight", weight), ("bias", bias)):
+        if value is not None and value.shape != features:
+            raise ValueError(f"layer_norm: {what} has shape {value.shape}, x {x.shape} has features {features}; check normalized_shape")
+    return _scale_and_shift(standardize(x, axes, eps), weight, bias)
+
+
+def _scale_and_shift(y, weight, bias, shape=None):
+    if weight is not None:
+        y = y * (weight if shape is None else reshape(weight, shape))
+    if bias is not None:
+        y = y + (bias if shape is None else reshape(bias, shape))
+    return y

@@ -1,0 +1,310 @@
+"""Convolution: `conv2d`, its gradient by input and its gradient by weight are three operations, each the others' rule.
+
+Images are (N, C, H, W) and weights (out, in / groups, kh, kw), as in PyTorch and ONNX. Each setting is a number or a
+pair (vertical, horizontal); padding may also be ``((top, bottom), (left, right))``, ``"same"`` or ``"valid"``.
+"""
+
+import numpy as np
+
+from nnscratch import backend
+from nnscratch.autograd import describe, op
+from nnscratch.ops.reduce import sum
+from nnscratch.ops.shape import expand_dims, reshape
+from nnscratch.samples import Case, normal
+
+
+def pair(name, what, value, least):
+    """A setting as (vertical, horizontal) whole numbers of at least `least`."""
+    both = value if isinstance(value, tuple | list) else (value, value)
+    if len(both) != 2 or not all(hasattr(v, "__index__") and not isinstance(v, bool) and v.__index__() >= least for v in both):
+        raise ValueError(f"{name}: {what} must be a whole number of at least {least} or a pair of them, got {value!r}; correct it")
+    return both[0].__index__(), both[1].__index__()
+
+
+def geometry(name, size, kernel, stride, padding, dilation):
+    """Settings as the kernels take them: stride, ((top, bottom), (left, right)), dilation; and the result's size."""
+    stride = pair(name, "stride", stride, 1)
+    dilation = pair(name, "dilation", dilation, 1)
+    spans = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
+    if isinstance(padding, str) and padding == "same":
+        # as many results as ceil(size / stride), the odd cell of padding after
+        need = [max((-(-n // s) - 1) * s + span - n, 0) for n, s, span in zip(size, stride, spans, strict=True)]
+        edges = tuple((n // 2, n - n // 2) for n in need)
+    else:
+        edges = _edges(name, 0 if isinstance(padding, str) and padding == "valid" else padding)
+    padded = tuple(n + before + after for n, (before, after) in zip(size, edges, strict=True))
+    out = tuple((n - span) // s + 1 for n, span, s in zip(padded, spans, stride, strict=True))
+    if min(out) < 1:
+        raise ValueError(
+            f"{name}: the kernel reaches over {tuple(spans)}, the padded input is only {padded}; use a smaller kernel or dilation, or more padding"
+        )
+    return stride, edges, dilation, out
+
+
+def _edges(name, padding):
+    """Padding as ((top, bottom), (left, right))."""
+    if isinstance(padding, str):
+        raise ValueError(f"{name}: padding {padding!r} is unknown; pass numbers, or for conv2d and pooling 'same' or 'valid'")
+    if isinstance(padding, tuple | list) and len(padding) == 2 and all(isinstance(p, tuple | list) for p in padding):
+        return tuple(pair(name, "padding", p, 0) for p in padding)
+    return tuple((p, p) for p in pair(name, "padding", padding, 0))
+
+
+def _check(name, x, weight, bias, groups):
+    if np.ndim(x) != 4 or np.ndim(weight) != 4:
+        raise ValueError(
+            f"{name}: expected x (N, C, H, W) and weight (out, in / groups, kh, kw), got x: {describe(x)}, weight: {describe(weight)}; add the missing axes"
+        )
+    groups, _ = pair(name, "groups", (groups, groups), 1)
+    channels, out, each = x.shape[1], weight.shape[0], weight.shape[1]
+    if channels % groups or out % groups:
+        raise ValueError(f"{name}: {groups} groups do not divide {channels} input and {out} output channels; choose a divisor of both")
+    if each * groups != channels:
+        raise ValueError(
+            f"{name}: x has {channels} channels, weight expects {each * groups} (x: {describe(x)}, weight: {describe(weight)}); check in_channels and groups"
+        )
+    if 0 in weight.shape[2:]:
+        raise ValueError(f"{name}: the kernel {weight.shape[2:]} is empty; give it at least one cell")
+    if bias is not None and np.shape(bias) != (out,):
+        raise ValueError(f"{name}: bias has shape {np.shape(bias)}, expected ({out},), one for each output channel; check out_channels")
+    return groups
+
+
+@op(
+    formula=r"y_{n o i j} = b_o + \sum_{c,u,v} w_{o c u v}\, x_{n,\,c,\,i s + u d - p,\,j s + v d - p}",
+    derivative=r"\text{by } x\text{: conv2d\_input, by } w\text{: conv2d\_weight, by } b\text{: } \textstyle\sum_{nij} g",
+    document="the layers of 000 §3; 003 §5.2",
+    samples=(
+        Case(normal(2, 3, 5, 6), normal(4, 3, 3, 2), normal(4)),
+        Case(normal(2, 2, 6, 5), normal(3, 2, 3, 3), normal(3), 2, 1),
+        Case(normal(1, 4, 7, 6), normal(6, 2, 2, 3), None, (2, 1), ((1, 0), (2, 1)), (2, 1), 2),
+        Case(normal(2, 3, 4, 4), normal(3, 1, 3, 3), None, 1, "same", 1, 3),
+        Case(normal(2, 3, 4, 4), normal(2, 3, 1, 1), normal(2)),
+    ),
+)
+def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """Two-dimensional cross-correlation, which networks call convolution.
+
+    Parameters
+    ----------
+    x : (N, C, H, W)
+    weight : (out, C / groups, kh, kw)
+    bias : (out,), optional
+    stride, dilation : int or pair
+    padding : int, pair, ((top, bottom), (left, right)), "same" or "valid"
+        How many zeros are set around `x`.
+    groups : int
+        Into how many independent parts the channels are divided.
+
+    Returns
+    -------
+    (N, out, OH, OW), in the inputs' dtype, with OH = (H + padding - dilation (kh - 1) - 1) // stride + 1.
+
+    Raises
+    ------
+    ValueError
+        Where shapes or settings do not fit.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> x = ns.tensor([[[[1.0, 2.0, 3.0]]]])
+    >>> w = ns.tensor([[[[1.0, -1.0]]]])
+    >>> ns.functional.conv2d(x, w)
+    tensor([[[[-1., -1.]]]])
+    """
+    groups = _check("conv2d", x, weight, bias, groups)
+    stride, padding, dilation, _ = geometry("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    return backend.of(x).kernels.conv2d(x, weight, bias, stride, padding, dilation, groups)
+
+
+@conv2d.rule("x")
+def _(g, weight, x_shape, stride, padding, dilation, groups):
+    return conv2d_input(g, weight, x_shape[2:], stride, padding, dilation, groups)
+
+
+@conv2d.rule("weight")
+def _(g, x, weight_shape, stride, padding, dilation, groups):
+    return conv2d_weight(g, x, weight_shape[2:], stride, padding, dilation, groups)
+
+
+@conv2d.rule("bias")
+def _(g):
+    return sum(g, (0, 2, 3))
+
+
+@op(
+    formula=r"\text{the gradient of conv2d by its input}",
+    derivative=r"\text{conv2d, conv2d\_weight}",
+    samples=(
+        Case(normal(2, 4, 3, 5), normal(4, 3, 3, 2), (5, 6)),
+        Case(normal(2, 3, 3, 3), normal(3, 1, 3, 3), (6, 5), 2, 1, 1, 3),
+    ),
+)
+def conv2d_input(d, weight, size, stride=1, padding=0, dilation=1, groups=1):
+    """The gradient of `conv2d` by its input of height and width `size`, where that by its result is `d`: its transpose.
+
+    Parameters
+    ----------
+    d : (N, out, OH, OW)
+    weight : (out, C / groups, kh, kw)
+    size : (H, W)
+
+    Returns
+    -------
+    (N, C, H, W)
+
+    Raises
+    ------
+    ValueError
+        Where shapes or settings do not fit.
+    """
+    stride, padding, dilation, out = geometry("conv2d_input", size, weight.shape[2:], stride, padding, dilation)
+    if d.shape[1] != weight.shape[0] or d.shape[2:] != out or d.shape[1] % groups:
+        raise ValueError(
+            f"conv2d_input: d is {describe(d)}, expected (N, {weight.shape[0]}, {out[0]}, {out[1]}) for weight {describe(weight)}; check the channels"
+        )
+    return backend.of(d).kernels.conv2d_input(d, weight, tuple(size), stride, padding, dilation, groups)
+
+
+@conv2d_input.rule("d")
+def _(g, weight, stride, padding, dilation, groups):
+    return conv2d(g, weight, None, stride, padding, dilation, groups)
+
+
+@conv2d_input.rule("weight")
+def _(g, d, weight_shape, stride, padding, dilation, groups):
+    return conv2d_weight(d, g, weight_shape[2:], stride, padding, dilation, groups)
+
+
+@op(
+    formula=r"\text{the gradient of conv2d by its weight}",
+    derivative=r"\text{conv2d, conv2d\_input}",
+    samples=(
+        Case(normal(2, 4, 3, 5), normal(2, 3, 5, 6), (3, 2)),
+        Case(normal(2, 3, 3, 3), normal(2, 3, 6, 5), (3, 3), 2, 1, 1, 3),
+    ),
+)
+def conv2d_weight(d, x, kernel, stride=1, padding=0, dilation=1, groups=1):
+    """The gradient of `conv2d` by its weight with a kernel of height and width `kernel`, where that by its result is `d`.
+
+    Parameters
+    ----------
+    d : (N, out, OH, OW)
+    x : (N, C, H, W)
+    kernel : (kh, kw)
+
+    Returns
+    -------
+    (out, C / groups, kh, kw)
+
+    Raises
+    ------
+    ValueError
+        Where shapes or settings do not fit.
+    """
+    stride, padding, dilation, out = geometry("conv2d_weight", x.shape[2:], kernel, stride, padding, dilation)
+    if d.shape[0] != x.shape[0] or d.shape[2:] != out or d.shape[1] % groups or x.shape[1] % groups:
+        raise ValueError(f"conv2d_weight: d is {describe(d)}, expected ({x.shape[0]}, out, {out[0]}, {out[1]}) for x {describe(x)}; check the settings")
+    return backend.of(x).kernels.conv2d_weight(d, x, tuple(kernel), stride, padding, dilation, groups)
+
+
+@conv2d_weight.rule("d")
+def _(g, x, stride, padding, dilation, groups):
+    return conv2d(x, g, None, stride, padding, dilation, groups)
+
+
+@conv2d_weight.rule("x")
+def _(g, d, x_shape, stride, padding, dilation, groups):
+    return conv2d_input(d, g, x_shape[2:], stride, padding, dilation, groups)
+
+
+def conv1d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """One-dimensional cross-correlation: `conv2d` on images of height 1.
+
+    Parameters
+    ----------
+    x : (N, C, L)
+    weight : (out, C / groups, k)
+    bias : (out,), optional
+    stride, dilation, groups : int
+    padding : int, (before, after), "same" or "valid"
+
+    Returns
+    -------
+    (N, out, OL)
+
+    Raises
+    ------
+    ValueError
+        Where shapes or settings do not fit.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.functional.conv1d(ns.tensor([[[1.0, 2.0, 4.0]]]), ns.tensor([[[-1.0, 1.0]]]))
+    tensor([[[1., 2.]]])
+    """
+    if np.ndim(x) != 3 or np.ndim(weight) != 3:
+        raise ValueError(
+            f"conv1d: expected x (N, C, L) and weight (out, in / groups, k), got x: {describe(x)}, weight: {describe(weight)}; add the missing axes"
+        )
+    if not isinstance(padding, str):
+        padding = ((0, 0), padding if isinstance(padding, tuple | list) else (padding, padding))
+    y = conv2d(expand_dims(x, 2), expand_dims(weight, 2), bias, (1, stride), padding, (1, dilation), groups)
+    return reshape(y, (y.shape[0], y.shape[1], y.shape[3]))
+
+
+def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    """Transposed convolution: what `conv2d` does to a gradient on its way back to the input.
+
+    Parameters
+    ----------
+    x : (N, C, H, W)
+    weight : (C, out / groups, kh, kw)
+    bias : (out,), optional
+    stride, dilation : int or pair
+    padding : int, pair or ((top, bottom), (left, right))
+        Rows and columns taken off the result.
+    output_padding : int or pair
+        Rows and columns put on at its bottom and right, fewer than the stride or the dilation.
+    groups : int
+
+    Returns
+    -------
+    (N, out, OH, OW), with OH = (H - 1) stride - padding + dilation (kh - 1) + output_padding + 1.
+
+    Raises
+    ------
+    ValueError
+        Where shapes or settings do not fit.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.functional.conv_transpose2d(ns.tensor([[[[1.0, 2.0]]]]), ns.tensor([[[[1.0, 10.0]]]]))
+    tensor([[[[ 1., 12., 20.]]]])
+    """
+    name = "conv_transpose2d"
+    if np.ndim(x) != 4 or np.ndim(weight) != 4 or x.shape[1] != weight.shape[0]:
+        raise ValueError(
+            f"{name}: expected x (N, C, H, W) and weight (C, out / groups, kh, kw), got x: {describe(x)}, weight: {describe(weight)}; check in_channels"
+        )
+    stride, dilation = pair(name, "stride", stride, 1), pair(name, "dilation", dilation, 1)
+    extra = pair(name, "output_padding", output_padding, 0)
+    if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
+        raise ValueError(f"{name}: output_padding {output_padding!r} must be less than the stride {stride} or the dilation {dilation}; lower it")
+    if x.shape[1] % groups:
+        raise ValueError(f"{name}: {groups} groups do not divide {x.shape[1]} input channels; choose a divisor")
+    out = weight.shape[1] * groups
+    if bias is not None and np.shape(bias) != (out,):
+        raise ValueError(f"{name}: bias has shape {np.shape(bias)}, expected ({out},), one for each output channel; check out_channels")
+    edges = _edges(name, padding)
+    size = tuple(
+        (n - 1) * s - before - after + d * (k - 1) + o + 1
+        for n, s, (before, after), d, k, o in zip(x.shape[2:], stride, edges, dilation, weight.shape[2:], extra, strict=True)
+    )
+    if min(size) < 1:
+        raise ValueError(f"{name}: the padding {padding!r} leaves nothing of the result; lower it")
+    y = conv2d_input(x, weight, size, stride, edges, dilation, groups)
+    return y if bias is None else y + reshape(bias, (1, -1, 1, 1))

@@ -1,0 +1,226 @@
+"""Matrix products: matmul, einsum, and the neuron's z = W·x + b."""
+
+import numpy as np
+
+from nnscratch.autograd import describe, op
+from nnscratch.ops.elementwise import multiply
+from nnscratch.ops.shape import broadcast_to, expand_dims, reshape, swapaxes
+from nnscratch.samples import Case, normal
+
+
+@op(
+    formula=r"Y = A B",
+    derivative=r"G B^\top, \quad A^\top G",
+    samples=(
+        Case(normal(3, 4), normal(4, 2)),
+        Case(normal(2, 3, 4), normal(4, 2)),
+        Case(normal(5, 1, 3, 4), normal(2, 4, 2)),
+        Case(normal(4), normal(4, 2)),
+        Case(normal(3, 4), normal(4)),
+        Case(normal(4), normal(4)),
+        Case(normal(2, 3, 4), normal(4)),
+        Case(normal(4), normal(2, 4, 3)),
+        Case(normal(0, 4), normal(4, 2)),
+    ),
+)
+def matmul(a, b):
+    """The matrix product over the last two axes, with broadcasting over the others; vectors as in NumPy.
+
+    Raises
+    ------
+    ValueError
+        Where the inner lengths differ, or an operand is a single number.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.tensor([[1.0, 2.0]]) @ ns.tensor([[3.0], [4.0]])
+    tensor([[11.]])
+    """
+    sa, sb = np.shape(a), np.shape(b)
+    if not sa or not sb:
+        raise ValueError(f"matmul: needs at least one axis each, got a: {describe(a)}, b: {describe(b)}; use * for numbers")
+    inner = sb[-2] if len(sb) > 1 else sb[0]
+    if sa[-1] != inner:
+        raise ValueError(
+            f"matmul: a has {sa[-1]} columns, b has {inner} rows (a: {describe(a)}, b: {describe(b)}); transpose one or check the sizes"
+        )
+    return np.matmul(a, b)
+
+
+@matmul.rule("a")
+def _(g, b, a_shape):
+    if len(a_shape) == 1:
+        # (n) @ (..., n, m): the row that a stands for
+        if len(b.shape) == 1:
+            return g * b
+        return matmul(b, expand_dims(g, -1))[..., 0]
+    if len(b.shape) == 1:
+        return multiply(expand_dims(g, -1), b)
+    return matmul(g, swapaxes(b, -1, -2))
+
+
+@matmul.rule("b")
+def _(g, a, b_shape):
+    if len(b_shape) == 1:
+        if len(a.shape) == 1:
+            return g * a
+        return matmul(swapaxes(a, -1, -2), expand_dims(g, -1))[..., 0]
+    if len(a.shape) == 1:
+        return multiply(expand_dims(a, -1), expand_dims(g, -2))
+    return matmul(swapaxes(a, -1, -2), g)
+
+
+@op(
+    formula=r"y = x W^\top + b",
+    derivative=r"G W, \quad G^\top x, \quad \textstyle\sum_n G_n",
+    document="F1: 001 §1, §2; 002 §4.1–4.2; 004 §2.2.3",
+    samples=(
+        Case(normal(5, 4), normal(3, 4), normal(3)),
+        Case(normal(5, 4), normal(3, 4)),
+        Case(normal(4), normal(3, 4), normal(3)),
+        Case(normal(2, 5, 4), normal(3, 4), normal(3)),
+        Case(normal(0, 4), normal(3, 4), normal(3)),
+    ),
+)
+def linear(x, weight, bias=None):
+    """A layer of neurons before its activation: x Wᵀ + b, for each row of `x`.
+
+    Parameters
+    ----------
+    x : (..., in)
+    weight : (out, in)
+    bias : (out,), optional
+
+    Returns
+    -------
+    (..., out), in the inputs' dtype.
+
+    Raises
+    ------
+    ValueError
+        Where the shapes do not fit.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.functional.linear(ns.tensor([[1.0, 2.0]]), ns.tensor([[3.0, 4.0]]), ns.tensor([0.5]))
+    tensor([[11.5]])
+    """
+    if np.ndim(weight) != 2:
+        raise ValueError(f"linear: weight must have shape (out, in), got {describe(weight)}; reshape it")
+    if np.ndim(x) == 0 or np.shape(x)[-1] != np.shape(weight)[1]:
+        features = f"{np.shape(x)[-1]} features" if np.ndim(x) else "no axes"
+        raise ValueError(
+            f"linear: x has {features}, weight expects {np.shape(weight)[1]} "
+            f"(x: {describe(x)}, weight: {describe(weight)}); check in_features"
+        )
+    out = np.matmul(x, np.transpose(weight))
+    if bias is None:
+        return out
+    if np.shape(bias) != np.shape(weight)[:1]:
+        raise ValueError(
+            f"linear: bias has shape {np.shape(bias)}, weight {np.shape(weight)} expects {np.shape(weight)[:1]}; check out_features"
+        )
+    return out + bias
+
+
+@linear.rule("x")
+def _(g, weight):
+    return matmul(g, weight)
+
+
+@linear.rule("weight")
+def _(g, x):
+    # one product over all rows, however many axes they have
+    return matmul(swapaxes(reshape(g, (-1, g.shape[-1])), 0, 1), reshape(x, (-1, x.shape[-1])))
+
+
+@linear.rule("bias")
+def _(g):
+    return g
+
+
+@op(
+    formula=r"y_{\text{out}} = \sum \prod_k (x_k)_{\text{in}_k}",
+    derivative=r"\text{the same sum with } g \text{ in the input's place}",
+    samples=(
+        Case("ij,jk->ik", normal(2, 3), normal(3, 4)),
+        Case("bij,bjk->bik", normal(2, 2, 3), normal(2, 3, 2)),
+        Case("i,j", normal(2), normal(3)),
+        Case("ij->ji", normal(2, 3)),
+        Case("ij->", normal(2, 3)),
+        Case("ii->i", normal(3, 3)),
+        Case("ii", normal(3, 3)),
+        Case("...ij,...jk->...ik", normal(4, 2, 3), normal(3, 2)),
+        Case("ij,jk,kl->il", normal(2, 3), normal(3, 2), normal(2, 4)),
+        Case("iij,j->i", normal(2, 2, 3), normal(3)),
+    ),
+)
+def einsum(subscripts, *operands):
+    """Einstein's sum, in NumPy's notation.
+
+    Parameters
+    ----------
+    subscripts : str
+        A letter for each axis of each operand, ``->``, and the letters to keep; ``...`` for any further axes.
+    *operands : Tensor or array
+
+    Raises
+    ------
+    ValueError
+        Where the subscripts and the operands do not fit.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.einsum("ij,j->i", ns.tensor([[1.0, 2.0], [3.0, 4.0]]), ns.tensor([1.0, 1.0]))
+    tensor([3., 7.])
+    """
+    if not isinstance(subscripts, str):
+        raise TypeError(f"einsum: the subscripts come first, as a string such as 'ij,jk->ik', got {describe(subscripts)}")
+    if subscripts.split("->")[0].count(",") + 1 != len(operands):
+        raise ValueError(
+            f"einsum: {subscripts!r} names {subscripts.split('->')[0].count(',') + 1} operands, got {len(operands)}; "
+            f"write one group of letters for each"
+        )
+    return np.einsum(subscripts, *operands)
+
+
+def _letters(subscripts, ndims):
+    """The operands' and the result's letters, with ``...`` spelt out and the result's put in where left out."""
+    left, arrow, right = subscripts.replace(" ", "").partition("->")
+    terms = left.split(",")
+    if not arrow:
+        letters = left.replace(",", "").replace("...", "")
+        right = "..." * ("..." in left) + "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
+    spare = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if c not in subscripts]
+    extra = [n - len(t) + 3 if "..." in t else 0 for t, n in zip(terms, ndims, strict=True)]
+    dots = "".join(spare[: max(extra)])
+    terms = [t.replace("...", dots[len(dots) - e :]) for t, e in zip(terms, extra, strict=True)]
+    return terms, right.replace("...", dots), spare[len(dots) :]
+
+
+@einsum.rule("operands")
+def _(g, index, operands, subscripts):
+    terms, result, spare = _letters(subscripts, [len(o.shape) for o in operands])
+    sizes = {}
+    for term, o in zip(terms, operands, strict=True):
+        for letter, n in zip(term, o.shape, strict=True):
+            sizes[letter] = max(n, sizes.get(letter, 1))
+    given = [result, *(t for i, t in enumerate(terms) if i != index)]
+    arrays = [g, *(o for i, o in enumerate(operands) if i != index)]
+    target = ""
+    for letter in terms[index]:
+        if letter in target:  # a diagonal: the gradient lies on it, and 0 elsewhere
+            fresh = spare.pop()
+            given.append(letter + fresh)
+            arrays.append(np.eye(sizes[letter], dtype=g.dtype))
+            letter = fresh
+        target += letter
+    known = "".join(given)
+    # letters that only this operand has were summed out alone: the gradient is the same all along them
+    present = "".join(c for c in target if c in known)
+    d = einsum(",".join(given) + "->" + present, *arrays)
+    shape = tuple(sizes[c] for c in terms[index])
+    return broadcast_to(reshape(d, tuple(n if c in known else 1 for c, n in zip(target, shape, strict=True))), shape)

@@ -1,0 +1,347 @@
+"""Sums, means, extremes and the like over axes.
+
+Ties: `max` and `min` split the gradient equally among the elements that attain the extreme. `std` of equal elements has
+no derivative; it is taken as 0.
+"""
+
+import numpy as np
+
+from nnscratch import backend
+from nnscratch.autograd import op
+from nnscratch.ops.elementwise import astype, equal, exp, multiply, where
+from nnscratch.ops.shape import broadcast_to, flip, join, normalise_axis, reshape
+from nnscratch.samples import Case, apart, normal
+
+_OVER = (
+    Case(normal(3, 4)),
+    Case(normal(3, 4), 0),
+    Case(normal(2, 3, 4), (0, -1)),
+    Case(normal(2, 3, 4), 1, keepdims=True),
+    Case(normal()),
+)
+_APART = (
+    Case(apart(3, 4)),
+    Case(apart(3, 4), 0),
+    Case(apart(2, 3, 4), (0, -1)),
+    Case(apart(2, 3, 4), 1, keepdims=True),
+)
+
+
+def _kept(shape, axis):
+    """The shape of a reduction's result with the axes kept."""
+    axes = normalise_axis(axis, len(shape), "reduction")
+    return tuple(1 if i in axes else n for i, n in enumerate(shape))
+
+
+def _count(shape, axis):
+    """How many elements each result was made from."""
+    n = 1
+    for i in normalise_axis(axis, len(shape), "reduction"):
+        n *= shape[i]
+    return n
+
+
+def _axis(axis):
+    return tuple(axis) if isinstance(axis, list) else axis
+
+
+def _refuse_empty(name, x, axis):
+    if _count(np.shape(x), axis) == 0:
+        raise ValueError(f"{name}: nothing to reduce in an array of shape {np.shape(x)}; pass at least one element")
+
+
+def _refuse_few(name, x, axis, ddof):
+    n = _count(np.shape(x), axis)
+    if n <= ddof:
+        raise ValueError(f"{name}: {n} elements do not suffice for ddof={ddof}; pass more elements or a lower ddof")
+
+
+@op(formula=r"\sum_i x_i", derivative=r"1", samples=(*_OVER, Case(normal(0, 3), 0), Case(normal(0))))
+def sum(x, axis=None, keepdims=False):
+    """The sum over `axis` (an int, several, or None for all); 0 for no elements.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.sum(ns.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+    tensor([4., 6.])
+    """
+    return np.sum(x, axis=_axis(axis), keepdims=keepdims)
+
+
+@sum.rule("x")
+def _(g, x_shape, axis):
+    return broadcast_to(reshape(g, _kept(x_shape, axis)), x_shape)
+
+
+@op(formula=r"\frac{1}{n} \sum_i x_i", derivative=r"\frac{1}{n}", samples=_OVER)
+def mean(x, axis=None, keepdims=False):
+    """The mean over `axis` (an int, several, or None for all).
+
+    Raises
+    ------
+    ValueError
+        Where there are no elements.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.mean(ns.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+    tensor([2., 3.])
+    """
+    _refuse_empty("mean", x, axis)
+    return np.mean(x, axis=_axis(axis), keepdims=keepdims)
+
+
+@mean.rule("x")
+def _(g, x_shape, axis):
+    return broadcast_to(reshape(g / _count(x_shape, axis), _kept(x_shape, axis)), x_shape)
+
+
+def _split_ties(g, x, y, axis):
+    kept = _kept(x.shape, axis)
+    best = equal(x, reshape(y, kept))
+    return where(best, reshape(g, kept) / sum(astype(best, x.dtype), axis, True), 0)
+
+
+@op(
+    formula=r"\max_i x_i",
+    derivative=r"\frac{[x_i = \max]}{\text{number of ties}}",
+    samples=_APART,
+)
+def max(x, axis=None, keepdims=False):
+    """The greatest value over `axis`; elements that tie share the gradient equally; nan wins.
+
+    Raises
+    ------
+    ValueError
+        Where there are no elements.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.max(ns.tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
+    tensor([5., 4.])
+    """
+    _refuse_empty("max", x, axis)
+    return np.max(x, axis=_axis(axis), keepdims=keepdims)
+
+
+@max.rule("x")
+def _(g, x, y, axis):
+    return _split_ties(g, x, y, axis)
+
+
+@op(
+    formula=r"\min_i x_i",
+    derivative=r"\frac{[x_i = \min]}{\text{number of ties}}",
+    samples=_APART,
+)
+def min(x, axis=None, keepdims=False):
+    """The least value over `axis`; elements that tie share the gradient equally; nan wins.
+
+    Raises
+    ------
+    ValueError
+        Where there are no elements.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.min(ns.tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
+    tensor([1., 3.])
+    """
+    _refuse_empty("min", x, axis)
+    return np.min(x, axis=_axis(axis), keepdims=keepdims)
+
+
+@min.rule("x")
+def _(g, x, y, axis):
+    return _split_ties(g, x, y, axis)
+
+
+@op(
+    formula=r"\frac{1}{n - d} \sum_i (x_i - \bar x)^2",
+    derivative=r"\frac{2 (x_i - \bar x)}{n - d}",
+    samples=(Case(normal(3, 4)), Case(normal(3, 4), 0), Case(normal(3, 4), 1, 1), Case(normal(2, 3, 4), (0, 2), 0, True)),
+)
+def var(x, axis=None, ddof=0, keepdims=False):
+    """The variance over `axis`, dividing by n - ddof.
+
+    Raises
+    ------
+    ValueError
+        Where there are no more than `ddof` elements.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.var(ns.tensor([1.0, 3.0]))
+    tensor(1.)
+    """
+    _refuse_few("var", x, axis, ddof)
+    return np.var(x, axis=_axis(axis), ddof=ddof, keepdims=keepdims)
+
+
+@var.rule("x")
+def _(g, x, axis, ddof):
+    scale = 2 / (_count(x.shape, axis) - ddof)
+    return reshape(g, _kept(x.shape, axis)) * scale * (x - mean(x, axis, True))
+
+
+@op(
+    formula=r"\sqrt{\operatorname{var} x}",
+    derivative=r"\frac{x_i - \bar x}{(n - d)\, y} \quad (0 \text{ where } y = 0)",
+    samples=(Case(normal(3, 4)), Case(normal(3, 4), 0), Case(normal(3, 4), 1, 1), Case(normal(2, 3, 4), (0, 2), 0, True)),
+)
+def std(x, axis=None, ddof=0, keepdims=False):
+    """The standard deviation over `axis`, dividing by n - ddof; where all elements are equal its derivative is taken as 0.
+
+    Raises
+    ------
+    ValueError
+        Where there are no more than `ddof` elements.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.std(ns.tensor([1.0, 3.0]))
+    tensor(1.)
+    """
+    _refuse_few("std", x, axis, ddof)
+    return np.std(x, axis=_axis(axis), ddof=ddof, keepdims=keepdims)
+
+
+@std.rule("x")
+def _(g, x, y, axis, ddof):
+    flat = equal(y, 0)
+    slope = where(flat, 0, g / where(flat, 1, y)) / (_count(x.shape, axis) - ddof)
+    return reshape(slope, _kept(x.shape, axis)) * (x - mean(x, axis, True))
+
+
+def _shifted_products(x, axis):
+    """For each element the product of those before it along `axis`: a scan of log2(n) multiplications."""
+    n = x.shape[axis]
+    before = (slice(None),) * axis
+
+    def shift(x, step):
+        edge = np.ones((*x.shape[:axis], step, *x.shape[axis + 1 :]), x.dtype)
+        return join(edge, x[(*before, slice(0, n - step))], axis=axis)
+
+    x, step = shift(x, 1), 1
+    while step < n:
+        x = multiply(x, shift(x, step))
+        step *= 2
+    return x
+
+
+@op(formula=r"\prod_i x_i", derivative=r"\prod_{j \ne i} x_j", samples=(*_OVER, Case(normal(0, 3), 0)))
+def prod(x, axis=None, keepdims=False):
+    """The product over `axis`; 1 for no elements. Its derivative is right where elements are 0, too.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.prod(ns.tensor([2.0, 3.0, 4.0]))
+    tensor(24.)
+    """
+    return np.prod(x, axis=_axis(axis), keepdims=keepdims)
+
+
+@prod.rule("x")
+def _(g, x, axis):
+    shape = x.shape
+    axes = normalise_axis(axis, len(shape), "prod")
+    if not axes:
+        return g
+    rest = tuple(i for i in range(len(shape)) if i not in axes)
+    order = (*rest, *axes)
+    moved = x if order == tuple(range(len(shape))) else x.transpose(order)
+    flat = reshape(moved, (*(shape[i] for i in rest), -1))
+    last = len(rest)
+    if flat.shape[last] == 0:
+        return x
+    others = _shifted_products(flat, last) * flip(_shifted_products(flip(flat, last), last), last)
+    others = reshape(others, moved.shape).transpose(tuple(int(i) for i in np.argsort(order)))
+    return reshape(g, _kept(shape, axis)) * others
+
+
+@op(
+    formula=r"y_k = \sum_{i \le k} x_i",
+    derivative=r"\sum_{k \ge i} g_k",
+    samples=(Case(normal(3, 4), 0), Case(normal(3, 4), 1), Case(normal(3, 4)), Case(normal(5), -1)),
+)
+def cumsum(x, axis=None):
+    """The running sum along an axis (None: of the elements in row-major order, as one axis).
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.cumsum(ns.tensor([1.0, 2.0, 3.0]))
+    tensor([1., 3., 6.])
+    """
+    return np.cumsum(x, axis=axis)
+
+
+@cumsum.rule("x")
+def _(g, x_shape, axis):
+    along = 0 if axis is None else axis
+    return reshape(flip(cumsum(flip(g, along), along), along), x_shape)
+
+
+@op(formula=r"\ln \sum_i e^{x_i}", derivative=r"\frac{e^{x_i}}{\sum_j e^{x_j}}", samples=_OVER)
+def logsumexp(x, axis=None, keepdims=False):
+    """The logarithm of the sum of exponentials over `axis`, within 4 units in the last place for all finite inputs.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.logsumexp(ns.tensor([1000.0, 1000.0]))
+    tensor(1000.69315)
+    """
+    return backend.of(x).kernels.logsumexp(x, _axis(axis), keepdims)
+
+
+@logsumexp.rule("x")
+def _(g, x, y, axis):
+    kept = _kept(x.shape, axis)
+    return reshape(g, kept) * exp(x - reshape(y, kept))
+
+
+@op(formula=r"\operatorname{argmax}_i x_i", constant=True, samples=(Case(apart(3, 4)), Case(apart(3, 4), 1)))
+def argmax(x, axis=None):
+    """The index of the greatest value along `axis` (the first, at a tie): int64, without a gradient.
+
+    Raises
+    ------
+    ValueError
+        Where there are no elements.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.argmax(ns.tensor([1.0, 5.0, 3.0]))
+    tensor(1, dtype=int64)
+    """
+    _refuse_empty("argmax", x, axis)
+    return np.argmax(x, axis)
+
+
+@op(formula=r"\operatorname{argmin}_i x_i", constant=True, samples=(Case(apart(3, 4)), Case(apart(3, 4), 1)))
+def argmin(x, axis=None):
+    """The index of the least value along `axis` (the first, at a tie): int64, without a gradient.
+
+    Raises
+    ------
+    ValueError
+        Where there are no elements.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.argmin(ns.tensor([1.0, 5.0, 3.0]))
+    tensor(0, dtype=int64)
+    """
+    _refuse_empty("argmin", x, axis)
+    return np.argmin(x, axis)
+

@@ -1,0 +1,396 @@
+"""Operations that move elements about: shapes, axes, joining, splitting, padding. Each one's rule is another of them."""
+
+import numpy as np
+
+from nnscratch import backend
+from nnscratch.autograd import op
+from nnscratch.samples import Case, normal
+
+
+def normalise_axis(axis, ndim, name):
+    """Axes as a sorted tuple of non-negative numbers (None: all of them)."""
+    if axis is None:
+        return tuple(range(ndim))
+    axes = axis if isinstance(axis, tuple | list) else (axis,)
+    out = []
+    for a in axes:
+        if isinstance(a, bool) or not hasattr(a, "__index__"):
+            raise TypeError(f"{name}: axis must be whole numbers, got {axis!r}; pass an int or a tuple of ints")
+        a = a.__index__()
+        if not -ndim <= a < ndim:
+            raise ValueError(f"{name}: axis {a} is out of range for {ndim} axes; pass one from {-ndim} to {ndim - 1}")
+        out.append(a % ndim)
+    if len(set(out)) != len(out):
+        raise ValueError(f"{name}: axis {axis!r} names one axis twice; name each once")
+    return tuple(sorted(out))
+
+
+@op(
+    formula=r"\text{the same elements in another shape}",
+    derivative=r"\text{reshape back}",
+    samples=(Case(normal(2, 6), (3, 4)), Case(normal(2, 3), (-1,)), Case(normal(), (1, 1)), Case(normal(0, 3), (3, 0))),
+)
+def reshape(x, shape):
+    """The same elements, in row-major order, in another shape; one length may be -1.
+
+    Raises
+    ------
+    ValueError
+        Where the number of elements differs.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.reshape(ns.tensor([1.0, 2.0, 3.0, 4.0]), (2, -1))
+    tensor([[1., 2.],
+            [3., 4.]])
+    """
+    return np.reshape(x, shape)
+
+
+@reshape.rule("x")
+def _(g, x_shape):
+    return reshape(g, x_shape)
+
+
+@op(
+    formula=r"y_{i_0 i_1 \ldots} = x \text{ with its axes in another order}",
+    derivative=r"\text{the order undone}",
+    samples=(Case(normal(2, 3, 4), (2, 0, 1)), Case(normal(2, 3)), Case(normal(4)), Case(normal(2, 3, 4), (0, -1, 1))),
+)
+def transpose(x, axes=None):
+    """The axes in another order (reversed by default).
+
+    Raises
+    ------
+    ValueError
+        Where `axes` is no order of all the axes.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.transpose(ns.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([[1., 3.],
+            [2., 4.]])
+    """
+    return np.transpose(x, axes)
+
+
+@transpose.rule("x")
+def _(g, axes):
+    if axes is None:
+        return transpose(g)
+    n = len(axes)
+    return transpose(g, tuple(int(i) for i in np.argsort([a % n for a in axes])))
+
+
+@op(
+    formula=r"\text{two axes exchanged}",
+    derivative=r"\text{exchanged back}",
+    samples=(Case(normal(2, 3, 4), 0, 2), Case(normal(2, 3), -1, -2)),
+)
+def swapaxes(x, axis1, axis2):
+    """Two axes exchanged.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.swapaxes(ns.tensor([[1.0, 2.0, 3.0]]), 0, 1).shape
+    (3, 1)
+    """
+    return np.swapaxes(x, axis1, axis2)
+
+
+@swapaxes.rule("x")
+def _(g, axis1, axis2):
+    return swapaxes(g, axis1, axis2)
+
+
+@op(
+    formula=r"\text{axes of length 1 left out}",
+    derivative=r"\text{put back}",
+    samples=(Case(normal(2, 1, 3, 1)), Case(normal(2, 1, 3, 1), 1), Case(normal(1, 3, 1), (0, 2))),
+)
+def squeeze(x, axis=None):
+    """Without the axes of length 1 (all of them, or those named).
+
+    Raises
+    ------
+    ValueError
+        Where an axis named is longer than 1.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.squeeze(ns.tensor([[[1.0, 2.0]]])).shape
+    (2,)
+    """
+    return np.squeeze(x, axis)
+
+
+@squeeze.rule("x")
+def _(g, x_shape):
+    return reshape(g, x_shape)
+
+
+@op(
+    formula=r"\text{axes of length 1 put in}",
+    derivative=r"\text{taken out}",
+    samples=(Case(normal(2, 3), 0), Case(normal(2, 3), (0, -1)), Case(normal(), 0)),
+)
+def expand_dims(x, axis):
+    """With axes of length 1 at the places named (in the result's numbering).
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.expand_dims(ns.tensor([1.0, 2.0]), 0).shape
+    (1, 2)
+    """
+    return np.expand_dims(x, tuple(axis) if isinstance(axis, list) else axis)
+
+
+@expand_dims.rule("x")
+def _(g, x_shape):
+    return reshape(g, x_shape)
+
+
+@op(
+    formula=r"x \text{ repeated to a shape}",
+    derivative=r"\text{the sum over what was repeated}",
+    samples=(Case(normal(3, 1), (2, 3, 4)), Case(normal(), (3,)), Case(normal(3), (3,))),
+)
+def broadcast_to(x, shape):
+    """The elements repeated, by NumPy's rules, to a shape: a read-only view of the same memory.
+
+    Raises
+    ------
+    ValueError
+        Where `x` does not broadcast to that shape.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.broadcast_to(ns.tensor([1.0, 2.0]), (2, 2))
+    tensor([[1., 2.],
+            [1., 2.]])
+    """
+    return np.broadcast_to(x, shape)
+
+
+@broadcast_to.rule("x")
+def _(g):
+    return g  # the engine sums what was broadcast
+
+
+@op(
+    formula=r"\text{the sum over the axes along which } x \text{ was broadcast from a shape}",
+    derivative=r"\text{broadcast back}",
+    samples=(Case(normal(2, 3, 4), (3, 1)), Case(normal(3, 4), ()), Case(normal(3, 4), (3, 4))),
+)
+def sum_to(x, shape):
+    """The sum over the axes along which something of `shape` was broadcast to `x`: broadcasting undone.
+
+    Raises
+    ------
+    ValueError
+        Where `shape` does not broadcast to that of `x`.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.sum_to(ns.tensor([[1.0, 2.0], [3.0, 4.0]]), (2,))
+    tensor([4., 6.])
+    """
+    extra = np.ndim(x) - len(shape)
+    if extra < 0 or any(s not in (1, n) for s, n in zip(shape, x.shape[extra:], strict=True)):
+        raise ValueError(f"sum_to: the shape {shape} does not broadcast to {x.shape}; pass one that does")
+    axes = [*range(extra), *(i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1)]
+    return np.sum(x, axis=tuple(axes)).reshape(shape)
+
+
+@sum_to.rule("x")
+def _(g, x_shape):
+    # g has kept every axis of the target shape, so it broadcasts as it stands
+    return broadcast_to(g, x_shape)
+
+
+def _check_join(name, arrays):
+    if not arrays:
+        raise ValueError(f"{name}: got no arrays; pass at least one")
+
+
+@op(
+    formula=r"\text{arrays one after another along an axis}",
+    derivative=r"\text{each array's part of } g",
+    samples=(
+        Case(normal(2, 3), normal(2, 1), normal(2, 2), axis=1),
+        Case(normal(3), normal(0), axis=0),
+        Case(normal(2, 3), normal(4, 3), axis=-2),
+    ),
+    name="concatenate",
+)
+def join(*arrays, axis=0):
+    """Arrays one after another along an axis; `concatenate` takes them as a sequence."""
+    _check_join("concatenate", arrays)
+    return np.concatenate(arrays, axis)
+
+
+@join.rule("arrays")
+def _(g, index, arrays_shape, axis):
+    start = sum(s[axis] for s in arrays_shape[:index])
+    place = [slice(None)] * len(arrays_shape[0])
+    place[axis] = slice(start, start + arrays_shape[index][axis])
+    return g[tuple(place)]
+
+
+def concatenate(arrays, axis=0):
+    """Arrays one after another along an axis they have.
+
+    Parameters
+    ----------
+    arrays : sequence of Tensor or array
+        Equal in shape but for that axis.
+    axis : int
+        Which one.
+
+    Raises
+    ------
+    ValueError
+        Where there are none, or their other lengths differ.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.concatenate([ns.tensor([1.0]), ns.tensor([2.0, 3.0])])
+    tensor([1., 2., 3.])
+    """
+    return join(*arrays, axis=axis)
+
+
+def stack(arrays, axis=0):
+    """Arrays of one shape along a new axis.
+
+    Parameters
+    ----------
+    arrays : sequence of Tensor or array
+        All of one shape.
+    axis : int
+        The new axis's place in the result.
+
+    Raises
+    ------
+    ValueError
+        Where there are none, or their shapes differ.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.stack([ns.tensor([1.0, 2.0]), ns.tensor([3.0, 4.0])])
+    tensor([[1., 2.],
+            [3., 4.]])
+    """
+    arrays = tuple(arrays)
+    _check_join("stack", arrays)
+    shapes = {np.shape(getattr(a, "data", a)) if not hasattr(a, "shape") else a.shape for a in arrays}
+    if len(shapes) > 1:
+        raise ValueError(f"stack: the arrays have different shapes {sorted(shapes)}; give them one shape first")
+    return join(*(expand_dims(a, axis) for a in arrays), axis=axis)
+
+
+def split(x, sections, axis=0):
+    """Parts of `x` along an axis, as a list.
+
+    Parameters
+    ----------
+    x : Tensor or array
+    sections : int or sequence of int
+        How many equal parts, or the indices at which to cut.
+    axis : int
+        Along which axis.
+
+    Raises
+    ------
+    ValueError
+        Where equal parts do not come out even.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.split(ns.tensor([1.0, 2.0, 3.0, 4.0]), 2)
+    [tensor([1., 2.]), tensor([3., 4.])]
+    """
+    x = x if hasattr(x, "shape") else backend.asarray(x)
+    (axis,) = normalise_axis(axis, len(x.shape), "split")
+    n = x.shape[axis]
+    if hasattr(sections, "__index__"):
+        count = sections.__index__()
+        if count < 1 or n % count:
+            raise ValueError(f"split: {n} elements along axis {axis} do not make {count} equal parts; pass the indices to cut at")
+        cuts = list(range(0, n + 1, n // count)) if n else [0] * (count + 1)
+    else:
+        cuts = [0, *sections, n]
+    before = (slice(None),) * axis
+    return [x[(*before, slice(a, b))] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+
+
+@op(
+    formula=r"x \text{ with } \text{value} \text{ set around it}",
+    derivative=r"g \text{ without the edge}",
+    samples=(Case(normal(2, 3), ((1, 2), (0, 1))), Case(normal(3), ((2, 0),), 1.5), Case(normal(2, 0), ((1, 1), (0, 0)))),
+)
+def pad(x, widths, value=0):
+    """With `value` set around: ``widths`` is a pair (before, after) for each axis, or one pair or number for all.
+
+    Raises
+    ------
+    ValueError
+        Where the widths do not fit the axes, or one is negative.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.pad(ns.tensor([1.0, 2.0]), (1, 2))
+    tensor([0., 1., 2., 0., 0.])
+    """
+    return np.pad(x, _pad_widths(widths, np.ndim(x)), constant_values=value)
+
+
+@pad.rule("x")
+def _(g, x_shape, widths):
+    pairs = _pad_widths(widths, len(x_shape))
+    return g[tuple(slice(before, before + n) for (before, _), n in zip(pairs, x_shape, strict=True))]
+
+
+def _pad_widths(widths, ndim):
+    try:
+        pairs = np.broadcast_to(np.asarray(widths), (ndim, 2))
+    except ValueError:
+        pairs = None
+    if pairs is None or pairs.dtype.kind not in "iu" or (pairs < 0).any():
+        raise ValueError(
+            f"pad: widths {widths!r} do not fit {ndim} axes; pass a pair of whole numbers, zero or more, for each axis"
+        )
+    return pairs.tolist()
+
+
+@op(
+    formula=r"\text{the order along axes reversed}",
+    derivative=r"\text{reversed back}",
+    samples=(Case(normal(2, 3)), Case(normal(2, 3), 1), Case(normal(2, 3, 4), (0, 2))),
+)
+def flip(x, axis=None):
+    """The order along the axes named (all by default) reversed.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.flip(ns.tensor([1.0, 2.0, 3.0]))
+    tensor([3., 2., 1.])
+    """
+    return np.flip(x, tuple(axis) if isinstance(axis, list) else axis)
+
+
+@flip.rule("x")
+def _(g, axis):
+    return flip(g, axis)

@@ -1,0 +1,500 @@
+"""Tensor: an array with a place in the graph."""
+
+import numpy as np
+
+from nnscratch import autograd, backend
+from nnscratch.autograd import OPS
+
+
+class Tensor:
+    """An array that remembers how it was computed.
+
+    Parameters
+    ----------
+    data : array, Tensor, number or nested list
+        An array's memory is shared (`ns.tensor` copies it); Python numbers and lists become float32.
+    dtype : str or dtype, optional
+        float16, float32, float64, an integer type or bool.
+    device : str, optional
+        Where it is to live; see `ns.devices`.
+    requires_grad : bool
+        Whether ``backward()`` shall leave a gradient in ``.grad``; for floating-point data only.
+
+    Attributes
+    ----------
+    data : array
+        The values. Changing them through this attribute goes unseen by the graph: assign with ``t[...] = v`` instead.
+    grad : Tensor or None
+        The gradient, in the same shape and dtype, after ``backward()``.
+    requires_grad : bool
+        Whether this tensor takes part in derivatives.
+
+    Raises
+    ------
+    TypeError
+        For data that are not real numbers, or integers with ``requires_grad=True``.
+    ValueError
+        For nested lists that are not rectangular, or a device that is not there.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> x = ns.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([[2., 4.],
+            [6., 8.]])
+    """
+
+    __slots__ = ("data", "grad", "requires_grad", "_node", "_version", "_logits", "__weakref__")
+    __array_ufunc__ = None  # so that array * tensor comes to Tensor.__rmul__
+
+    def __init__(self, data, dtype=None, device=None, requires_grad=False):
+        if isinstance(data, Tensor):
+            data = data.data
+        self.data = backend.asarray(data, dtype, device)
+        self.grad = None
+        self._node = None
+        self._version = [0]
+        self._logits = None
+        self.requires_grad = False
+        if requires_grad:
+            self.requires_grad_()
+
+    @classmethod
+    def _of(cls, array, version=None):
+        """Wrap an array without looking at it: the engine's way."""
+        t = object.__new__(Tensor)
+        t.data = array
+        t.grad = None
+        t.requires_grad = False
+        t._node = None
+        t._version = [0] if version is None else version
+        t._logits = None
+        return t
+
+    # What it is
+
+    @property
+    def shape(self):
+        """Its lengths along each axis, a tuple."""
+        return self.data.shape
+
+    @property
+    def ndim(self):
+        """The number of axes."""
+        return self.data.ndim
+
+    @property
+    def size(self):
+        """The number of elements."""
+        return self.data.size
+
+    @property
+    def dtype(self):
+        """The type of its elements."""
+        return self.data.dtype
+
+    @property
+    def device(self):
+        """The name of the device it lives on."""
+        return backend.of(self.data).name
+
+    @property
+    def is_leaf(self):
+        """Whether it was given, rather than computed from tensors that require gradients."""
+        return self._node is None
+
+    @property
+    def T(self):
+        """The axes in reverse order."""
+        return OPS["transpose"](self)
+
+    def __len__(self):
+        if self.ndim == 0:
+            raise TypeError("len: a tensor of shape () has no length; it is a single number")
+        return self.shape[0]
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self):
+        text = np.array2string(self.data, separator=", ", prefix="tensor(", threshold=200, edgeitems=3)
+        if self.size == 0:
+            text += f", shape={self.shape}"
+        if self.dtype != np.float32:
+            text += f", dtype={self.dtype}"
+        if self._node is not None:
+            text += f", op={self._node.op.name}"
+        elif self.requires_grad:
+            text += ", requires_grad=True"
+        return f"tensor({text})"
+
+    def __bool__(self):
+        if self.size != 1:
+            raise ValueError(
+                f"bool: a tensor of shape {self.shape} is neither true nor false; compare it with .any() or .all() on .numpy()"
+            )
+        return bool(self.data)
+
+    def __float__(self):
+        return float(self.item())
+
+    def __int__(self):
+        return int(self.item())
+
+    def __index__(self):
+        if self.size != 1 or self.dtype.kind not in "iu":
+            raise TypeError(f"index: only an integer tensor of one element is an index, got {autograd.describe(self)}")
+        return int(self.data)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    __hash__ = object.__hash__
+
+    # Its values elsewhere
+
+    def item(self):
+        """The value of a tensor of one element as a Python number.
+
+        Raises
+        ------
+        ValueError
+            Where there is not exactly one element.
+        """
+        if self.size != 1:
+            raise ValueError(f"item: the tensor has shape {self.shape}, expected one element; index it first")
+        return self.data.item()
+
+    def numpy(self):
+        """The values as a NumPy array (the memory itself, where it lives on the CPU)."""
+        return backend.of(self.data).to_numpy(self.data)
+
+    def tolist(self):
+        """The values as nested Python lists."""
+        return self.numpy().tolist()
+
+    def to(self, device):
+        """This tensor on `device` (itself, where it is there already).
+
+        Raises
+        ------
+        ValueError
+            Where there is no such device here.
+        """
+        target = backend.get(device)
+        if target is backend.of(self.data):
+            return self
+        return type(self)(self.data, device=device, requires_grad=self.requires_grad)
+
+    def astype(self, dtype):
+        """A copy in another dtype; its gradient comes back in this one's."""
+        return OPS["astype"](self, dtype)
+
+    def copy(self):
+        """A copy with a place in the graph."""
+        return OPS["copy"](self)
+
+    def detach(self):
+        """The same values (and memory) outside the graph."""
+        return Tensor._of(self.data, self._version)
+
+    # Derivatives
+
+    def requires_grad_(self, requires_grad=True):
+        """Ask for gradients (or no longer), in place; returns the tensor.
+
+        Raises
+        ------
+        TypeError
+            Where the data are not floating-point numbers.
+        RuntimeError
+            Where the tensor was computed from others, and so cannot choose.
+        """
+        if requires_grad and self.dtype.kind != "f":
+            raise TypeError(
+                f"requires_grad: only floating-point tensors have gradients, got {self.dtype}; pass dtype='float32'"
+            )
+        if not requires_grad and self._node is not None:
+            raise RuntimeError(
+                "requires_grad: this tensor was computed from others that require gradients; use .detach() to leave the graph"
+            )
+        self.requires_grad = bool(requires_grad) or self._node is not None
+        return self
+
+    def backward(self, gradient=None, create_graph=False):
+        """Add to ``.grad`` of every leaf that this tensor depends on the gradient by it.
+
+        Gradients add up: a second pass, over this graph or another, adds to the first.
+
+        Parameters
+        ----------
+        gradient : Tensor or array, optional
+            The gradient by this tensor, in its shape; 1 for a tensor of one element.
+        create_graph : bool
+            Let the gradients have graphs of their own (`ns.grad` does so without the cycle leaf → .grad → leaf).
+
+        Raises
+        ------
+        RuntimeError
+            Where nothing it depends on requires a gradient, or a value that a rule needs was changed in place.
+        ValueError
+            Where it has several elements and no `gradient` of its shape was given.
+
+        Examples
+        --------
+        >>> import nnscratch as ns
+        >>> x = ns.tensor(3.0, requires_grad=True)
+        >>> y = x**2
+        >>> y.backward()
+        >>> x.grad
+        tensor(6.)
+        """
+        autograd.backward(self, gradient, create_graph)
+
+    # Indexing and assignment
+
+    def __getitem__(self, index):
+        return OPS["getitem"](self, _plain_index(index))
+
+    def __setitem__(self, index, value):
+        if autograd.is_grad_enabled():
+            if self.requires_grad:
+                what = "is a leaf that requires gradients" if self._node is None else f"is a result of {self._node.op.name}"
+                raise RuntimeError(
+                    f"assignment: this tensor {self.shape} {what} and so part of a graph; "
+                    f"build a new one with ns.where, or change a leaf inside ns.no_grad()"
+                )
+            if isinstance(value, Tensor) and value.requires_grad:
+                raise RuntimeError(
+                    "assignment: the value requires gradients, which an assignment would lose; use ns.where or "
+                    "ns.concatenate, or assign value.detach()"
+                )
+        try:
+            self.data[_plain_index(index)] = value.data if isinstance(value, Tensor) else value
+        except (ValueError, IndexError, TypeError) as error:
+            raise type(error)(f"assignment: {error} (into {autograd.describe(self)})") from None
+        self._version[0] += 1
+        self._logits = None
+
+    # Operators
+
+    def __add__(self, other):
+        return OPS["add"](self, other)
+
+    def __radd__(self, other):
+        return OPS["add"](other, self)
+
+    def __sub__(self, other):
+        return OPS["subtract"](self, other)
+
+    def __rsub__(self, other):
+        return OPS["subtract"](other, self)
+
+    def __mul__(self, other):
+        return OPS["multiply"](self, other)
+
+    def __rmul__(self, other):
+        return OPS["multiply"](other, self)
+
+    def __truediv__(self, other):
+        return OPS["divide"](self, other)
+
+    def __rtruediv__(self, other):
+        return OPS["divide"](other, self)
+
+    def __pow__(self, other):
+        return OPS["power"](self, other)
+
+    def __rpow__(self, other):
+        return OPS["power"](other, self)
+
+    def __matmul__(self, other):
+        return OPS["matmul"](self, other)
+
+    def __rmatmul__(self, other):
+        return OPS["matmul"](other, self)
+
+    def __neg__(self):
+        return OPS["negative"](self)
+
+    def __pos__(self):
+        return self
+
+    def __abs__(self):
+        return OPS["abs"](self)
+
+    def __invert__(self):
+        return OPS["logical_not"](self)
+
+    def __and__(self, other):
+        return OPS["logical_and"](self, other)
+
+    __rand__ = __and__
+
+    def __or__(self, other):
+        return OPS["logical_or"](self, other)
+
+    __ror__ = __or__
+
+    def __eq__(self, other):
+        return OPS["equal"](self, other)
+
+    def __ne__(self, other):
+        return OPS["not_equal"](self, other)
+
+    def __lt__(self, other):
+        return OPS["less"](self, other)
+
+    def __le__(self, other):
+        return OPS["less_equal"](self, other)
+
+    def __gt__(self, other):
+        return OPS["greater"](self, other)
+
+    def __ge__(self, other):
+        return OPS["greater_equal"](self, other)
+
+    # NumPy's methods
+
+    def sum(self, axis=None, keepdims=False):
+        """The sum over `axis` (all by default); see `ns.sum`."""
+        return OPS["sum"](self, axis, keepdims)
+
+    def mean(self, axis=None, keepdims=False):
+        """The mean over `axis`; see `ns.mean`."""
+        return OPS["mean"](self, axis, keepdims)
+
+    def max(self, axis=None, keepdims=False):
+        """The greatest value over `axis`; see `ns.max`."""
+        return OPS["max"](self, axis, keepdims)
+
+    def min(self, axis=None, keepdims=False):
+        """The least value over `axis`; see `ns.min`."""
+        return OPS["min"](self, axis, keepdims)
+
+    def prod(self, axis=None, keepdims=False):
+        """The product over `axis`; see `ns.prod`."""
+        return OPS["prod"](self, axis, keepdims)
+
+    def var(self, axis=None, ddof=0, keepdims=False):
+        """The variance over `axis`; see `ns.var`."""
+        return OPS["var"](self, axis, ddof, keepdims)
+
+    def std(self, axis=None, ddof=0, keepdims=False):
+        """The standard deviation over `axis`; see `ns.std`."""
+        return OPS["std"](self, axis, ddof, keepdims)
+
+    def cumsum(self, axis=None):
+        """The running sum along `axis`; see `ns.cumsum`."""
+        return OPS["cumsum"](self, axis)
+
+    def argmax(self, axis=None):
+        """The index of the (first) greatest value along `axis`; see `ns.argmax`."""
+        return OPS["argmax"](self, axis)
+
+    def argmin(self, axis=None):
+        """The index of the (first) least value along `axis`; see `ns.argmin`."""
+        return OPS["argmin"](self, axis)
+
+    def reshape(self, *shape):
+        """The same elements in another shape; see `ns.reshape`."""
+        return OPS["reshape"](self, shape[0] if len(shape) == 1 else shape)
+
+    def flatten(self):
+        """The elements in one axis."""
+        return OPS["reshape"](self, (-1,))
+
+    def transpose(self, *axes):
+        """The axes in another order (reversed by default); see `ns.transpose`."""
+        return OPS["transpose"](self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None)
+
+    def swapaxes(self, axis1, axis2):
+        """Two axes exchanged; see `ns.swapaxes`."""
+        return OPS["swapaxes"](self, axis1, axis2)
+
+    def squeeze(self, axis=None):
+        """Without axes of length 1; see `ns.squeeze`."""
+        return OPS["squeeze"](self, axis)
+
+    def clip(self, low=None, high=None):
+        """Values held within [low, high]; see `ns.clip`."""
+        return OPS["clip"](self, low, high)
+
+    def exp(self):
+        """e to the power of each element."""
+        return OPS["exp"](self)
+
+    def log(self):
+        """The natural logarithm of each element."""
+        return OPS["log"](self)
+
+    def sqrt(self):
+        """The square root of each element."""
+        return OPS["sqrt"](self)
+
+    def abs(self):
+        """The absolute value of each element."""
+        return OPS["abs"](self)
+
+
+autograd.Tensor = Tensor
+
+
+def _plain_index(index):
+    """An index without Tensors in it."""
+    if isinstance(index, Tensor):
+        return index.data
+    if isinstance(index, tuple):
+        return tuple(_plain_index(i) for i in index)
+    return index
+
+
+def tensor(data, dtype=None, device=None, requires_grad=False):
+    """A new Tensor holding a copy of `data`.
+
+    Parameters
+    ----------
+    data : array, Tensor, number or nested list
+        Python numbers and lists become float32 (bool lists stay bool); arrays keep their dtype.
+    dtype : str or dtype, optional
+        float16, float32, float64, an integer type or bool.
+    device : str, optional
+        Where it is to live; see `ns.devices`.
+    requires_grad : bool
+        Whether ``backward()`` shall leave a gradient in ``.grad``; for floating-point data only.
+
+    Returns
+    -------
+    Tensor
+        In the shape of `data`.
+
+    Raises
+    ------
+    TypeError
+        For data that are not real numbers, or integers with ``requires_grad=True``.
+    ValueError
+        For nested lists that are not rectangular, or a device that is not there.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.tensor([1, 2, 3])
+    tensor([1., 2., 3.])
+    >>> ns.tensor([0, 2], dtype="int64")
+    tensor([0, 2], dtype=int64)
+    """
+    if isinstance(data, Tensor):
+        data = data.data
+    elif isinstance(data, list | tuple):
+        data = _plain_list(data)
+    t = Tensor(data, dtype, device)
+    if t.data is data or t.data.base is not None:
+        t.data = t.data.copy()
+    return t.requires_grad_() if requires_grad else t
+
+
+def _plain_list(data):
+    """Nested lists without Tensors in them."""
+    return [_plain_list(d) if isinstance(d, list | tuple) else d.data if isinstance(d, Tensor) else d for d in data]
