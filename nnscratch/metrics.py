@@ -154,8 +154,8 @@ def f1(prediction, target, average="binary", classes=None):
 
     .. math:: F_1 = \frac{2}{1 / \text{precision} + 1 / \text{recall}} = \frac{2\,TP}{2\,TP + FP + FN}
 
-    Source: F14; 000 App. Q3 (which writes "accuracy" for precision), 001 §5, 002 App. 3, 003 §9.4,
-    004 §2.3.6. "macro" is the mean of the classes' F1. Parameters, result and errors are those of `precision`.
+    Source: F14; 000 App. Q3 (where precision is "accuracy"), 001 §5, 002 App. 3, 003 §9.4,
+    004 §2.3.6. "macro" is the mean of the classes' F1. Parameters, result, errors: those of `precision`.
 
     Examples
     --------
@@ -268,6 +268,8 @@ def confusion_table(matrix, labels=None):
         raise ValueError(
             f"confusion_table: {got}, wants (C, C) with C >= 1; pass a result of confusion_matrix"
         )
+    if labels is not None and not hasattr(labels, "__iter__"):
+        raise TypeError(f"confusion_table: labels is {labels!r}, wants the classes' names; pass a list")
     names = [str(label) for label in (range(len(matrix)) if labels is None else labels)]
     if len(names) != len(matrix):
         got = f"{len(names)} labels for {len(matrix)} classes"

@@ -7,7 +7,7 @@ all is 0. Nothing here changes its input.
 
 import numpy as np
 
-from nnscratch.data.checks import as_data, check_count, check_finite, check_real, generator
+from nnscratch.data.checks import as_array, as_data, check_count, check_finite, check_real, generator
 
 
 def shift(images, down=0.0, right=0.0):
@@ -378,7 +378,7 @@ def _check_axis(operation, axis):
 
 def _each(what, value, images):
     """Return a parameter as float64 of shape (N, 1, 1) or (1, 1, 1), to go with rows and columns."""
-    value = as_data(what, value).astype(np.float64)
+    value = as_array(what, value).astype(np.float64)
     if not (np.abs(value) <= 1e6).all():
         raise ValueError(
             f"{what} holds {value.min():g} to {value.max():g}, wants finite numbers up to 1e6; check them"

@@ -49,7 +49,7 @@ def as_data(what, value):
     dtype('float32')
     """
     array = as_array(what, value)
-    if array.dtype == np.float64 and not hasattr(value, "dtype"):
+    if array.dtype == np.float64 and isinstance(value, (list, tuple, float)):
         array = array.astype(np.float32)
     return array
 

@@ -138,7 +138,7 @@ def read_idx(path):
     """Read an IDX file, gzipped or not.
 
     The format (described with MNIST by LeCun, Cortes and Burges): two zero bytes, the type, the number of
-    axes, the size of each axis as a big-endian 32-bit integer, then the values, big-endian, last axis fastest.
+    axes, the size of each axis as a big-endian 32-bit integer, then the big-endian values, last axis fastest.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Draw the sample that ships with nnscratch from the full MNIST.
 
 ``python -m nnscratch.data.make_sample FOLDER`` reads the four full files in FOLDER and writes
-mnist_sample.npz into the current folder: a stratified draw with seed 0, in random order, stored with the places drawn.
+mnist_sample.npz into the current folder: a stratified draw with seed 0, in random order, with its places.
 """
 
 import sys

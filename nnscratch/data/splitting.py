@@ -47,7 +47,8 @@ def split(*arrays, test=0.2, validation=0.0, stratify=None, seed=0):
     check_lengths("split", data)
     test = check_real("split: test", test, 0, 1)
     validation = check_real("split: validation", validation, 0, 1)
-    training = 1 - test - validation
+    # Rounded, as 1 - 0.7 - 0.3 must be 0.
+    training = round(1 - test - validation, 9)
     if training <= 0 or test + validation == 0:
         got = f"test={test:g} and validation={validation:g}"
         raise ValueError(
