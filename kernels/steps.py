@@ -1,0 +1,101 @@
+"""Optimiser steps that write a parameter and its state in place.
+
+Why they are fast: each array operation writes into an array that is already there, with one or two temporaries of the
+parameter's size for the whole step. The order of operations is that of the formula, so that in float64 the result
+equals the plain NumPy transcription to the last bit. Scalars are Python floats, so float32 stays float32.
+"""
+
+import numpy as np
+
+
+def _decayed(p, g, weight_decay):
+    """g + weight_decay * p; g itself where there is nothing to add. Never changes g."""
+    return g + weight_decay * p if weight_decay else g
+
+
+def sgd(p, g, lr, momentum, nesterov, weight_decay, velocity):
+    """One step of gradient descent: ``p <- p - lr * u``.
+
+    With ``h = g + weight_decay * p``: without momentum u = h; with it ``velocity <- momentum * velocity + h`` and
+    u is the velocity, or, with Nesterov's look ahead, ``h + momentum * velocity`` (Sutskever et al. 2013).
+
+    Parameters
+    ----------
+    p : ndarray, float32 or float64
+        The parameter; written.
+    g : ndarray of p's shape and dtype
+        Its gradient; only read.
+    lr, momentum, weight_decay : float
+    nesterov : bool
+    velocity : ndarray of p's shape and dtype, written; or None where momentum is 0
+
+    Examples
+    --------
+    >>> p, g = np.array([1.0, 2.0]), np.array([10.0, 0.0])
+    >>> sgd(p, g, lr=0.5, momentum=0.0, nesterov=False, weight_decay=0.0, velocity=None)
+    >>> p
+    array([-4.,  2.])
+    """
+    update = _decayed(p, g, weight_decay)
+    if velocity is not None:
+        velocity *= momentum
+        velocity += update
+        update = update + momentum * velocity if nesterov else velocity
+    p -= lr * update
+
+
+def adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled):
+    """One step of Adam: ``p <- p - lr * m / (sqrt(v) + eps)``.
+
+    ``m <- beta1 * m + (1 - beta1) * g`` and ``v <- beta2 * v + (1 - beta2) * g**2``. Without bias correction that is
+    the documents' F11. With it, m and v are divided by ``1 - beta1**step`` and ``1 - beta2**step`` before use
+    (Kingma and Ba 2015). Weight decay adds ``weight_decay * p`` to g or, decoupled, first takes
+    ``lr * weight_decay * p`` from p (AdamW: Loshchilov and Hutter 2019).
+
+    Parameters
+    ----------
+    p : ndarray, float32 or float64
+        The parameter; written.
+    g : ndarray of p's shape and dtype
+        Its gradient; only read.
+    m, v : ndarray of p's shape and dtype
+        Running means of g and of g**2; written.
+    lr, beta1, beta2, eps, weight_decay : float
+    step : int
+        1 at the first step.
+    bias_correction, decoupled : bool
+
+    Examples
+    --------
+    >>> p, m, v = np.array([1.0]), np.zeros(1), np.zeros(1)
+    >>> adam(p, np.array([2.0]), m, v, lr=0.1, beta1=0.5, beta2=0.75, eps=0.0, step=1, bias_correction=True,
+    ...      weight_decay=0.0, decoupled=False)
+    >>> p, m, v
+    (array([0.9]), array([1.]), array([1.]))
+    """
+    if decoupled:
+        if weight_decay:
+            p -= (lr * weight_decay) * p
+    else:
+        g = _decayed(p, g, weight_decay)
+
+    scratch, divisor = np.empty_like(p), np.empty_like(p)
+    np.multiply(g, 1 - beta1, out=scratch)
+    m *= beta1
+    m += scratch
+    np.square(g, out=scratch)
+    scratch *= 1 - beta2
+    v *= beta2
+    v += scratch
+
+    if bias_correction:
+        np.divide(v, 1 - beta2**step, out=divisor)
+        np.sqrt(divisor, out=divisor)
+        np.divide(m, 1 - beta1**step, out=scratch)
+        scratch *= lr
+    else:
+        np.sqrt(v, out=divisor)
+        np.multiply(m, lr, out=scratch)
+    divisor += eps
+    scratch /= divisor
+    p -= scratch
