@@ -216,6 +216,23 @@ def test_scaling_dtypes(dtype, result):
     assert z.dtype == result
 
 
+def test_scaling_one_feature_is_not_taken_for_many():
+    with pytest.raises(ValueError, match=r"x has shape \(2, 3\), was fitted to \(any, 1\)"):
+        Standardize().fit(np.array([[0.0], [1.0]])).transform(np.zeros((2, 3)))
+
+
+def test_a_fit_in_float64_serves_float32():
+    fitted = MinMax().fit(np.array([[0.0], [1e-50]]))
+    np.testing.assert_array_equal(fitted.transform(np.zeros((1, 1), np.float32)), [[0]])
+
+
+def test_a_failed_fit_changes_nothing():
+    fitted = MinMax().fit(np.array([[0.0], [2.0]]))
+    with pytest.raises(ValueError, match="nan"):
+        fitted.fit(np.array([[np.nan]]))
+    np.testing.assert_array_equal(fitted.transform(np.array([[1.0]])), [[0.5]])
+
+
 # --- classes
 
 
@@ -316,9 +333,15 @@ FITTED = Standardize().fit(X)
         (lambda: FITTED.inverse(np.zeros(2)), ValueError, ["(2,)", "(any, 2)"]),
         (lambda: Standardize().fit(np.zeros((0, 2))), ValueError, ["Standardize.fit: x", "(0, 2)"]),
         (lambda: Standardize(axis=3).fit(X), ValueError, ["axis=3", "(6, 2)"]),
+        (lambda: Standardize(axis=()), TypeError, ["axis", "()"]),
         (lambda: Standardize(axis="rows"), TypeError, ["axis", "'rows'"]),
         (lambda: MinMax().fit(np.array([[-1e308], [1e308]])), ValueError, ["spread", "float64"]),
-        (lambda: MinMax().fit(np.array([[0], [1e-45]], "f4")).transform(NAN), ValueError, ["nan"]),
+        (lambda: Standardize().fit(X * 1e-200), ValueError, ["spread 0", "float64"]),
+        (
+            lambda: MinMax().fit(X * 1e-30).transform(np.full((1, 2), 3e38, "f4")),
+            ValueError,
+            ["float32", "inf"],
+        ),
         (lambda: one_hot([0, 3], 3), ValueError, ["one_hot: labels", "3"]),
         (lambda: one_hot([0, -1], 3), ValueError, ["one_hot: labels", "-1"]),
         (lambda: one_hot([0.0, 1.0], 3), TypeError, ["one_hot: labels", "float64"]),

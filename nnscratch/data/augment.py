@@ -72,7 +72,7 @@ def rotate(images, degrees=0.0):
     """
     images = _check_images("rotate", images)
     angle = np.deg2rad(_each("rotate: degrees", degrees, images))
-    rows, columns, middle_row, middle_column = *_grid(images), *_centre(images)
+    (rows, columns), (middle_row, middle_column) = _grid(images), _centre(images)
     y, x = rows - middle_row, columns - middle_column
     cos, sin = np.cos(angle), np.sin(angle)
     return _read(images, y * cos + x * sin + middle_row, x * cos - y * sin + middle_column)
@@ -109,7 +109,7 @@ def scale(images, factor=1.0):
         raise ValueError(
             f"scale: factor is {factor.min():g}, wants a number of at least 1e-6; 1 keeps the size"
         )
-    rows, columns, middle_row, middle_column = *_grid(images), *_centre(images)
+    (rows, columns), (middle_row, middle_column) = _grid(images), _centre(images)
     return _read(
         images, (rows - middle_row) / factor + middle_row, (columns - middle_column) / factor + middle_column
     )

@@ -49,4 +49,7 @@ def make_sample(folder):
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m nnscratch.data.make_sample FOLDER_WITH_THE_FOUR_IDX_FILES")
-    np.savez_compressed("mnist_sample.npz", **make_sample(sys.argv[1]))
+    try:
+        np.savez_compressed("mnist_sample.npz", **make_sample(sys.argv[1]))
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))

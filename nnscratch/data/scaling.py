@@ -9,14 +9,10 @@ class _Scaler:
     """A map x -> (x - offset) / scale for each feature; a subclass says how both follow from the data."""
 
     def __init__(self, axis=0):
-        axes = (axis,) if isinstance(axis, (int, np.integer)) else axis
-        whole = axes is None or (
-            isinstance(axes, tuple) and all(type(a) is int or isinstance(a, np.integer) for a in axes)
-        )
-        if not whole or isinstance(axis, bool):
-            raise TypeError(
-                f"{self._name}: axis is {axis!r}, wants an int, a tuple of ints or None; pass axis=0"
-            )
+        axes = axis if isinstance(axis, tuple) else () if axis is None else (axis,)
+        if axis == () or any(isinstance(a, bool) or not isinstance(a, (int, np.integer)) for a in axes):
+            wanted = "an int, a tuple of ints or None"
+            raise TypeError(f"{self._name}: axis is {axis!r}, wants {wanted}; pass axis=0")
         self.axis = axis
         self.offset = self.scale = None
 
@@ -44,37 +40,47 @@ class _Scaler:
         except ValueError:
             got = f"axis={self.axis} does not fit x of shape {x.shape}"
             raise ValueError(f"{self._name}.fit: {got}, wants different axes of x; choose others") from None
+        dtype = _working_dtype(x)
         constant = low == high
         with np.errstate(over="ignore", invalid="ignore"):
             offset, scale = self._statistics(x, low.astype(np.float64), high.astype(np.float64))
             # A constant feature becomes exactly 0 and does not divide by 0.
-            offset = np.where(constant, low, offset)
-            scale = np.where(constant, 1.0, scale)
-            fits = (
-                np.isfinite(offset) & np.isfinite(scale.astype(_working(x))) & (scale.astype(_working(x)) > 0)
-            )
+            offset, scale = np.where(constant, low, offset), np.where(constant, 1.0, scale)
+            fits = np.isfinite(offset) & np.isfinite(scale.astype(dtype)) & (scale.astype(dtype) > 0)
         if not fits.all():
-            got = f"the spread {scale[~fits][0]:g} of a feature does not fit {_working(x)}"
-            raise ValueError(
-                f"{self._name}.fit: {got}, wants a positive finite spread; rescale or use float64"
-            )
-        self._features = tuple(None if self._reduced(i, x.ndim) else n for i, n in enumerate(x.shape))
-        self.offset, self.scale = offset, scale
+            got = f"the spread {scale[~fits][0]:g} of a feature does not fit {dtype}"
+            raise ValueError(f"{self._name}.fit: {got}, wants a positive finite one; rescale or use float64")
+        axes = range(x.ndim) if self.axis is None else np.arange(x.ndim)[np.atleast_1d(self.axis)]
+        self._features = tuple(None if i in axes else n for i, n in enumerate(x.shape))
+        self._dtype, self.offset, self.scale = dtype, offset, scale
         return self
 
     def transform(self, x):
         """Return ``(x - offset) / scale``; floating dtypes are kept, integers become float32."""
-        x, offset, scale, dtype = self._ready("transform", x)
-        return ((x - offset) / scale).astype(dtype, copy=False)
+        return self._apply("transform", x, lambda x, offset, scale: (x - offset) / scale)
 
     def inverse(self, x):
         """Return ``x * scale + offset``, which undoes `transform` up to rounding."""
-        x, offset, scale, dtype = self._ready("inverse", x)
-        return (x * scale + offset).astype(dtype, copy=False)
+        return self._apply("inverse", x, lambda x, offset, scale: x * scale + offset)
 
-    def _reduced(self, i, ndim):
-        axes = (self.axis,) if isinstance(self.axis, (int, np.integer)) else self.axis
-        return axes is None or i in [a % ndim for a in axes]
+    def _apply(self, method, x, formula):
+        x = self._check(method, x)
+        if self.offset is None:
+            got = "nothing is fitted yet"
+            raise ValueError(f"{self._name}.{method}: {got}, wants fit first; call fit(training data)")
+        features = self._features
+        if x.ndim != len(features) or any(f not in (None, n) for f, n in zip(features, x.shape, strict=True)):
+            wanted = "(" + ", ".join("any" if f is None else str(f) for f in features) + ")"
+            got = f"x has shape {x.shape}, was fitted to {wanted}"
+            raise ValueError(f"{self._name}.{method}: {got}; pass the same features")
+        working = np.promote_types(self._dtype, _working_dtype(x))
+        with np.errstate(over="ignore", invalid="ignore"):
+            result = formula(
+                x.astype(working, copy=False), *(p.astype(working) for p in (self.offset, self.scale))
+            )
+            result = result.astype(x.dtype if x.dtype.kind == "f" else np.float32, copy=False)
+        check_finite(f"{self._name}.{method}: the result in {result.dtype}", result)
+        return result
 
     def _check(self, method, x):
         what = f"{self._name}.{method}: x"
@@ -82,24 +88,8 @@ class _Scaler:
         check_finite(what, x)
         return x
 
-    def _ready(self, method, x):
-        x = self._check(method, x)
-        if self.offset is None:
-            raise ValueError(
-                f"{self._name}.{method}: nothing is fitted yet, wants fit first; call fit(training data)"
-            )
-        features = self._features
-        if x.ndim != len(features) or any(f not in (None, n) for f, n in zip(features, x.shape, strict=True)):
-            wanted = "(" + ", ".join("any" if f is None else str(f) for f in features) + ")"
-            raise ValueError(
-                f"{self._name}.{method}: x has shape {x.shape}, was fitted to {wanted}; check the axes"
-            )
-        working = _working(x)
-        result = x.dtype if x.dtype.kind == "f" else np.float32
-        return x.astype(working, copy=False), self.offset.astype(working), self.scale.astype(working), result
 
-
-def _working(x):
+def _working_dtype(x):
     """Return the dtype to compute in: float16 is too coarse, and integers become float32."""
     return np.dtype(np.float64 if x.dtype == np.float64 else np.float32)
 
