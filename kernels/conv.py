@@ -1,10 +1,10 @@
 """Two-dimensional convolution (cross-correlation) and its two gradients, each the transpose of the others.
 
-Why it is fast: the windows of an image are copied out as the columns of a matrix, so that one matrix product does
-the work ("im2col"). The whole matrix would be ``kh*kw`` times the input's size and would live in main memory;
-here it is made in blocks of a few images (or a few rows of a large image) that stay in the processor's cache, in one
-buffer that is used again for every block. The product ``W (O, C*kh*kw) @ columns (C*kh*kw, OH*OW)`` is already in the
-result's layout and is written straight into it.
+Why it is fast: the windows of an image are copied out as the columns of a matrix, so that one matrix product
+does the work ("im2col"). The whole matrix would be ``kh*kw`` times the input's size and would live in main
+memory; here it is made in blocks of a few images (or a few rows of a large image) that stay in the
+processor's cache, in one buffer that is used again for every block. The product ``W (O, C*kh*kw) @ columns
+(C*kh*kw, OH*OW)`` is already in the result's layout and is written straight into it.
 
 The definitions, as plain loops, are in `nnscratch.kernels.reference`.
 """
@@ -100,7 +100,8 @@ def conv2d(x, w, bias, stride, padding, dilation, groups):
 def conv2d_input(g, w, size, stride, padding, dilation, groups):
     """The gradient of `conv2d` by its input; also a transposed convolution.
 
-    ``sum g * conv2d(x, w) == sum x * conv2d_input(g, w)`` for every x. Rows and columns that no window touches get 0.
+    ``sum g * conv2d(x, w) == sum x * conv2d_input(g, w)`` for every x. Rows and columns that no window
+    touches get 0.
 
     Parameters
     ----------
@@ -116,7 +117,8 @@ def conv2d_input(g, w, size, stride, padding, dilation, groups):
 
     Examples
     --------
-    >>> conv2d_input(np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2)), (3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+    >>> ones = np.ones((1, 1, 2, 2))
+    >>> conv2d_input(ones, ones, (3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
     array([[[[1., 2., 1.],
              [2., 4., 2.],
              [1., 2., 1.]]]])
@@ -127,7 +129,7 @@ def conv2d_input(g, w, size, stride, padding, dilation, groups):
     g = np.ascontiguousarray(g).reshape(images, groups, filters // groups, windows[0] * windows[1])
     (top, bottom), (left, right) = padding
     padded = np.zeros((images, channels, top + size[0] + bottom, left + size[1] + right), g.dtype)
-    # With one filter a group the product has one term, and BLAS is slower at that than a broadcast multiplication.
+    # With one filter a group the product has one term; BLAS is slower at that than a plain multiplication.
     product = np.multiply if filters == groups else np.matmul
     buffer = None
     for block, row, rows in _blocks(images, windows, channels * area * g.itemsize):
@@ -144,7 +146,9 @@ def conv2d_input(g, w, size, stride, padding, dilation, groups):
 
 @half_through_single
 def conv2d_weight(g, x, kernel, stride, padding, dilation, groups):
-    """The gradient of `conv2d` by its weight: ``sum g * conv2d(x, w) == sum w * conv2d_weight(g, x)`` for every w.
+    """The gradient of `conv2d` by its weight.
+
+    ``sum g * conv2d(x, w) == sum w * conv2d_weight(g, x)`` for every w.
 
     Parameters
     ----------

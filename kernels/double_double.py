@@ -1,7 +1,8 @@
-"""Arithmetic beyond float64: sums and products with their rounding errors, and an exponential of about 110 bits.
+"""Arithmetic beyond float64: sums and products with their rounding errors, an exponential of 110 bits.
 
-A number is kept as an unevaluated sum of float64 arrays, largest first (Dekker 1971; Shewchuk 1997). Everything here
-takes and returns float64 arrays. Infinities and nan are not meant to come here; where they do, errors come out as nan.
+A number is kept as an unevaluated sum of float64 arrays, largest first (Dekker 1971; Shewchuk 1997).
+Everything here takes and returns float64 arrays. Infinities and nan are not meant to come here; where they
+do, errors come out as nan.
 """
 
 import functools
@@ -84,7 +85,7 @@ def exact_sum(x):
 
 
 def sum_levels(*levels):
-    """Add the last axes of arrays of falling size, as a pair: as if in about as many times 53 bits as there are levels.
+    """Add the last axes of arrays of falling size, as a pair: as if in 53 bits for each of them.
 
     Examples
     --------
@@ -113,7 +114,7 @@ DOUBLE_TERMS = 5  # Later terms of the series are below 2**-61, so float64 holds
 
 @functools.cache
 def _constants():
-    """ln 2 in three parts, exp(j/STEP) in three float64 columns, 1/n! as pairs; made with 60 decimal digits."""
+    """ln 2 in three parts, exp(j/STEP) in three float64 columns, 1/n! as pairs; from 60 digits."""
     with localcontext() as context:
         context.prec = 60
 
@@ -139,8 +140,8 @@ def _constants():
 def exponential(x, shift=0):
     """exp(x) * 2**shift as five float64 arrays whose sum is right to about 2**-110 of it.
 
-    ``x = k ln 2 + j/256 + r`` with integers k and j; the last two parts are a table's value times expm1(r), so for
-    tiny x the sum less 1 keeps its digits.
+    ``x = k ln 2 + j/256 + r`` with integers k and j; the last two parts are a table's value times expm1(r),
+    so for tiny x the sum less 1 keeps its digits.
 
     Parameters
     ----------

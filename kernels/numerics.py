@@ -1,11 +1,13 @@
 r"""Elementary functions and losses, accurate to 4 units in the last place over all finite inputs.
 
-How: float16 and float32 are computed in float64 by formulas that lose no digits and rounded once. float64 has nothing
-wider to go to, so what a plain formula would lose is carried along: the rounding error of ``x - max`` and of the sums.
-Only where the answer of `logsumexp` is the small difference of larger numbers is `double_double` called in.
+How: float16 and float32 are computed in float64 by formulas that lose no digits and rounded once. float64 has
+nothing wider to go to, so what a plain formula would lose is carried along: the rounding error of ``x - max``
+and of the sums. Only where the answer of `logsumexp` is the small difference of larger numbers is
+`double_double` called in.
 
-The formulas avoid cancellation: with m the largest of x, d = x - m <= 0 and s the sum of exp(d) *without* the largest
-term, ``softmax = exp(d) / (1 + s)`` and ``log_softmax = -(-d + log1p(s))``, whose two terms have the same sign.
+The formulas avoid cancellation: with m the largest of x, d = x - m <= 0 and s the sum of exp(d) *without* the
+largest term, ``softmax = exp(d) / (1 + s)`` and ``log_softmax = -(-d + log1p(s))``, whose two terms have the
+same sign.
 
 Large arrays go through in pieces that stay in the processor's cache. No kernel here gives a NumPy warning.
 """
@@ -101,8 +103,8 @@ def log_sigmoid(x):
 def binary_cross_entropy_logits(z, y):
     """``-y log(sigmoid(z)) - (1 - y) log(1 - sigmoid(z))``, elementwise.
 
-    As ``abs(z) * (1 - y if z > 0 else y) + log1p(exp(-abs(z)))``, whose terms are both positive. A weight of 0 makes
-    its term 0 even at infinite z.
+    As ``abs(z) * (1 - y if z > 0 else y) + log1p(exp(-abs(z)))``, whose terms are both positive. A weight of
+    0 makes its term 0 even at infinite z.
 
     Parameters
     ----------
@@ -124,96 +126,102 @@ def binary_cross_entropy_logits(z, y):
     return np.where(weight == 0, 0.0, size * weight) + np.log1p(np.exp(-size))
 
 
-# Chebyshev coefficients, made with 60 digits of mpmath: for f on [-1, 1] and a_k = pi (k + 1/2) / 80,
+# Polynomials made with 60 digits of mpmath from the Chebyshev series of f: with a_k = pi (k + 1/2) / 80,
 #     c_n = (2 - (n == 0)) / 80 * sum(f(cos(a_k)) * cos(n a_k) for k in range(80)),
-# of f(t) = erf(x) / x with t = 2 x**2 - 1, for abs(x) <= 1, and
-# of f(t) = (1 + 2 x) exp(x**2) erfc(x) with t = (x - 4) / (x + 4), for x >= 0 (after Shepherd and Laframboise 1981).
+# cut after the last c_n above 1e-18, written out in powers of t and rounded to float64 at the end.
+# f(t) = erf(x) / x with t = 2 x**2 - 1, for abs(x) <= 1.
 ERF_NEAR = (
-    0.9754769393826541,
-    -0.14226120510371365,
-    0.010035582187599796,
-    -0.0005768764699767485,
-    2.741993125219606e-05,
-    -1.1043175507344507e-06,
-    3.8488755420345036e-08,
-    -1.1808582533875466e-09,
-    3.2334215826050907e-11,
-    -7.991015947004549e-13,
-    1.7990725113961456e-14,
-    -3.718635487818693e-16,
-    7.103599003714253e-18,
+    0.9654687386698673,
+    -0.1405360890227171,
+    0.019852496688983708,
+    -0.0022854855611441132,
+    0.00021751715604160108,
+    -1.7537169441124826e-05,
+    1.223382738352401e-06,
+    -7.51156928660089e-08,
+    4.11580059766496e-09,
+    -2.035228404899467e-10,
+    9.167606746069445e-12,
+    -3.8078827395263415e-13,
+    1.454817075960679e-14,
 )
+# f(t) = (1 + 2 x) exp(x**2) erfc(x), t = (x - 4) / (x + 4), for x >= 0 (Shepherd and Laframboise 1981).
 ERFC_FAR = (
-    1.1774832005374487,
-    -0.007260796620301901,
-    -0.081265123236185,
-    0.06009212804122225,
-    -0.02875393558027666,
-    0.01059566336347286,
-    -0.003136927294554264,
-    0.0007456494372536184,
-    -0.0001369696503010054,
-    1.7183861600300937e-05,
-    -7.158364623450346e-07,
-    -2.4261399442449534e-07,
-    5.5765709395703566e-08,
-    -2.1057869513809494e-09,
-    -1.1717889351884957e-09,
-    1.9098355172456688e-10,
-    1.408871764208813e-11,
-    -6.901108320480815e-12,
-    9.167958364111294e-14,
-    2.1454508286554553e-13,
-    -1.4716575027010623e-14,
-    -6.668675118770408e-15,
-    7.504598509880083e-16,
-    2.22009300666632e-16,
-    -3.1704898956330886e-17,
-    -8.193570309884333e-18,
-    1.2459819733129574e-18,
+    1.2329951186255526,
+    -0.1396211168405625,
+    0.015379652102620026,
+    0.0680970542546904,
+    -0.10103906603632413,
+    0.09373283499843826,
+    -0.06633036581166812,
+    0.03716751553592911,
+    -0.016197734065728945,
+    0.005031969992669933,
+    -0.0007577732210512849,
+    -0.0001992567757633648,
+    0.00015062131406268513,
+    -2.4398944545280832e-05,
+    -1.1220772697788498e-05,
+    5.709206053072183e-06,
+    2.9094470866632674e-07,
+    -8.249198427508354e-07,
+    7.888177117406594e-08,
+    1.1009737295274889e-07,
+    -2.1868462576141457e-08,
+    -1.4709550868669278e-08,
+    3.950879254166685e-09,
+    1.7903326159489847e-09,
+    -5.377133821031794e-10,
+    -1.374652989001164e-10,
+    4.180821739675544e-11,
 )
 
 
-def _chebyshev(coefficients, t):
-    """Clenshaw's sum of coefficients[n] * T_n(t)."""
-    later, last = 0.0, 0.0
-    for c in coefficients[:0:-1]:
-        later, last = c + 2 * t * later - last, later
-    return coefficients[0] + t * later - last
-
-
-def _erfc_positive(x):
-    """erfc of x >= 0.5."""
-    x = np.minimum(x, 30.0)
-    # The rounding error of x*x counts 700-fold in the exponential, so the square is taken in two exact parts.
-    high = np.rint(x * 1024) / 1024
-    scale = np.exp(-high * high) * np.exp((high - x) * (high + x))
-    return scale * (_chebyshev(ERFC_FAR, (x - 4) / (x + 4)) / (1 + 2 * x))
-
-
-def _by_size(x, near, far):
-    """near(x) where abs(x) < 1, far(x) elsewhere: each computed only where it is used."""
-    is_near = np.abs(x) < 1
-    y = np.empty_like(x)
-    y[is_near] = near(x[is_near])
-    y[~is_near] = far(x[~is_near])
+def _polynomial(coefficients, t):
+    """The sum of coefficients[n] * t**n, by Horner's rule."""
+    y = np.full_like(t, coefficients[-1])
+    for c in coefficients[-2::-1]:
+        y *= t
+        y += c
     return y
 
 
 def _erf_near(x):
-    return x * _chebyshev(ERF_NEAR, 2 * x * x - 1)
+    """erf where abs(x) <= 1."""
+    return x * _polynomial(ERF_NEAR, 2 * x * x - 1)
+
+
+def _erfc_positive(x):
+    """erfc where x >= 0."""
+    x = np.minimum(x, 30.0)
+    # The rounding error of x*x counts 700-fold in the exponential, so the square is taken in two parts.
+    high = np.rint(x * 1024) / 1024
+    y = np.exp(-high * high) * (_polynomial(ERFC_FAR, (x - 4) / (x + 4)) / (1 + 2 * x))
+    return y + y * np.expm1((high - x) * (high + x))
+
+
+def _choose(condition, x, yes, no):
+    """yes(x) where the condition holds, no(x) elsewhere: each computed only where it is used."""
+    y = np.empty_like(x)
+    y[condition] = yes(x[condition])
+    y[~condition] = no(x[~condition])
+    return y
 
 
 @_elementwise
 def erf(x):
-    r"""The error function, ``2/sqrt(pi) * integral of exp(-t**2) from 0 to x``.
+    """The error function, ``2/sqrt(pi)`` times the integral of ``exp(-t**2)`` from 0 to x.
 
     Examples
     --------
     >>> erf(np.array([-np.inf, 0.0, 0.5, 2.0]))
     array([-1.        ,  0.        ,  0.52049988,  0.99532227])
     """
-    return _by_size(x, _erf_near, lambda v: np.copysign(1 - _erfc_positive(np.abs(v)), v))
+
+    def far(x):
+        return np.copysign(1 - _erfc_positive(np.abs(x)), x)
+
+    return _choose(np.abs(x) < 1, x, _erf_near, far)
 
 
 @_elementwise
@@ -226,17 +234,15 @@ def erfc(x):
     array([2.00000000e+000, 1.00000000e+000, 1.57299207e-001, 5.39586561e-176])
     """
 
-    def far(v):
-        return np.where(v < 0, 2 - _erfc_positive(np.abs(v)), _erfc_positive(np.abs(v)))
+    def far(x):
+        y = _erfc_positive(np.abs(x))
+        return np.where(x < 0, 2 - y, y)
 
-    def near(v):
-        return np.where(v < 0.5, 1 - _erf_near(v), _erfc_positive(np.maximum(v, 0.5)))
-
-    return _by_size(x, near, far)
+    return _choose((x > -1) & (x < 0.5), x, lambda x: 1 - _erf_near(x), far)
 
 
 def _as_rows(x, axis):
-    """x as a matrix with the elements of `axis` (int, tuple or None for all) in its rows; and those axes, sorted."""
+    """x as a matrix whose rows hold the elements of `axis` (int, tuple or None: all); those axes, sorted."""
     axes = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
     axes = sorted(axes)
     others = [a for a in range(x.ndim) if a not in axes]
@@ -376,8 +382,8 @@ def _loss_of_each(d, error, s):
 def logsumexp(x, axis, keepdims=False):
     """``log(sum(exp(x)))`` over an axis (or a tuple of axes, or None for all); of nothing, -inf.
 
-    Where the result is near 0 although x is not, as of [-log 2, -log 2], the sum is taken with about 110 bits, which
-    makes the result right down to about 1e-17 of x (float64) or any size (narrower dtypes).
+    Where the result is near 0 although x is not, as of [-log 2, -log 2], the sum is taken with about 110
+    bits, which makes the result right down to about 1e-17 of x (float64) or any size (narrower dtypes).
 
     Parameters
     ----------
@@ -435,7 +441,8 @@ def cross_entropy_logits(z, q):
     z : ndarray (..., classes) of float16, float32 or float64
         Logits.
     q : ndarray of z's shape and dtype
-        Weights that are not negative, mostly probabilities. Where one is 0 its term is 0, even at a logit of -inf.
+        Weights that are not negative, mostly probabilities. Where one is 0 its term is 0, even at a logit of
+        -inf.
 
     Returns
     -------
@@ -469,7 +476,7 @@ def cross_entropy_logits(z, q):
 
 @np.errstate(all="ignore")
 def accurate_sum(x, axis=None):
-    """The sum over an axis (a tuple of axes, or None for all), as if with twice float64's digits and rounded once.
+    """The sum over an axis (a tuple of axes, or None for all), as if in twice float64's digits.
 
     Examples
     --------
@@ -500,7 +507,7 @@ def mean_of_losses(v):
     """
     v = np.asarray(v)
     wide = v.astype(np.float64, copy=False)
-    # Scaling by a power of two is exact, and only done where what it pushes below the smallest number cannot count.
+    # Scaling by a power of two is exact, and done only where numbers that it makes vanish cannot count.
     scale = v.size.bit_length() if v.size and np.abs(wide).max() > 1e290 else 0
     total = accurate_sum(np.ldexp(wide, -scale)) / np.float64(v.size)
     return np.asarray(np.ldexp(total, scale).astype(v.dtype))

@@ -1,7 +1,7 @@
 """Pooling over sliding windows: maxima, sums, and the gathering and scattering that their gradients need.
 
-Why it is fast: NumPy is slow at reducing many tiny axes and quick at combining two large arrays, so each kernel takes
-the window's positions one after the other, each for all windows at once (`windows.taps`).
+Why it is fast: NumPy is slow at reducing many tiny axes and quick at combining two large arrays, so each
+kernel takes the window's positions one after the other, each for all windows at once (`windows.taps`).
 
 The definitions, as plain loops, are in `nnscratch.kernels.reference`.
 """
@@ -60,7 +60,7 @@ def max_pool2d_index(x, kernel, stride, padding, dilation):
     best = first.copy(order="C")
     index = np.zeros(best.shape, np.min_scalar_type(kernel[0] * kernel[1] - 1))
     for k, tap in enumerate(others, start=1):
-        # Later positions have higher numbers, so a maximum keeps the last one that was better than all before it.
+        # Later positions have higher numbers, so a maximum keeps the last that was better than all before.
         np.maximum(index, np.multiply(tap > best, k, dtype=index.dtype), out=index)
         np.maximum(best, tap, out=best)
     nan = np.isnan(best)
@@ -71,7 +71,7 @@ def max_pool2d_index(x, kernel, stride, padding, dilation):
 
 
 def _masked_bits(values, mask):
-    """The bits, as integers, of ``where(mask, values, 0)``: times 1 or 0 is several times faster than `where`."""
+    """The bits, as integers, of ``where(mask, values, 0)``: times 1 or 0 is much faster than `where`."""
     return values.view(f"i{values.itemsize}") * mask
 
 
@@ -117,7 +117,8 @@ def pool_scatter(g, index, size, kernel, stride, padding, dilation):
 
     Examples
     --------
-    >>> pool_scatter(np.ones((1, 1, 1, 2)), np.array([[[[3, 0]]]]), (2, 4), (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
+    >>> index = np.array([[[[3, 0]]]])
+    >>> pool_scatter(np.ones((1, 1, 1, 2)), index, (2, 4), (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
     array([[[[0., 0., 1., 0.],
              [0., 1., 0., 0.]]]])
     """
@@ -174,7 +175,7 @@ def sum_unpool2d(g, size, kernel, stride, padding, dilation):
 def _add_to_taps(terms, g, size, kernel, stride, padding, dilation):
     """Add each term (N, C, OH, OW) to its own tap of a zero array (N, C, H, W)."""
     (top, bottom), (left, right) = padding
-    padded = np.zeros(g.shape[:2] + (top + size[0] + bottom, left + size[1] + right), g.dtype)
+    padded = np.zeros((*g.shape[:2], top + size[0] + bottom, left + size[1] + right), g.dtype)
     for tap, term in zip(taps(padded, kernel, stride, dilation, g.shape[2:]), terms, strict=True):
         tap += term
     return np.ascontiguousarray(unpadded(padded, padding, size))

@@ -1,7 +1,7 @@
 """The definitions of the convolution and pooling kernels, as plain loops over windows.
 
-Slow and meant to be read: every fast kernel is tested against its namesake here. Arguments and results are those of
-`nnscratch.kernels.conv` and `nnscratch.kernels.pool`.
+Slow and meant to be read: every fast kernel is tested against its namesake here. Arguments and results are
+those of `nnscratch.kernels.conv` and `nnscratch.kernels.pool`.
 """
 
 import numpy as np

@@ -1,8 +1,9 @@
 """Optimiser steps that write a parameter and its state in place.
 
-Why they are fast: each array operation writes into an array that is already there, with one or two temporaries of the
-parameter's size for the whole step. The order of operations is that of the formula, so that in float64 the result
-equals the plain NumPy transcription to the last bit. Scalars are Python floats, so float32 stays float32.
+Why they are fast: each array operation writes into an array that is already there, with one or two
+temporaries of the parameter's size for the whole step. The order of operations is that of the formula, so
+that in float64 the result equals the plain NumPy transcription to the last bit. Scalars are Python floats, so
+float32 stays float32.
 """
 
 import numpy as np
@@ -16,8 +17,9 @@ def _decayed(p, g, weight_decay):
 def sgd(p, g, lr, momentum, nesterov, weight_decay, velocity):
     """One step of gradient descent: ``p <- p - lr * u``.
 
-    With ``h = g + weight_decay * p``: without momentum u = h; with it ``velocity <- momentum * velocity + h`` and
-    u is the velocity, or, with Nesterov's look ahead, ``h + momentum * velocity`` (Sutskever et al. 2013).
+    With ``h = g + weight_decay * p``: without momentum u = h; with it ``velocity <- momentum * velocity + h``
+    and u is the velocity, or, with Nesterov's look ahead, ``h + momentum * velocity`` (Sutskever et al.
+    2013).
 
     Parameters
     ----------
@@ -47,9 +49,9 @@ def sgd(p, g, lr, momentum, nesterov, weight_decay, velocity):
 def adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled):
     """One step of Adam: ``p <- p - lr * m / (sqrt(v) + eps)``.
 
-    ``m <- beta1 * m + (1 - beta1) * g`` and ``v <- beta2 * v + (1 - beta2) * g**2``. Without bias correction that is
-    the documents' F11. With it, m and v are divided by ``1 - beta1**step`` and ``1 - beta2**step`` before use
-    (Kingma and Ba 2015). Weight decay adds ``weight_decay * p`` to g or, decoupled, first takes
+    ``m <- beta1 * m + (1 - beta1) * g`` and ``v <- beta2 * v + (1 - beta2) * g**2``. Without bias correction
+    that is the documents' F11. With it, m and v are divided by ``1 - beta1**step`` and ``1 - beta2**step``
+    before use (Kingma and Ba 2015). Weight decay adds ``weight_decay * p`` to g or, decoupled, first takes
     ``lr * weight_decay * p`` from p (AdamW: Loshchilov and Hutter 2019).
 
     Parameters

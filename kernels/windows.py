@@ -1,11 +1,12 @@
 """Sliding windows: the geometry that convolution and pooling share.
 
-A window with ``kh*kw`` positions slides over the two last axes of an array. Rather than visiting the windows one
-by one, the kernels visit the *positions within* a window ("taps"): tap (i, j) of all windows together is one
-strided slice of the padded array, so a whole layer is a few dozen NumPy calls, however many windows there are.
+A window with ``kh*kw`` positions slides over the two last axes of an array. Rather than visiting the windows
+one by one, the kernels visit the *positions within* a window ("taps"): tap (i, j) of all windows together is
+one strided slice of the padded array, so a whole layer is a few dozen NumPy calls, however many windows there
+are.
 
-Geometry is always normalised: ``kernel=(kh, kw)``, ``stride=(sh, sw)``, ``padding=((top, bottom), (left, right))``,
-``dilation=(dh, dw)``.
+Geometry is always normalised: ``kernel=(kh, kw)``, ``stride=(sh, sw)``, ``padding=((top, bottom), (left,
+right))``, ``dilation=(dh, dw)``.
 """
 
 import functools
@@ -16,7 +17,8 @@ import numpy as np
 def output_size(size, kernel, stride, padding_pair, dilation):
     """How many windows fit along one axis.
 
-    ``floor((size + before + after - dilation*(kernel - 1) - 1) / stride) + 1``; zero or less means that none fits.
+    ``floor((size + before + after - dilation*(kernel - 1) - 1) / stride) + 1``; zero or less means that none
+    fits.
 
     Parameters
     ----------
@@ -60,7 +62,7 @@ def pad(x, padding, value=0):
     if not (top or bottom or left or right):
         return x
     height, width = x.shape[-2:]
-    padded = np.full(x.shape[:-2] + (top + height + bottom, left + width + right), value, x.dtype)
+    padded = np.full((*x.shape[:-2], top + height + bottom, left + width + right), value, x.dtype)
     padded[..., top : top + height, left : left + width] = x
     return padded
 
@@ -104,7 +106,7 @@ def taps(padded, kernel, stride, dilation, windows, first_row=0):
 
 
 def half_through_single(kernel):
-    """Let a kernel that adds many numbers take float16 arrays: it works in float32 and rounds once, at the end."""
+    """Let a kernel that adds many numbers take float16: it works in float32 and rounds once, at the end."""
 
     def widen(a):
         return a.astype(np.float32) if getattr(a, "dtype", None) == np.float16 else a
