@@ -1,9 +1,39 @@
 """The CPU: NumPy arrays and the NumPy kernels."""
 
 import functools
+import importlib
 import types
 
 import numpy as np
+
+#: The kernels that every backend must have, by the module of `nnscratch.kernels` that defines them.
+KERNELS = {
+    "conv": ("conv2d", "conv2d_input", "conv2d_weight"),
+    "pool": (
+        "max_pool2d",
+        "max_pool2d_index",
+        "pool_gather",
+        "pool_scatter",
+        "sum_pool2d",
+        "sum_unpool2d",
+        "window_counts",
+    ),
+    "numerics": (
+        "accurate_sum",
+        "binary_cross_entropy_logits",
+        "cross_entropy_logits",
+        "erf",
+        "erfc",
+        "log_softmax",
+        "logsumexp",
+        "mean_of_losses",
+        "sigmoid",
+        "softmax",
+        "softplus",
+        "tanh",
+    ),
+    "steps": ("adam", "sgd"),
+}
 
 
 class CPU:
@@ -53,8 +83,10 @@ class CPU:
     @functools.cached_property
     def kernels(self):
         """The table of kernels, by name."""
-        from nnscratch.kernels import conv, numerics, pool, steps
-
         return types.SimpleNamespace(
-            **{name: getattr(module, name) for module in (conv, numerics, pool, steps) for name in module.__all__}
+            **{
+                name: getattr(importlib.import_module(f"nnscratch.kernels.{module}"), name)
+                for module, names in KERNELS.items()
+                for name in names
+            }
         )

@@ -349,7 +349,7 @@ def _share(x, other):
     return (sign(x - other) + 1) / 2
 
 
-@op(formula=r"\max(a, b)", derivative=r"[a > b] + \tfrac12 [a = b]", samples=(Case(apart(3, 4), apart(4)), Case(apart(3), 0.1)))
+@op(formula=r"\max(a, b)", derivative=r"[a > b] + \tfrac12 [a = b]", samples=(Case(apart(3, 4), apart(4, shift=0.15)), Case(apart(3), 0.3)))
 def maximum(a, b):
     """The greater of two, element by element; at a tie each side gets half of the gradient; nan wins.
 
@@ -372,7 +372,7 @@ def _(g, a, b):
     return g * _share(b, a)
 
 
-@op(formula=r"\min(a, b)", derivative=r"[a < b] + \tfrac12 [a = b]", samples=(Case(apart(3, 4), apart(4)), Case(apart(3), 0.1)))
+@op(formula=r"\min(a, b)", derivative=r"[a < b] + \tfrac12 [a = b]", samples=(Case(apart(3, 4), apart(4, shift=0.15)), Case(apart(3), 0.3)))
 def minimum(a, b):
     """The lesser of two, element by element; at a tie each side gets half of the gradient; nan wins.
 
@@ -399,7 +399,7 @@ def _(g, a, b):
     formula=r"\min(\max(x, \text{low}), \text{high})",
     derivative=r"[\text{low} \le x \le \text{high}]",
     constant=("low", "high"),
-    samples=(Case(apart(3, 4), -0.5, 0.5), Case(apart(5), None, 0.5), Case(apart(5), -0.5, None)),
+    samples=(Case(apart(3, 4), -0.3, 0.3), Case(apart(5), None, 0.3), Case(apart(5), -0.3, None)),
 )
 def clip(x, low=None, high=None):
     """Values held within [low, high]; the gradient passes inside and on the bounds, and not by the bounds themselves.
