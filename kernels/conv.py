@@ -96,6 +96,20 @@ def conv2d(x, w, bias, stride, padding, dilation, groups):
     return y
 
 
+def _full_padding(size, windows, kernel, padding, dilation):
+    """The padding of g with which a convolution of stride 1 by the turned filters gives the input's gradient."""
+    reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+    before = [r - first for r, (first, _) in zip(reach, padding, strict=True)]
+    return tuple((b, n + r - o - b) for n, o, r, b in zip(size, windows, reach, before, strict=True))
+
+
+def _turned(w, groups):
+    """The filters (C, O/groups, kh, kw) that take g back: turned by half a turn, input and output exchanged."""
+    filters, depth, *kernel = w.shape
+    grouped = w[:, :, ::-1, ::-1].reshape(groups, filters // groups, depth, *kernel)
+    return grouped.swapaxes(1, 2).reshape(groups * depth, filters // groups, *kernel)
+
+
 @half_through_single
 def conv2d_input(g, w, size, stride, padding, dilation, groups):
     """The gradient of `conv2d` by its input; also a transposed convolution.
@@ -125,6 +139,10 @@ def conv2d_input(g, w, size, stride, padding, dilation, groups):
     """
     (images, filters, *windows), kernel = g.shape, w.shape[2:]
     channels, area = w.shape[1] * groups, kernel[0] * kernel[1]
+    edges = _full_padding(size, windows, kernel, padding, dilation)
+    # Making columns of g costs less than adding up columns of the result, if g has no more channels.
+    if stride == (1, 1) and min(map(min, edges)) >= 0 and (filters <= channels or area == 1):
+        return conv2d(g, _turned(w, groups), None, stride, edges, dilation, groups)
     matrix = np.ascontiguousarray(w).reshape(groups, filters // groups, -1).swapaxes(1, 2)
     g = np.ascontiguousarray(g).reshape(images, groups, filters // groups, windows[0] * windows[1])
     (top, bottom), (left, right) = padding

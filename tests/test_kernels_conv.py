@@ -75,10 +75,14 @@ def test_worked_by_hand():
     np.testing.assert_array_equal(flipped_if_convolved, [[[[12, 23], [45, 56]]]])
 
 
-def test_gradient_by_input_leaves_untouched_rows_zero():
-    g, w = np.ones((1, 1, 1, 1)), np.ones((1, 1, 1, 1))
-    dx = conv.conv2d_input(g, w, (4, 3), (3, 3), ((0, 0), (0, 0)), (1, 1), 1)
-    assert dx.sum() == 1 and dx[0, 0, 0, 0] == 1
+@given(layers(), st.integers(0, 2), st.integers(0, 2))
+@settings(max_examples=100, deadline=None)
+def test_gradient_by_a_larger_input(layer, more_rows, more_columns):
+    """Rows and columns that no window touches, as a transposed convolution's output padding makes them."""
+    x, w, _, g, geometry = arrays(layer)
+    size = x.shape[2] + more_rows, x.shape[3] + more_columns
+    expected = reference.conv2d_input(g, w, size, *geometry)
+    np.testing.assert_allclose(conv.conv2d_input(g, w, size, *geometry), expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
