@@ -1,0 +1,460 @@
+"""The engine: the graph, the backward pass, and what protects them."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import nnscratch as ns
+from nnscratch.autograd import Node
+
+
+@pytest.fixture
+def collector_off():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def leaf(*values, dtype="float64"):
+    return ns.tensor(list(values), dtype=dtype, requires_grad=True)
+
+
+# Depth and memory
+
+
+def test_a_hundred_thousand_operations_go_forward_and_back(collector_off):
+    x = leaf(1.0)
+    y = x
+    for _ in range(50_000):
+        y = y * 1.00001 + 1e-6
+    y.sum().backward()
+    assert x.grad.item() == pytest.approx(1.00001**50_000, rel=1e-9)
+    g = ns.grad(y.sum(), x)
+    assert g.item() == pytest.approx(1.00001**50_000, rel=1e-9)
+    probe = weakref.ref(y)
+    del y
+    assert probe() is None
+
+
+def test_graphs_are_freed_by_reference_counts_alone(collector_off):
+    before = sum(isinstance(o, ns.Tensor | Node) for o in gc.get_objects())
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    h = ns.functional.sigmoid(x * w + x[::-1])
+    loss = ns.functional.mse_loss(h, np.array([0.0, 1.0])) + (w**2).mean()
+    probes = [weakref.ref(h), weakref.ref(loss), weakref.ref(loss._node), weakref.ref(h.data)]
+    loss.backward()
+    (g,) = ns.grad(loss, [x], create_graph=True)
+    (g * g).sum().backward()
+    del h, loss, g, x, w
+    assert [p() for p in probes] == [None] * 4
+    assert sum(isinstance(o, ns.Tensor | Node) for o in gc.get_objects()) == before
+
+
+def test_backward_drops_arrays_as_it_goes():
+    x = leaf(*range(1, 6))
+    h = ns.exp(x)
+    probe = weakref.ref(h.data)
+    y = (h * h).sum()
+    del h
+    assert probe() is not None
+    y.backward()
+    assert probe() is None, "the backward pass kept an array although y only needs it again on demand"
+
+
+def test_only_what_a_rule_names_is_kept():
+    x = leaf(1.0, 2.0)
+    h = x * 2  # its rule needs neither x nor the result
+    z = h + 1
+    assert h._node.data is None and z._node.data is None
+    ns.exp(z)
+    assert z._node.data is None
+    ns.square(z)
+    assert z._node.data is z.data
+
+
+def test_unneeded_gradients_are_not_computed():
+    calls = []
+
+    @ns.op
+    def pair(a, b):
+        return a * b
+
+    @pair.rule("a")
+    def _(g, b):
+        calls.append("a")
+        return g * b
+
+    @pair.rule("b")
+    def _(g, a):
+        calls.append("b")
+        return g * a
+
+    data, weight = ns.tensor([1.0, 2.0]), leaf(3.0, 4.0, dtype="float32")
+    pair(data, weight).sum().backward()
+    assert calls == ["b"]
+    other = leaf(1.0, 1.0, dtype="float32")
+    calls.clear()
+    ns.grad(pair(other, weight).sum(), [other])
+    assert calls == ["a"]
+
+
+# Sums and orders
+
+
+def test_two_backward_passes_add_up():
+    x = leaf(2.0, 3.0)
+    h = x * x
+    y = (h * h).sum()  # x**4; interior gradients must not be counted twice
+    y.backward()
+    np.testing.assert_allclose(x.grad.data, 4 * x.data**3)
+    y.backward()
+    np.testing.assert_allclose(x.grad.data, 8 * x.data**3)
+    (x * 5).sum().backward()
+    np.testing.assert_allclose(x.grad.data, 8 * x.data**3 + 5)
+
+
+def test_a_second_pass_through_dropped_values_and_shared_parts():
+    x = leaf(0.3, 0.7)
+    h = ns.functional.tanh(ns.exp(x))
+    a, b = (h * h).sum(), (h * 3).sum()
+    a.backward()
+    b.backward()
+    expected = ns.grad((ns.functional.tanh(ns.exp(x)) ** 2 + 3 * ns.functional.tanh(ns.exp(x))).sum(), x)
+    np.testing.assert_allclose(x.grad.data, expected.data, rtol=1e-14)
+
+
+def test_third_and_fifth_derivatives():
+    x = leaf(0.5)
+    y = ns.sin(x) * ns.exp(x)  # derivatives: e^x (sin + cos), 2 e^x cos, 2 e^x (cos - sin), -4 e^x sin, ...
+    for _ in range(3):
+        y = ns.grad(y, x, create_graph=True)
+    assert y.item() == pytest.approx(2 * np.exp(0.5) * (np.cos(0.5) - np.sin(0.5)), rel=1e-13)
+    for _ in range(2):
+        y = ns.grad(y, x, create_graph=True)
+    assert y.item() == pytest.approx(-4 * np.exp(0.5) * (np.sin(0.5) + np.cos(0.5)), rel=1e-13)
+
+
+def test_derivatives_that_vanish_are_zero():
+    x = leaf(2.0)
+    y = x * x
+    for expected in (4.0, 2.0, 0.0, 0.0):
+        y = ns.grad(y, x, create_graph=True)
+        assert y.item() == expected
+    unrelated = leaf(1.0, 2.0)
+    assert ns.grad(x * x, [x, unrelated])[1].tolist() == [0.0, 0.0]
+
+
+def test_hessian_vector_product():
+    a = np.array([[2.0, 1.0], [1.0, 3.0]])
+    x, v = leaf(1.0, -1.0), np.array([0.5, 2.0])
+    g = ns.grad(0.5 * x @ (ns.tensor(a) @ x), x, create_graph=True)
+    np.testing.assert_allclose(ns.grad(g, x, v).data, a @ v)
+
+
+def test_backward_with_create_graph_leaves_differentiable_gradients():
+    x = leaf(2.0)
+    (x**3).backward(create_graph=True)
+    (x.grad**2).backward()
+    # d/dx (3x²)² = 36x³, added to the first gradient 3x²
+    assert x.grad.item() == 12 + 36 * 8
+    x.grad = None
+
+
+def test_gradient_by_an_interior_tensor():
+    x = leaf(1.0, 2.0)
+    h = x * 3
+    y = (h * h).sum()
+    gh, gx = ns.grad(y, [h, x])
+    np.testing.assert_allclose(gh.data, 2 * h.data)
+    np.testing.assert_allclose(gx.data, 6 * h.data)
+    assert x.grad is None and h.grad is None
+
+
+def test_backward_from_a_gradient_passed_in():
+    x = leaf(1.0, 2.0)
+    (x * x).backward(ns.tensor([1.0, 10.0], dtype="float64"))
+    assert x.grad.tolist() == [2.0, 40.0]
+
+
+def test_gradients_share_no_memory():
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    start = np.ones(2)
+    (x + w).backward(start)
+    x.grad.data[...] = 7
+    assert w.grad.tolist() == [1.0, 1.0] and start.tolist() == [1.0, 1.0]
+    a, b = ns.grad((x + w).sum(), [x, w])
+    a.data[...] = 7
+    assert b.tolist() == [1.0, 1.0]
+
+
+def test_repeated_input_and_diamond():
+    x = leaf(3.0)
+    h = x * x
+    (h + h * x + x).backward()
+    assert x.grad.item() == 2 * 3 + 3 * 9 + 1
+
+
+# Recording
+
+
+def test_no_grad_and_enable_grad():
+    x = leaf(1.0)
+    with ns.no_grad():
+        assert not (x * 2).requires_grad
+        with ns.enable_grad():
+            assert (x * 2).requires_grad
+        assert not (x * 2).requires_grad
+    assert (x * 2).requires_grad
+
+    @ns.no_grad()
+    def predict(t):
+        return t * 2
+
+    assert not predict(x).requires_grad and predict.__name__ == "predict"
+    with pytest.raises(ZeroDivisionError), ns.no_grad():
+        raise ZeroDivisionError
+    assert ns.is_grad_enabled()
+
+
+def test_recording_is_per_thread():
+    import threading
+
+    seen = []
+    with ns.no_grad():
+        thread = threading.Thread(target=lambda: seen.append(ns.is_grad_enabled()))
+        thread.start()
+        thread.join()
+    assert seen == [True]
+
+
+def test_detach_and_constants():
+    x = leaf(2.0)
+    (x.detach() * x).backward()
+    assert x.grad.item() == 2.0
+    assert not (ns.tensor([1.0]) * 2).requires_grad
+
+
+def test_raw_arrays_in_raw_arrays_out():
+    out = ns.functional.relu(np.array([-1.0, 1.0], np.float32))
+    assert type(out) is np.ndarray and out.dtype == np.float32
+    mixed = np.array([1.0, 2.0], np.float32) * ns.tensor([3.0, 4.0])
+    assert isinstance(mixed, ns.Tensor) and mixed.tolist() == [3.0, 8.0]
+
+
+# Dtypes
+
+
+def test_dtypes_do_not_drift():
+    for dtype in ("float16", "float32", "float64"):
+        t = ns.tensor([1.0, 2.0], dtype=dtype, requires_grad=True)
+        for y in (t + 1, 2.5 * t, t / 3, t**2, 1 - t, t.mean(), t.var(), t[0], ns.where(t > 1, t, 0), 1 / t, 2**t):
+            assert y.dtype == dtype
+    wide, narrow = ns.tensor([1.0], dtype="float64", requires_grad=True), ns.tensor([1.0], requires_grad=True)
+    y = wide * narrow
+    assert y.dtype == np.float64
+    y.sum().backward()
+    assert wide.grad.dtype == np.float64 and narrow.grad.dtype == np.float32
+
+
+def test_lists_become_float32_and_arrays_keep_their_dtype():
+    assert ns.tensor([1, 2]).dtype == np.float32
+    assert ns.tensor(3).dtype == np.float32
+    assert ns.tensor([True, False]).dtype == bool
+    assert ns.tensor(np.array([1, 2])).dtype == np.int64
+    assert ns.tensor([np.float64(1)]).dtype == np.float32
+    assert ns.tensor([0, 1], dtype="int64").dtype == np.int64
+    assert ns.add([1.0], [2.0]).dtype == np.float32
+    source = np.zeros(2)
+    ns.tensor(source).data[0] = 1
+    assert source[0] == 0
+
+
+# In-place changes
+
+
+def test_a_saved_value_changed_in_place_is_refused():
+    x, c = leaf(1.0, 2.0), ns.tensor([3.0, 4.0], dtype="float64")
+    y = (x * c).sum()
+    c[0] = 9
+    with pytest.raises(RuntimeError, match="multiply: its input b .* changed in place"):
+        y.backward()
+
+
+def test_a_change_through_a_view_or_detached_tensor_is_seen():
+    for view in (lambda t: t[:1], lambda t: t.detach(), lambda t: t.reshape(2, 1), lambda t: t.T):
+        x, c = leaf(1.0, 2.0), ns.tensor([3.0, 4.0], dtype="float64")
+        y = (x * c).sum()
+        view(c)[...] = 9
+        with pytest.raises(RuntimeError, match="changed in place"):
+            y.backward()
+
+
+def test_a_changed_result_is_refused():
+    x = leaf(1.0, 2.0)
+    y = ns.exp(x)
+    with ns.no_grad():
+        y[0] = 0
+    with pytest.raises(RuntimeError, match="exp: its result"):
+        y.sum().backward()
+
+
+def test_a_change_that_no_rule_minds_is_allowed():
+    x, c = leaf(1.0, 2.0), ns.tensor([3.0, 4.0], dtype="float64")
+    y = (x + c).sum()
+    c[0] = 9
+    y.backward()
+    assert x.grad.tolist() == [1.0, 1.0]
+
+
+def test_a_step_between_two_passes_is_refused_where_values_must_be_computed_again():
+    x = leaf(1.0, 2.0)
+    y = (ns.exp(x * x)).sum()
+    y.backward()
+    with ns.no_grad():
+        x[...] = 0
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward()
+
+
+def test_assignment_into_a_graph_is_refused():
+    x = leaf(1.0, 2.0)
+    h = x * 2
+    with pytest.raises(RuntimeError, match="is a leaf that requires gradients"):
+        x[0] = 1
+    with pytest.raises(RuntimeError, match="is a result of multiply"):
+        h[0] = 1
+    with pytest.raises(RuntimeError, match="an assignment would lose"):
+        ns.tensor([1.0, 2.0])[0] = h[0]
+    assert x.tolist() == [1.0, 2.0]
+
+
+# Users' operations
+
+
+def test_a_user_operation_with_two_inputs_and_a_setting():
+    @ns.op(formula="a b^n")
+    def scaled(a, b, n=1):
+        return a * b**n
+
+    @scaled.rule("a")
+    def _(g, b, n):
+        return g * b**n
+
+    @scaled.rule("b")
+    def _(g, a, b, n):
+        return g * a * n * b ** (n - 1)
+
+    assert ns.gradcheck(lambda a, b: scaled(a, b, n=3), [np.array([1.0, 2.0]), np.array([0.5])], order=2) < 1e-7
+    t = leaf(2.0)
+    assert scaled(b=t, a=3.0, n=2).item() == 12.0
+    assert scaled(np.ones(2), np.ones(2)).tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "words"),
+    [
+        (lambda op: op.rule("z"), ValueError, "no input is called 'z'"),
+        (lambda op: op.rule("a")(lambda g, q: g), TypeError, "the parameter 'q' is none of"),
+        (lambda op: op(leaf(1.0), 2), TypeError, "no rule for the gradient by a"),
+        (lambda op: op(1, 2, 3), TypeError, "f: .*argument"),
+        (lambda op: op(1, c=2), TypeError, "no argument 'c'"),
+        (lambda op: op(1, a=2), TypeError, "given twice|missing"),
+    ],
+)
+def test_mistakes_in_defining_and_calling_operations(build, error, words):
+    @ns.op
+    def f(a, b):
+        return a * b
+
+    with pytest.raises(error, match=words):
+        build(f)
+
+
+def test_reserved_names_are_refused():
+    with pytest.raises(TypeError, match="called y or g"):
+
+        @ns.op
+        def f(x, y):
+            return x
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        (lambda g: g.sum(), None),
+        (lambda g: np.zeros((5,)), r"shape \(5,\), expected \(3,\)"),
+        (lambda g: np.zeros((3, 1)), r"shape \(3, 1\)"),
+        (lambda g: np.zeros(3, int), "dtype int64"),
+        (lambda g: np.zeros(3, complex), "dtype complex128"),
+    ],
+)
+def test_a_rule_of_the_wrong_shape_or_dtype_names_the_operation(returned, words):
+    @ns.op
+    def f(x):
+        return x * 1.0
+
+    @f.rule("x")
+    def _(g):
+        return returned(g)
+
+    x = leaf(1.0, 2.0, 3.0)
+    with pytest.raises(ns.GradientError, match=r"f: its rule for x returned.*" + (words or r"shape \(\)")):
+        f(x).sum().backward()
+    assert x.grad is None
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: leaf(1.0, 2.0).backward(), ValueError, "only a scalar"),
+        (lambda: ns.tensor([1.0]).sum().backward(), RuntimeError, "does not depend on any tensor"),
+        (lambda: (leaf(1.0, 2.0) * 2).backward(np.ones(3)), ValueError, r"shape \(3,\), the output \(2,\)"),
+        (lambda: ns.grad(leaf(1.0), ns.tensor([1.0])), ValueError, "does not require a gradient"),
+        (lambda: ns.grad(1.0, leaf(1.0)), TypeError, "expected Tensors, got float"),
+        (lambda: ns.tensor([1, 2], dtype="int64", requires_grad=True), TypeError, "only floating-point"),
+        (lambda: (leaf(1.0) * 2).requires_grad_(False), RuntimeError, "use .detach"),
+        (lambda: ns.tensor([[1.0], [1.0, 2.0]]), ValueError, "different lengths"),
+        (lambda: ns.tensor("abc"), TypeError, "expected real numbers"),
+        (lambda: ns.tensor([1j]), TypeError, "expected real numbers"),
+        (lambda: ns.tensor([None]), TypeError, "expected real numbers"),
+        (lambda: ns.tensor([1.0], dtype="str"), TypeError, "dtype must be"),
+        (lambda: ns.tensor([1.0], dtype="nonsense"), TypeError, "dtype must be"),
+        (lambda: ns.tensor([1.0], device="cuda"), ValueError, "'cuda' is not available"),
+        (lambda: ns.tensor([1.0]).to("tpu"), ValueError, "'tpu' is not available"),
+        (lambda: ns.manual_seed(-1), ValueError, "manual_seed: got -1"),
+        (lambda: ns.manual_seed(0.5), ValueError, "manual_seed: got 0.5"),
+        (lambda: ns.tensor([1.0, 2.0]).item(), ValueError, "expected one element"),
+        (lambda: bool(ns.tensor([1.0, 2.0])), ValueError, "neither true nor false"),
+        (lambda: len(ns.tensor(1.0)), TypeError, "has no length"),
+        (lambda: range(3)[ns.tensor([1.5])], TypeError, "only an integer tensor"),
+        (lambda: ns.tensor([1.0]).__setitem__(5, 1.0), IndexError, r"assignment: .*\(into \(1,\) float32\)"),
+        (lambda: ns.tensor([1.0]).__setitem__(0, [1.0, 2.0]), ValueError, "assignment: "),
+        (lambda: ns.gradcheck(lambda x: x, [np.ones(2, np.float32)]), TypeError, "pass float64"),
+        (lambda: ns.gradcheck(lambda x: x, [np.ones(2, int)]), ValueError, "nothing to check"),
+        (lambda: ns.gradcheck(lambda x: 1.0, [np.ones(2)]), TypeError, "expected a Tensor"),
+        (lambda: ns.gradcheck(lambda x: x, [np.ones(2)], order=0), ValueError, "expected 1 or more"),
+        (lambda: ns.nothing, AttributeError, "has no attribute 'nothing'"),
+    ],
+)
+def test_mistakes_have_one_clear_sentence(call, error, words):
+    with pytest.raises(error, match=words) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_conversions():
+    t = ns.tensor([[1.0, 2.0]])
+    assert float(t[0, 1]) == 2.0 and int(t[0, 0]) == 1 and t.tolist() == [[1.0, 2.0]]
+    np.testing.assert_array_equal(np.asarray(t), t.data)
+    assert np.asarray(t, dtype=np.float64).dtype == np.float64
+    assert [row.shape for row in t] == [(1 + 1,)]
+    assert t.device == "cpu" and t.to("cpu") is t and t.ndim == 2 and t.size == 2 and len(t) == 1
+    assert repr(ns.tensor([1.0], requires_grad=True)) == "tensor([1.], requires_grad=True)"
+    assert repr(leaf(1.0) * 2) == "tensor([2.], dtype=float64, op=multiply)"
+    assert {t: 1}[t] == 1
