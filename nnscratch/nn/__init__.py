@@ -1,0 +1,60 @@
+"""Networks: modules, layers and how their weights begin."""
+
+from nnscratch.nn import init
+from nnscratch.nn.activation import (
+    ELU,
+    GELU,
+    LeakyReLU,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from nnscratch.nn.containers import ModuleList, Residual, Sequential
+from nnscratch.nn.convolution import Conv1d, Conv2d, ConvTranspose2d
+from nnscratch.nn.layers import Dropout, Embedding, Flatten, Identity, Linear, Reshape
+from nnscratch.nn.module import Buffer, Module, Parameter
+from nnscratch.nn.normalisation import BatchNorm1d, BatchNorm2d, LayerNorm
+from nnscratch.nn.pooling import AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from nnscratch.nn.summary import Summary
+
+__all__ = [
+    "AdaptiveAvgPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Buffer",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose2d",
+    "Dropout",
+    "ELU",
+    "Embedding",
+    "Flatten",
+    "GELU",
+    "Identity",
+    "LayerNorm",
+    "LeakyReLU",
+    "Linear",
+    "LogSoftmax",
+    "MaxPool1d",
+    "MaxPool2d",
+    "Module",
+    "ModuleList",
+    "Parameter",
+    "ReLU",
+    "Reshape",
+    "Residual",
+    "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Summary",
+    "Tanh",
+    "init",
+]

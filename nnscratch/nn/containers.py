@@ -1,0 +1,167 @@
+"""Modules made of modules."""
+
+from nnscratch.nn.module import Module
+
+
+class ModuleList(Module):
+    """Modules in a row, to be used by the ``forward`` of the module that owns the list.
+
+    Parameters
+    ----------
+    modules : sequence or dict of Module
+        A dict gives them names, which stand in parameters' paths in place of their numbers.
+
+    Raises
+    ------
+    TypeError
+        Where something is no module.
+    ValueError
+        Where a name is no identifier or number, or taken.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> layers = ns.nn.ModuleList([ns.nn.ReLU(), ns.nn.Tanh()])
+    >>> len(layers), layers[-1]
+    (2, Tanh())
+    """
+
+    def __init__(self, modules=()):
+        super().__init__()
+        for name, module in modules.items() if hasattr(modules, "items") else enumerate(modules):
+            self._put(str(name), module)
+
+    def _put(self, name, module):
+        owner = type(self).__name__
+        if not isinstance(module, Module):
+            if isinstance(module, type) and issubclass(module, Module):
+                hint = f"write {module.__name__}(), with its settings between the brackets"
+            else:
+                hint = "pass layers, such as nn.ReLU() for F.relu"
+            raise TypeError(f"{owner}: item {name} is {module!r}, expected a module; {hint}")
+        if not (name.isidentifier() or name.isdecimal()) or name in vars(self):
+            raise ValueError(
+                f"{owner}: the name {name!r} is taken, or neither an identifier nor a number; choose another"
+            )
+        setattr(self, name, module)
+
+    def append(self, module):
+        """Put a module at the end; returns the list."""
+        number = len(self)
+        while str(number) in vars(self):  # a slice keeps its modules' numbers
+            number += 1
+        self._put(str(number), module)
+        return self
+
+    def __len__(self):
+        return len(self._own(Module))
+
+    def __iter__(self):
+        return (module for _, module in self._own(Module))
+
+    def __getitem__(self, index):
+        """The module at a place or of a name, or for a slice a list of the same kind, its modules keeping their names."""
+        own = self._own(Module)
+        if isinstance(index, slice):
+            return type(self)(dict(own[index]))
+        if isinstance(index, str) and index in dict(own):
+            return dict(own)[index]
+        try:
+            return own[index][1]
+        except (IndexError, TypeError):
+            raise IndexError(
+                f"{type(self).__name__}: has no module {index!r}, only {len(own)}: {', '.join(n for n, _ in own) or 'none'}; use one of those"
+            ) from None
+
+
+class Sequential(ModuleList):
+    """Modules one after another, each given the result of the one before.
+
+    Parameters
+    ----------
+    *modules : Module, or one sequence or dict of Module
+        A dict gives them names.
+
+    Raises
+    ------
+    TypeError
+        Where something is no module.
+    ValueError
+        Where a name is no identifier or number, or taken.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> net = ns.nn.Sequential(ns.nn.Linear(3, 5), ns.nn.Sigmoid(), ns.nn.Linear(5, 1))
+    >>> net
+    Sequential(
+      (0): Linear(3, 5)
+      (1): Sigmoid()
+      (2): Linear(5, 1)
+    )
+    >>> net(ns.tensor([[1.0, 2.0, 3.0]])).shape
+    (1, 1)
+    >>> len(net[:2])
+    2
+    """
+
+    def __init__(self, *modules):
+        if len(modules) == 1 and isinstance(modules[0], list | tuple | dict):
+            (modules,) = modules
+        super().__init__(modules)
+
+    def forward(self, x):
+        """(the first module's input) -> (the last one's result)"""
+        for module in self:
+            x = module(x)
+        return x
+
+
+class Residual(Module):
+    """A module and a way around it: f(x) + x (He, Zhang, Ren & Sun, 2016; the residual connection of 001).
+
+    Parameters
+    ----------
+    module : Module
+        f.
+    shortcut : Module, optional
+        Applied to x on the way around, where f changes the shape: a convolution with a 1 × 1 kernel, say.
+
+    Raises
+    ------
+    TypeError
+        Where one is no module.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.Residual(ns.nn.ReLU())(ns.tensor([-1.0, 2.0])).numpy()
+    array([-1.,  4.], dtype=float32)
+    """
+
+    def __init__(self, module, shortcut=None):
+        super().__init__()
+        for what, value in (("module", module), ("shortcut", shortcut)):
+            if not isinstance(value, Module) and (value is not None or what == "module"):
+                raise TypeError(
+                    f"Residual: {what} is {value!r}, expected a module; pass a layer or an nn.Sequential of layers"
+                )
+        self.module = module
+        self.shortcut = shortcut
+
+    def forward(self, x):
+        """(N, ...) -> the same shape, or the shortcut's
+
+        Raises
+        ------
+        ValueError
+            Where the two ways end in different shapes.
+        """
+        y = self.module(x)
+        around = x if self.shortcut is None else self.shortcut(x)
+        if y.shape != around.shape:
+            raise ValueError(
+                f"Residual: the module gives {y.shape}, the way around it {around.shape} (x: {x.shape}); "
+                f"{'pass a shortcut that gives' if self.shortcut is None else 'make the shortcut give'} the module's shape"
+            )
+        return y + around

@@ -1,0 +1,247 @@
+r"""Initial values of weights.
+
+An initialiser is a function ``f(shape, fans=None, rng=None, dtype="float32")`` that returns a new array:
+
+* ``fans`` is the pair (fan_in, fan_out): how many inputs each output of the layer adds up, and how many outputs each of
+  its inputs goes into. Layers pass theirs; without it `fans_of` reads it off the shape of a linear or conv weight.
+* ``rng`` is a `numpy.random.Generator`; without it the one that `ns.manual_seed` seeds.
+
+Layers take an initialiser, one of your own included, or the name of one of these as ``init=``.
+"""
+
+import math
+
+import numpy as np
+
+from nnscratch import backend
+from nnscratch.nn import checks
+
+__all__ = [
+    "constant",
+    "fans_of",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "ones",
+    "standard_normal",
+    "uniform01",
+    "zeros",
+]
+
+
+def fans_of(shape):
+    """The fans (fan_in, fan_out) of a weight (out, in) or (out, in, *kernel).
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of at least two axes.
+
+    Returns
+    -------
+    tuple of int
+
+    Raises
+    ------
+    ValueError
+        Where there are fewer axes.
+
+    Examples
+    --------
+    >>> fans_of((64, 32, 3, 3))
+    (288, 576)
+    """
+    if len(shape) < 2:
+        raise ValueError(
+            f"init: a weight of shape {tuple(shape)} does not show its fans; pass fans=(fan_in, fan_out)"
+        )
+    cells = math.prod(shape[2:])
+    return shape[1] * cells, shape[0] * cells
+
+
+def _uniform(limit, shape, rng, dtype):
+    return _draw("uniform", shape, rng, dtype, -limit, limit)
+
+
+def _normal(deviation, shape, rng, dtype):
+    return _draw("normal", shape, rng, dtype, 0.0, deviation)
+
+
+def _draw(distribution, shape, rng, dtype, *settings):
+    """Draw in float64 and round, so that a float32 and a float64 network start from the same numbers."""
+    rng = backend.get().rng if rng is None else rng
+    return np.asarray(getattr(rng, distribution)(*settings, size=shape)).astype(dtype)
+
+
+def glorot_uniform(shape, fans=None, rng=None, dtype="float32"):
+    r"""Uniform values that keep the variance of signals and of gradients (Glorot & Bengio, 2010, eq. 16).
+
+    .. math:: w \sim U(-a, a), \quad a = \sqrt{6 / (\text{fan}_\text{in} + \text{fan}_\text{out})}
+
+    Parameters
+    ----------
+    shape : tuple of int
+    fans : (int, int), optional
+    rng : numpy.random.Generator, optional
+    dtype : str or dtype
+
+    Returns
+    -------
+    array
+
+    Raises
+    ------
+    ValueError
+        Where neither `fans` nor the shape says the fans.
+
+    Examples
+    --------
+    >>> bool((abs(glorot_uniform((2, 4))) <= 1).all())
+    True
+    """
+    return _uniform(math.sqrt(6 / max(sum(fans or fans_of(shape)), 1)), shape, rng, dtype)
+
+
+def glorot_normal(shape, fans=None, rng=None, dtype="float32"):
+    r"""Normal values that keep the variance of signals and of gradients (Glorot & Bengio, 2010, eq. 12).
+
+    .. math:: w \sim N(0, s^2), \quad s = \sqrt{2 / (\text{fan}_\text{in} + \text{fan}_\text{out})}
+
+    Parameters and results are those of `glorot_uniform`.
+
+    Examples
+    --------
+    >>> glorot_normal((2, 4)).shape
+    (2, 4)
+    """
+    return _normal(math.sqrt(2 / max(sum(fans or fans_of(shape)), 1)), shape, rng, dtype)
+
+
+def he_uniform(shape, fans=None, rng=None, dtype="float32"):
+    r"""Uniform values of variance 2 / fan_in, which keep signals through ReLU (He et al., 2015, eq. 10).
+
+    .. math:: w \sim U(-a, a), \quad a = \sqrt{6 / \text{fan}_\text{in}}
+
+    Parameters and results are those of `glorot_uniform`.
+
+    Examples
+    --------
+    >>> bool((abs(he_uniform((2, 6))) <= 1).all())
+    True
+    """
+    return _uniform(math.sqrt(6 / max((fans or fans_of(shape))[0], 1)), shape, rng, dtype)
+
+
+def he_normal(shape, fans=None, rng=None, dtype="float32"):
+    r"""Normal values of variance 2 / fan_in, which keep signals through ReLU (He et al., 2015, eq. 10).
+
+    .. math:: w \sim N(0, s^2), \quad s = \sqrt{2 / \text{fan}_\text{in}}
+
+    Parameters and results are those of `glorot_uniform`.
+
+    Examples
+    --------
+    >>> he_normal((2, 6)).shape
+    (2, 6)
+    """
+    return _normal(math.sqrt(2 / max((fans or fans_of(shape))[0], 1)), shape, rng, dtype)
+
+
+def standard_normal(shape, fans=None, rng=None, dtype="float32"):
+    r"""Normal values of mean 0 and variance 1, as the code of 000 §4 draws them; `fans` have no part in it.
+
+    .. math:: w \sim N(0, 1)
+
+    Examples
+    --------
+    >>> standard_normal((2, 3)).dtype
+    dtype('float32')
+    """
+    return _normal(1.0, shape, rng, dtype)
+
+
+def uniform01(shape, fans=None, rng=None, dtype="float32"):
+    r"""Uniform values from 0 to 1, as the code of 001 §5 draws them; `fans` have no part in it.
+
+    .. math:: w \sim U(0, 1)
+
+    Examples
+    --------
+    >>> w = uniform01((2, 3))
+    >>> bool((w >= 0).all() and (w <= 1).all())
+    True
+    """
+    return _draw("uniform", shape, rng, dtype, 0.0, 1.0)
+
+
+def constant(value):
+    """The initialiser that sets every weight to `value`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where it is no finite number.
+
+    Examples
+    --------
+    >>> constant(0.5)((2,))
+    array([0.5, 0.5], dtype=float32)
+    """
+    value = checks.number("constant", "value", value)
+
+    def fill(shape, fans=None, rng=None, dtype="float32"):
+        return np.full(shape, value, dtype)
+
+    fill.__name__ = f"constant({value})"
+    return fill
+
+
+def zeros(shape, fans=None, rng=None, dtype="float32"):
+    """Zeros.
+
+    Examples
+    --------
+    >>> zeros((2,))
+    array([0., 0.], dtype=float32)
+    """
+    return np.zeros(shape, dtype)
+
+
+def ones(shape, fans=None, rng=None, dtype="float32"):
+    """Ones.
+
+    Examples
+    --------
+    >>> ones((2,))
+    array([1., 1.], dtype=float32)
+    """
+    return np.ones(shape, dtype)
+
+
+NAMED = {
+    f.__name__: f
+    for f in (glorot_normal, glorot_uniform, he_normal, he_uniform, ones, standard_normal, uniform01, zeros)
+}
+
+
+def make(layer, what, initialiser, shape, fans, dtype):
+    """What an initialiser, given itself or by name, makes for a layer, checked."""
+    if isinstance(initialiser, str) and initialiser in NAMED:
+        initialiser = NAMED[initialiser]
+    if not callable(initialiser):
+        raise ValueError(
+            f"{layer}: {what} is {initialiser!r}, expected a function (shape, fans, rng, dtype) or one of "
+            f"{', '.join(map(repr, NAMED))}; pass one of those"
+        )
+    try:
+        array = np.asarray(initialiser(shape, fans, backend.get().rng, dtype))
+    except TypeError as error:
+        raise TypeError(
+            f"{layer}: {what} failed ({error}); an initialiser takes (shape, fans, rng, dtype) and returns an array"
+        ) from error
+    if array.shape != shape or array.dtype.kind not in "iuf":
+        raise ValueError(
+            f"{layer}: {what} returned {array.shape} {array.dtype}, expected numbers of shape {shape}; correct the initialiser"
+        )
+    return array.astype(dtype)

@@ -1,0 +1,240 @@
+"""Layers without a geometry: linear, embedding, dropout, and those that only change shapes."""
+
+import math
+
+from nnscratch import functional as F
+from nnscratch.autograd import describe
+from nnscratch.nn import checks
+from nnscratch.nn import init as initialisers
+from nnscratch.nn.module import Module, Parameter
+
+
+class Weighted(Module):
+    """What layers with a weight and a bias have in common: how these are made."""
+
+    def _make(self, shape, fans, outputs, bias, init, bias_init, dtype):
+        layer = type(self).__name__
+        dtype = checks.floating(layer, dtype)
+        self.weight = Parameter(initialisers.make(layer, "init", init, shape, fans, dtype))
+        self.bias = None
+        if checks.flag(layer, "bias", bias):
+            self.bias = Parameter(initialisers.make(layer, "bias_init", bias_init, (outputs,), fans, dtype))
+
+
+class Linear(Weighted):
+    r"""A layer of neurons before its activation (F1: 001 §1, §2; 002 §4.1; 004 §2.2.3).
+
+    .. math:: y = x W^\top + b
+
+    Parameters
+    ----------
+    in_features, out_features : int
+    bias : bool
+        Whether there is a b.
+    init, bias_init : str or callable
+        See `nnscratch.nn.init`; by default Glorot's uniform weights and a bias of 0, as the documents' Keras code has.
+    dtype : str or dtype
+        Of weight (out_features, in_features) and bias (out_features,).
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a setting is of the wrong kind or out of range.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.Linear(3, 2)(ns.tensor([[1.0, 2.0, 3.0]])).shape
+    (1, 2)
+    """
+
+    def __init__(
+        self, in_features, out_features, bias=True, init="glorot_uniform", bias_init="zeros", dtype="float32"
+    ):
+        super().__init__()
+        self.in_features = checks.count("Linear", "in_features", in_features)
+        self.out_features = checks.count("Linear", "out_features", out_features)
+        fans = (self.in_features, self.out_features)
+        self._make(fans[::-1], fans, self.out_features, bias, init, bias_init, dtype)
+
+    def forward(self, x):
+        """(..., in_features) -> (..., out_features)"""
+        return F.linear(x, self.weight, self.bias)
+
+    def extra_repr(self):
+        return f"{self.in_features}, {self.out_features}" + ("" if self.bias is not None else ", bias=False")
+
+
+class Embedding(Module):
+    """A table of vectors, looked up by number.
+
+    Parameters
+    ----------
+    entries, width : int
+        How many vectors, and how long each is.
+    init : str or callable
+        See `nnscratch.nn.init`.
+    dtype : str or dtype
+        Of the weight (entries, width).
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a setting is of the wrong kind or out of range.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.Embedding(1000, 16)([[1, 2, 3]]).shape
+    (1, 3, 16)
+    """
+
+    def __init__(self, entries, width, init="standard_normal", dtype="float32"):
+        super().__init__()
+        self.entries = checks.count("Embedding", "entries", entries)
+        self.width = checks.count("Embedding", "width", width)
+        shape = (self.entries, self.width)
+        self.weight = Parameter(
+            initialisers.make("Embedding", "init", init, shape, shape, checks.floating("Embedding", dtype))
+        )
+
+    def forward(self, indices):
+        """(...) of whole numbers -> (..., width)"""
+        return F.embedding(indices, self.weight)
+
+    def extra_repr(self):
+        return f"{self.entries}, {self.width}"
+
+
+class Dropout(Module):
+    """In training each value is 0 with probability `p`, else divided by 1 - p (Srivastava et al., 2014).
+
+    Parameters
+    ----------
+    p : float
+        From 0 up to below 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where `p` is no such number.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.Dropout(0.5).eval()(ns.tensor([1.0, 2.0]))
+    tensor([1., 2.])
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__()
+        self.p = checks.number("Dropout", "p", p, 0, 1, "[)")
+
+    def forward(self, x):
+        """(...) -> (...)"""
+        return F.dropout(x, self.p, self.training)
+
+    def extra_repr(self):
+        return f"p={self.p}"
+
+
+class Identity(Module):
+    """Its input, unchanged.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.Identity()(ns.tensor([1.0]))
+    tensor([1.])
+    """
+
+    def forward(self, x):
+        """(...) -> (...)"""
+        return x
+
+
+class Flatten(Module):
+    """All axes from `start_axis` on made one; by default all but the batch's.
+
+    Parameters
+    ----------
+    start_axis : int
+        Zero or more.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where `start_axis` is no such number.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.Flatten()(ns.tensor([[[1.0, 2.0], [3.0, 4.0]]])).shape
+    (1, 4)
+    """
+
+    def __init__(self, start_axis=1):
+        super().__init__()
+        self.start_axis = checks.count("Flatten", "start_axis", start_axis, least=0)
+
+    def forward(self, x):
+        """(N, ...) -> (N, the product of the rest)
+
+        Raises
+        ------
+        ValueError
+            Where `x` has no axis to start at.
+        """
+        start = self.start_axis
+        if len(x.shape) <= start:
+            raise ValueError(
+                f"Flatten: x is {describe(x)}, expected an axis {start} to start at; lower start_axis"
+            )
+        # The product rather than -1, which NumPy cannot resolve for an empty batch.
+        return x.reshape((*x.shape[:start], math.prod(x.shape[start:])))
+
+    def extra_repr(self):
+        return "" if self.start_axis == 1 else f"start_axis={self.start_axis}"
+
+
+class Reshape(Module):
+    """Each sample given another shape.
+
+    Parameters
+    ----------
+    *shape : int
+        Of a sample, without the batch.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where it is no shape.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.Reshape(1, 2, 2)(ns.tensor([[1.0, 2.0, 3.0, 4.0]])).shape
+    (1, 1, 2, 2)
+    """
+
+    def __init__(self, *shape):
+        super().__init__()
+        shape = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
+        self.shape = tuple(checks.count("Reshape", "a length", n) for n in shape)
+
+    def forward(self, x):
+        """(N, ...) -> (N, *shape)
+
+        Raises
+        ------
+        ValueError
+            Where a sample has another number of values.
+        """
+        if len(x.shape) == 0 or math.prod(x.shape[1:]) != math.prod(self.shape):
+            raise ValueError(
+                f"Reshape: x is {describe(x)}, its samples do not have the {math.prod(self.shape)} values of {self.shape}; check the shape"
+            )
+        return x.reshape((x.shape[0], *self.shape))
+
+    def extra_repr(self):
+        return ", ".join(map(str, self.shape))

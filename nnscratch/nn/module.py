@@ -1,0 +1,416 @@
+"""Module, the base of every layer and network, and the tensors it owns: parameters and buffers."""
+
+import numpy as np
+
+from nnscratch import backend
+from nnscratch.autograd import describe, no_grad
+from nnscratch.tensor import Tensor
+
+
+class Parameter(Tensor):
+    """A tensor that a module owns and training changes: as a module's attribute it is among its `parameters`.
+
+    Parameters
+    ----------
+    data : array, Tensor, number or nested list
+        Copied, so that training changes nobody else's array.
+    requires_grad : bool
+        False freezes it.
+    dtype, device : optional
+        As in `ns.tensor`.
+
+    Raises
+    ------
+    TypeError
+        Where the data are not floating-point numbers.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.Parameter([1.0, 2.0])
+    tensor([1., 2.], requires_grad=True)
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data, requires_grad=True, *, dtype=None, device=None):
+        super().__init__(data, dtype, device)
+        self.data = self.data.copy()
+        self.requires_grad_(requires_grad)
+
+
+class Buffer(Tensor):
+    """A tensor that a module owns and training does not change, such as running statistics; saved with the module.
+
+    Parameters
+    ----------
+    data : array, Tensor, number or nested list
+        Copied.
+    requires_grad : False
+        A buffer has no gradient.
+    dtype, device : optional
+        As in `ns.tensor`.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.Buffer([1.0, 2.0])
+    tensor([1., 2.])
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data, requires_grad=False, *, dtype=None, device=None):
+        super().__init__(data, dtype, device)
+        self.data = self.data.copy()
+        if requires_grad:
+            raise ValueError("Buffer: a buffer has no gradient; use nn.Parameter for what is to be trained")
+
+
+class Module:
+    """A layer or a network: write ``forward``, and assign its parameters and layers as attributes.
+
+    Whatever `Parameter`, `Buffer` or `Module` is assigned to an attribute belongs to the module; there is nothing to
+    register, and it makes no difference whether ``super().__init__()`` is called.
+
+    Attributes
+    ----------
+    training : bool
+        Whether dropout and batch normalisation behave as in training; `train` and `eval` set it.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> class Scale(ns.nn.Module):
+    ...     def __init__(self):
+    ...         self.factor = ns.nn.Parameter(2.0)
+    ...
+    ...     def forward(self, x):
+    ...         return x * self.factor
+    >>> scale = Scale()
+    >>> scale(ns.tensor([1.0, 3.0])).numpy()
+    array([2., 6.], dtype=float32)
+    >>> [name for name, _ in scale.named_parameters()]
+    ['factor']
+    """
+
+    training = True
+
+    def forward(self, *inputs):
+        """Compute the result; every module writes its own.
+
+        Raises
+        ------
+        NotImplementedError
+            Where it has not been written.
+        """
+        name = type(self).__name__
+        raise NotImplementedError(f"{name}: has no forward; write `def forward(self, x)` in the class {name}")
+
+    def __call__(self, *inputs, **settings):
+        return self.forward(*inputs, **settings)
+
+    def __setattr__(self, name, value):
+        self._check_attribute(name, value)
+        old = vars(self).get(name)
+        if isinstance(value, Tensor) and not isinstance(value, Parameter | Buffer):
+            if isinstance(old, Parameter):
+                raise TypeError(
+                    f"{type(self).__name__}: {name} is a Parameter, got a plain tensor {describe(value)} for it, which training "
+                    f"would not see; assign nn.Parameter(...), or new values with `{name}[...] = values` inside ns.no_grad()"
+                )
+            if isinstance(old, Buffer):
+                value = Buffer(value)
+        object.__setattr__(self, name, value)
+
+    def _check_attribute(self, name, value):
+        owner = type(self).__name__
+        if isinstance(value, Module):
+            if any(m is self for m in value.modules()):
+                raise ValueError(
+                    f"{owner}: the module assigned to {name} contains this one, and none can contain itself; build it anew"
+                )
+        elif isinstance(value, list | tuple | dict):
+            items = value.values() if isinstance(value, dict) else value
+            if any(isinstance(v, Module | Parameter) for v in items):
+                raise TypeError(
+                    f"{owner}: {name} is a {type(value).__name__} of modules or parameters, which training would not see; "
+                    f"use nn.ModuleList or nn.Sequential for modules, and one attribute for each parameter"
+                )
+            return
+        elif not isinstance(value, Parameter | Buffer):
+            return
+        if name == "training" or callable(getattr(type(self), name, None)):
+            raise ValueError(f"{owner}: {name!r} is already a part of every {owner}; choose another name")
+
+    def register_buffer(self, name, tensor):
+        """Make `tensor` (copied) a buffer called `name`; the same as ``self.name = nn.Buffer(tensor)``.
+
+        Parameters
+        ----------
+        name : str
+            An identifier.
+        tensor : Tensor or array
+
+        Raises
+        ------
+        ValueError
+            Where the name is no identifier, or taken.
+
+        Examples
+        --------
+        >>> import nnscratch as ns
+        >>> m = ns.nn.Module()
+        >>> m.register_buffer("mean", ns.tensor([0.0]))
+        >>> m.mean
+        tensor([0.])
+        """
+        if not isinstance(name, str) or not name.isidentifier() or name in vars(self):
+            raise ValueError(f"register_buffer: {name!r} is taken or no identifier; choose another name")
+        setattr(self, name, Buffer(tensor))
+
+    # What it consists of
+
+    def _own(self, kind):
+        """The pairs (name, value) of its own attributes of a kind, in the order they were first assigned."""
+        return [(name, value) for name, value in vars(self).items() if isinstance(value, kind)]
+
+    def _all(self, kind):
+        seen = set()
+        for path, module in self.named_modules():
+            for name, value in module._own(kind):
+                if id(value) not in seen:
+                    seen.add(id(value))
+                    yield f"{path}.{name}" if path else name, value
+
+    def named_modules(self):
+        """The pairs (path, module) of this module and all within it, each module once.
+
+        Examples
+        --------
+        >>> import nnscratch as ns
+        >>> [path for path, _ in ns.nn.Sequential(ns.nn.ReLU(), ns.nn.Tanh()).named_modules()]
+        ['', '0', '1']
+        """
+        seen = set()
+        stack = [("", self)]
+        while stack:
+            path, module = stack.pop()
+            if id(module) in seen:
+                continue
+            seen.add(id(module))
+            yield path, module
+            stack += [(f"{path}.{name}" if path else name, m) for name, m in reversed(module._own(Module))]
+
+    def modules(self):
+        """This module and all within it, each once."""
+        return (m for _, m in self.named_modules())
+
+    def named_children(self):
+        """The pairs (name, module) of the modules directly within, each module once."""
+        seen = set()
+        for name, module in self._own(Module):
+            if id(module) not in seen:
+                seen.add(id(module))
+                yield name, module
+
+    def children(self):
+        """The modules directly within, each once."""
+        return (m for _, m in self.named_children())
+
+    def named_parameters(self):
+        """The pairs (path, parameter) of this module and all within it; a shared parameter once.
+
+        Examples
+        --------
+        >>> import nnscratch as ns
+        >>> [name for name, _ in ns.nn.Sequential(ns.nn.Linear(3, 1)).named_parameters()]
+        ['0.weight', '0.bias']
+        """
+        return self._all(Parameter)
+
+    def parameters(self):
+        """The parameters of this module and all within it, each once: what an optimiser takes."""
+        return (p for _, p in self.named_parameters())
+
+    def named_buffers(self):
+        """The pairs (path, buffer) of this module and all within it; a shared buffer once."""
+        return self._all(Buffer)
+
+    def buffers(self):
+        """The buffers of this module and all within it, each once."""
+        return (b for _, b in self.named_buffers())
+
+    # Its state
+
+    def train(self, mode=True):
+        """Set the training mode here and in all modules within; returns the module.
+
+        Raises
+        ------
+        TypeError
+            Where `mode` is neither True nor False.
+        """
+        if not isinstance(mode, bool):
+            raise TypeError(
+                f"train: mode is {mode!r}, expected True or False; pass False (or call eval()) to leave training"
+            )
+        for m in self.modules():
+            m.training = mode
+        return self
+
+    def eval(self):
+        """Leave the training mode here and in all modules within; returns the module."""
+        return self.train(False)
+
+    def zero_grad(self):
+        """Forget all gradients: ``.grad`` of each parameter becomes None."""
+        for p in self.parameters():
+            p.grad = None
+
+    def requires_grad_(self, requires_grad=True):
+        """Freeze (False) or free all parameters; returns the module.
+
+        Examples
+        --------
+        >>> import nnscratch as ns
+        >>> any(p.requires_grad for p in ns.nn.Linear(2, 1).requires_grad_(False).parameters())
+        False
+        """
+        for p in self.parameters():
+            p.requires_grad_(requires_grad)
+        return self
+
+    def to(self, device):
+        """Move all parameters, gradients and buffers to `device`, in place; returns the module.
+
+        Raises
+        ------
+        ValueError
+            Where there is no such device here.
+        """
+        backend.get(device)
+        for t in (*self.parameters(), *self.buffers()):
+            t.data = t.to(device).data
+            if t.grad is not None:
+                t.grad = t.grad.to(device)
+        return self
+
+    def state_dict(self):
+        """Copies of all parameters and buffers as NumPy arrays, by path.
+
+        Returns
+        -------
+        dict of str to array
+
+        Examples
+        --------
+        >>> import nnscratch as ns
+        >>> {name: a.shape for name, a in ns.nn.Linear(3, 2).state_dict().items()}
+        {'weight': (2, 3), 'bias': (2,)}
+        """
+        return {name: np.array(t.numpy()) for name, t in (*self.named_parameters(), *self.named_buffers())}
+
+    def load_state_dict(self, state, strict=True):
+        """Take over the values of all parameters and buffers, in place; all is checked before anything changes.
+
+        Parameters
+        ----------
+        state : dict of str to array or Tensor
+            In the parameters' and buffers' shapes and dtypes, by path, as `state_dict` gives it.
+        strict : bool
+            Refuse paths that are missing or unknown; with False they are left out.
+
+        Raises
+        ------
+        TypeError
+            Where `state` is no dict.
+        ValueError
+            Where paths, shapes or dtypes do not fit; the message lists all that do not.
+
+        Examples
+        --------
+        >>> import nnscratch as ns
+        >>> a, b = ns.nn.Linear(3, 2), ns.nn.Linear(3, 2)
+        >>> b.load_state_dict(a.state_dict())
+        >>> bool((a.weight.numpy() == b.weight.numpy()).all())
+        True
+        """
+        if not hasattr(state, "items"):
+            raise TypeError(
+                f"load_state_dict: got {describe(state)}, expected a dict from names to arrays; pass what state_dict() returned"
+            )
+        own = dict((*self.named_parameters(), *self.named_buffers()))
+        wrong = []
+        if strict:
+            wrong += [f"{name} is missing" for name in own if name not in state]
+            wrong += [f"{name} is unexpected" for name in state if name not in own]
+        for name, t in own.items():
+            value = state.get(name)
+            if name in state and (getattr(value, "shape", None), getattr(value, "dtype", None)) != (
+                t.shape,
+                t.dtype,
+            ):
+                wrong.append(f"{name} is {describe(value)}, expected {describe(t)}")
+        if wrong:
+            raise ValueError(
+                f"load_state_dict: the state does not fit this {type(self).__name__}: {', '.join(wrong)}; "
+                f"load it into the network it was saved from"
+            )
+        with no_grad():
+            for name, t in own.items():
+                if name in state:
+                    t[...] = state[name]
+
+    # For people
+
+    def summary(self, *input_shapes, dtype=None):
+        """A table of the layers that an input passes through: their results' shapes and their parameters.
+
+        A batch of one sample of zeros is run through the module, in evaluation mode and without recording; nothing of
+        the module, its modes and the random numbers is changed.
+
+        Parameters
+        ----------
+        *input_shapes : tuple of int
+            The shape of one sample, without the axis of the batch; one for each argument of ``forward``.
+        dtype : str or dtype, optional
+            Of the input; by default that of the module's first parameter. An `Embedding` needs ``"int64"``.
+
+        Returns
+        -------
+        Summary
+            Prints as the table; see `nnscratch.nn.summary.Summary`.
+
+        Raises
+        ------
+        TypeError
+            Where a shape is no tuple of whole numbers.
+        ValueError
+            Where the input does not fit the module.
+
+        Examples
+        --------
+        >>> import nnscratch as ns
+        >>> ns.nn.Sequential(ns.nn.Linear(3, 4), ns.nn.ReLU()).summary((3,))
+        Layer  Type    Output  Parameters
+        0      Linear  (N, 4)          16
+        1      ReLU    (N, 4)           0
+        16 parameters: 16 trainable, 0 not trainable; 64 bytes with 0 values in buffers
+        """
+        from nnscratch.nn.summary import summarise
+
+        return summarise(self, input_shapes, dtype)
+
+    def extra_repr(self):
+        """The module's settings, as its printed form shows them between the brackets; every layer writes its own."""
+        return ""
+
+    def __repr__(self):
+        name = type(self).__name__
+        settings = self.extra_repr()
+        lines = [f"({key}): {module!r}" for key, module in self._own(Module)]
+        if not lines:
+            return f"{name}({settings})"
+        body = "\n".join(([settings] if settings else []) + lines).replace("\n", "\n  ")
+        return f"{name}(\n  {body}\n)"

@@ -1,0 +1,158 @@
+"""Normalisation layers."""
+
+import numpy as np
+
+from nnscratch import functional as F
+from nnscratch.autograd import describe
+from nnscratch.nn import checks
+from nnscratch.nn.module import Buffer, Module, Parameter
+
+
+class BatchNorm1d(Module):
+    r"""Each feature standardised over the batch, then scaled and shifted (Ioffe & Szegedy, 2015); see `F.batch_norm`.
+
+    .. math:: y = \frac{x - \mathrm{E}[x]}{\sqrt{\mathrm{Var}[x] + \varepsilon}}\, \gamma + \beta
+
+    In training E and Var are the batch's, and `running_mean` and `running_var` follow them; in evaluation they are those.
+
+    Parameters
+    ----------
+    num_features : int
+        C, for inputs (N, C) or (N, C, L).
+    eps : float
+        ε, above 0.
+    momentum : float
+        How much of a batch's statistics goes into the running ones, from 0 to 1.
+    affine : bool
+        Whether there are γ (`weight`, starting at 1) and β (`bias`, at 0).
+    dtype : str or dtype
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a setting is of the wrong kind or out of range.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> norm = ns.nn.BatchNorm1d(1)
+    >>> norm(ns.tensor([[1.0], [3.0]])).numpy().round(3)
+    array([[-1.],
+           [ 1.]], dtype=float32)
+    >>> norm.running_mean
+    tensor([0.2])
+    """
+
+    axes: tuple = (2, 3)
+
+    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, dtype="float32"):
+        super().__init__()
+        layer = type(self).__name__
+        self.num_features = checks.count(layer, "num_features", num_features)
+        self.eps = checks.number(layer, "eps", eps, 0, np.inf, "()")
+        self.momentum = checks.number(layer, "momentum", momentum, 0, 1)
+        dtype = checks.floating(layer, dtype)
+        self.affine = checks.flag(layer, "affine", affine)
+        self.weight = Parameter(np.ones(self.num_features, dtype)) if affine else None
+        self.bias = Parameter(np.zeros(self.num_features, dtype)) if affine else None
+        self.running_mean = Buffer(np.zeros(self.num_features, dtype))
+        self.running_var = Buffer(np.ones(self.num_features, dtype))
+
+    def forward(self, x):
+        """The input's shape, whose second axis is the features
+
+        Raises
+        ------
+        ValueError
+            Where `x` has too few or too many axes, or in training one value a feature.
+        """
+        if len(x.shape) not in self.axes:
+            wanted = " or ".join(map(str, self.axes))
+            raise ValueError(
+                f"{type(self).__name__}: x is {describe(x)}, expected {wanted} axes, the second of {self.num_features}; reshape it"
+            )
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
+        )  # fmt: skip
+
+    def extra_repr(self):
+        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}" + (
+            "" if self.affine else ", affine=False"
+        )
+
+
+class BatchNorm2d(BatchNorm1d):
+    """Each channel of images (N, C, H, W) standardised over batch and image; in all else `BatchNorm1d`.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.BatchNorm2d(3)
+    BatchNorm2d(3, eps=1e-05, momentum=0.1)
+    """
+
+    axes = (4,)
+
+
+class LayerNorm(Module):
+    r"""Each sample standardised over its last axes, then scaled and shifted (Ba, Kiros & Hinton, 2016).
+
+    .. math:: y = \frac{x - \mathrm{E}[x]}{\sqrt{\mathrm{Var}[x] + \varepsilon}}\, \gamma + \beta
+
+    Parameters
+    ----------
+    normalized_shape : int or tuple of int
+        The lengths of the axes to normalise over, the input's last.
+    eps : float
+        ε, above 0.
+    affine : bool
+        Whether there are γ (`weight`, starting at 1) and β (`bias`, at 0), both of `normalized_shape`.
+    dtype : str or dtype
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a setting is of the wrong kind or out of range.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.LayerNorm(2)(ns.tensor([[1.0, 3.0]])).numpy().round(3)
+    array([[-1.,  1.]], dtype=float32)
+    """
+
+    def __init__(self, normalized_shape, eps=1e-5, affine=True, dtype="float32"):
+        super().__init__()
+        layer = "LayerNorm"
+        shape = normalized_shape if isinstance(normalized_shape, tuple | list) else (normalized_shape,)
+        self.normalized_shape = tuple(checks.count(layer, "normalized_shape", n) for n in shape)
+        if not shape:
+            raise ValueError(
+                f"{layer}: normalized_shape is {normalized_shape!r}, expected at least one length; pass the number of features"
+            )
+        self.eps = checks.number(layer, "eps", eps, 0, np.inf, "()")
+        dtype = checks.floating(layer, dtype)
+        self.affine = checks.flag(layer, "affine", affine)
+        self.weight = Parameter(np.ones(self.normalized_shape, dtype)) if affine else None
+        self.bias = Parameter(np.zeros(self.normalized_shape, dtype)) if affine else None
+
+    def forward(self, x):
+        """(..., *normalized_shape) -> the same
+
+        Raises
+        ------
+        ValueError
+            Where the last axes of `x` have other lengths.
+        """
+        n = len(self.normalized_shape)
+        if tuple(x.shape[-n:]) != self.normalized_shape:
+            raise ValueError(
+                f"LayerNorm: x is {describe(x)}, expected its last axes to be {self.normalized_shape}; check normalized_shape"
+            )
+        return F.layer_norm(x, self.weight, self.bias, tuple(range(-n, 0)), self.eps)
+
+    def extra_repr(self):
+        shape = self.normalized_shape
+        return f"{shape[0] if len(shape) == 1 else shape}, eps={self.eps}" + (
+            "" if self.affine else ", affine=False"
+        )

@@ -1,0 +1,124 @@
+"""The table that `Module.summary` returns."""
+
+import numpy as np
+
+from nnscratch import backend
+from nnscratch.autograd import no_grad
+from nnscratch.nn.module import Buffer, Module, Parameter
+from nnscratch.tensor import Tensor
+
+
+class Summary:
+    """A network's layers in the order they ran, and its totals; prints as an aligned table.
+
+    Attributes
+    ----------
+    rows : list of (path, type, shape, parameters)
+        Strings, but for the number of parameters of its own (those of an earlier row are not counted again).
+    total, trainable : int
+        Numbers of parameters.
+    buffered : int
+        The number of values in buffers.
+    memory : int
+        The size of all parameters and buffers in bytes.
+    """
+
+    def __init__(self, module, rows):
+        parameters, buffers = list(module.parameters()), list(module.buffers())
+        self.rows = rows
+        self.total = sum(p.size for p in parameters)
+        self.trainable = sum(p.size for p in parameters if p.requires_grad)
+        self.buffered = sum(b.size for b in buffers)
+        self.memory = sum(t.size * t.dtype.itemsize for t in (*parameters, *buffers))
+
+    def __repr__(self):
+        table = [("Layer", "Type", "Output", "Parameters"), *((*row[:3], f"{row[3]:,}") for row in self.rows)]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(n) for cell, n in zip(row[:3], widths, strict=False))
+            + "  "
+            + row[3].rjust(widths[3])
+            for row in table
+        ]
+        lines.append(
+            f"{self.total:,} parameters: {self.trainable:,} trainable, {self.total - self.trainable:,} not trainable; "
+            f"{_size(self.memory)} with {self.buffered:,} values in buffers"
+        )
+        return "\n".join(lines)
+
+
+def _size(n):
+    for unit in ("bytes", "KiB", "MiB"):
+        if n < 1024:
+            return f"{n} {unit}" if unit == "bytes" else f"{n:.1f} {unit}"
+        n /= 1024
+    return f"{n:.1f} GiB"
+
+
+def summarise(module, input_shapes, dtype):
+    """See `Module.summary`."""
+    paths = {id(m): path for path, m in module.named_modules()}
+    before = [(m, dict(vars(m)), [(b, b.data.copy()) for _, b in m._own(Buffer)]) for m in module.modules()]
+    rng = backend.get().rng
+    random_state = rng.bit_generator.state
+    rows: list = []
+    counted: set = set()
+
+    def watched(m, inner):
+        def forward(*inputs, **settings):
+            result = inner(*inputs, **settings)
+            fresh = {id(p): p for _, p in m._own(Parameter) if id(p) not in counted}
+            counted.update(fresh)
+            rows.append(
+                (paths[id(m)] or "-", type(m).__name__, _shape(result), sum(p.size for p in fresh.values()))
+            )
+            return result
+
+        return forward
+
+    inputs = _zeros(module, input_shapes, dtype)
+    try:
+        module.eval()
+        for m in module.modules():
+            if m._own(Parameter) or not m._own(Module):
+                vars(m)["forward"] = watched(m, m.forward)
+        with no_grad():
+            module(*inputs)
+    finally:
+        rng.bit_generator.state = random_state
+        for m, attributes, buffers in before:
+            vars(m).clear()
+            vars(m).update(attributes)
+            for buffer, values in buffers:
+                buffer.data[...] = values
+    return Summary(module, rows)
+
+
+def _zeros(module, input_shapes, dtype):
+    """A batch of one sample of zeros for each shape."""
+    if not input_shapes:
+        raise TypeError(
+            "summary: got no shape; pass that of one sample without its batch, such as (1, 28, 28)"
+        )
+    for shape in input_shapes:
+        if not isinstance(shape, tuple | list) or not all(
+            isinstance(n, int | np.integer) and n >= 0 for n in shape
+        ):
+            raise TypeError(
+                f"summary: got {shape!r}, expected the shape of one sample without its batch; pass a tuple such as (1, 28, 28)"
+            )
+    first = next(module.parameters(), None)
+    if dtype is None:
+        dtype = np.float32 if first is None else first.dtype
+    device = None if first is None else first.device
+    return [Tensor(np.zeros((1, *shape), np.int8), dtype, device) for shape in input_shapes]
+
+
+def _shape(result):
+    """A result's shape, the batch shown as N."""
+    if isinstance(result, tuple | list):
+        return ", ".join(map(_shape, result))
+    shape = np.shape(result) if not hasattr(result, "shape") else result.shape
+    if not shape:
+        return "()"
+    return "(" + ", ".join(["N", *map(str, shape[1:])]) + ("," if len(shape) == 1 else "") + ")"
