@@ -33,10 +33,10 @@ def _kept(shape, axis):
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
 
-def _count(shape, axis):
+def _count(shape, axis, name="reduction"):
     """How many elements each result was made from."""
     n = 1
-    for i in normalise_axis(axis, len(shape), "reduction"):
+    for i in normalise_axis(axis, len(shape), name):
         n *= shape[i]
     return n
 
@@ -46,12 +46,12 @@ def _axis(axis):
 
 
 def _refuse_empty(name, x, axis):
-    if _count(np.shape(x), axis) == 0:
+    if _count(np.shape(x), axis, name) == 0:
         raise ValueError(f"{name}: nothing to reduce in an array of shape {np.shape(x)}; pass at least one element")
 
 
 def _refuse_few(name, x, axis, ddof):
-    n = _count(np.shape(x), axis)
+    n = _count(np.shape(x), axis, name)
     if n <= ddof:
         raise ValueError(f"{name}: {n} elements do not suffice for ddof={ddof}; pass more elements or a lower ddof")
 
