@@ -97,14 +97,14 @@ def conv2d(x, w, bias, stride, padding, dilation, groups):
 
 
 def _full_padding(size, windows, kernel, padding, dilation):
-    """The padding of g with which a convolution of stride 1 by the turned filters gives the input's gradient."""
+    """The padding of g that makes its convolution by the turned filters the input's gradient (stride 1)."""
     reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
     before = [r - first for r, (first, _) in zip(reach, padding, strict=True)]
     return tuple((b, n + r - o - b) for n, o, r, b in zip(size, windows, reach, before, strict=True))
 
 
 def _turned(w, groups):
-    """The filters (C, O/groups, kh, kw) that take g back: turned by half a turn, input and output exchanged."""
+    """The filters (C, O/groups, kh, kw) that take g back: turned half round, input and output exchanged."""
     filters, depth, *kernel = w.shape
     grouped = w[:, :, ::-1, ::-1].reshape(groups, filters // groups, depth, *kernel)
     return grouped.swapaxes(1, 2).reshape(groups * depth, filters // groups, *kernel)

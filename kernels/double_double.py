@@ -7,7 +7,6 @@ do, errors come out as nan.
 
 import functools
 import math
-from decimal import Decimal, localcontext
 
 import numpy as np
 
@@ -115,6 +114,8 @@ DOUBLE_TERMS = 5  # Later terms of the series are below 2**-61, so float64 holds
 @functools.cache
 def _constants():
     """ln 2 in three parts, exp(j/STEP) in three float64 columns, 1/n! as pairs; from 60 digits."""
+    from decimal import Decimal, localcontext  # Here, since few programs ever need it.
+
     with localcontext() as context:
         context.prec = 60
 

@@ -61,7 +61,8 @@ def sigmoid(x):
     array([0.        , 0.11920292, 0.5       , 1.        ])
     """
     e = np.exp(-np.abs(x))
-    return np.where(x < 0, e, 1.0) / (1 + e)
+    # The numerator is e below 0 and 1 from 0 on; a maximum is faster than a choice.
+    return np.maximum(e, x >= 0) / (1 + e)
 
 
 def tanh(x):
@@ -194,10 +195,12 @@ def _erf_near(x):
 def _erfc_positive(x):
     """erfc where x >= 0."""
     x = np.minimum(x, 30.0)
-    # The rounding error of x*x counts 700-fold in the exponential, so the square is taken in two parts.
-    high = np.rint(x * 1024) / 1024
+    # The rounding error of x*x counts 700-fold in the exponential, so the square is taken in two parts: one
+    # exact, the other so small that three terms of its exponential will do.
+    high = np.rint(x * 2.0**20) * 2.0**-20
+    rest = (high - x) * (high + x)
     y = np.exp(-high * high) * (_polynomial(ERFC_FAR, (x - 4) / (x + 4)) / (1 + 2 * x))
-    return y + y * np.expm1((high - x) * (high + x))
+    return y + y * (rest * (1 + rest * (0.5 + rest / 6)))
 
 
 def _choose(condition, x, yes, no):
@@ -383,7 +386,7 @@ def logsumexp(x, axis, keepdims=False):
     """``log(sum(exp(x)))`` over an axis (or a tuple of axes, or None for all); of nothing, -inf.
 
     Where the result is near 0 although x is not, as of [-log 2, -log 2], the sum is taken with about 110
-    bits, which makes the result right down to about 1e-17 of x (float64) or any size (narrower dtypes).
+    bits, and where not even they are enough, with as many as it needs.
 
     Parameters
     ----------
@@ -411,13 +414,14 @@ def logsumexp(x, axis, keepdims=False):
         result = np.where(np.isinf(m), m, m + log)
         cancels = (m < 0) & (np.abs(result) < limit * log)
         if cancels.any():
-            result[cancels] = _logsumexp_near_zero(rows[piece][cancels].astype(np.float64, copy=False))
+            near = rows[piece][cancels].astype(np.float64, copy=False)
+            result[cancels] = _logsumexp_near_zero(near, log[cancels])
         y[piece] = result
     return _reduced(y, x.shape, axes, keepdims)
 
 
-def _logsumexp_near_zero(x):
-    """log of the sum of exp of each row, where that sum is near 1 and no element is above 0."""
+def _logsumexp_near_zero(x, size):
+    """log of the sum of exp of each row, where that is less than about `size` and no element is above 0."""
     parts = exponential(x, RESCUE)
     first = np.concatenate([parts[0], np.full((len(x), 1), -(2.0**RESCUE))], axis=1)
     second = np.concatenate([parts[1], parts[3]], axis=1)
@@ -425,11 +429,29 @@ def _logsumexp_near_zero(x):
     high, low = sum_levels(first, second, third)
     less_one, rest = np.ldexp(high, -RESCUE), np.ldexp(low, -RESCUE)
     whole, part = two_sum(1.0, less_one)
-    return np.where(
+    result = np.where(
         np.abs(less_one) < 0.5,
         np.log1p(less_one) + rest / (1 + less_one),
         np.log(whole) + (part + rest) / whole,
     )
+    # The error is at most about 2**-113, and less where all but the largest element's term is small.
+    for row in np.flatnonzero(np.abs(result) < np.minimum(1, size * 1024) * 2.0**-58):
+        result[row] = _logsumexp_nearer_zero(x[row])
+    return result
+
+
+def _logsumexp_nearer_zero(row):
+    """The same of one row in decimal arithmetic, with more digits until they are enough; rarely needed."""
+    from decimal import Context, Decimal, localcontext
+
+    digits = 80
+    # It ends: by Lindemann and Weierstrass no such sum is exactly 1 where no element is 0.
+    while True:
+        with localcontext(Context(prec=digits, traps=[])):
+            less_one = sum((Decimal(x).exp() for x in row.tolist()), Decimal(-1))
+            if abs(less_one) > Decimal(10) ** (40 - digits):
+                return float(less_one - less_one * less_one / 2)
+        digits *= 2
 
 
 @np.errstate(all="ignore")

@@ -101,7 +101,9 @@ def test_keeps_dtype_and_inputs(dtype):
 
 
 def test_half_precision_is_rounded_once():
-    x, w, bias, g, geometry = arrays((2, 16, (8, 8), 4, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1), np.float16)
+    x, w, bias, g, geometry = arrays(
+        (2, 16, (8, 8), 4, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1), np.float16
+    )
     single = [a.astype(np.float32) for a in (x, w, bias, g)]
     expected = conv.conv2d(*single[:3], *geometry).astype(np.float16)
     np.testing.assert_array_equal(conv.conv2d(x, w, bias, *geometry), expected)
@@ -120,7 +122,9 @@ def awkward(a):
 @pytest.mark.parametrize("kernel", [(3, 2), (1, 1)])
 def test_any_strides(kernel):
     x, w, bias, g, geometry = arrays((2, 4, (6, 5), 6, kernel, (1, 1), ((0, 0), (0, 0)), (1, 1), 2))
-    np.testing.assert_array_equal(conv.conv2d(awkward(x), awkward(w), awkward(bias), *geometry), conv.conv2d(x, w, bias, *geometry))
+    np.testing.assert_array_equal(
+        conv.conv2d(awkward(x), awkward(w), awkward(bias), *geometry), conv.conv2d(x, w, bias, *geometry)
+    )
     np.testing.assert_array_equal(
         conv.conv2d_input(awkward(g), awkward(w), (6, 5), *geometry),
         conv.conv2d_input(g, w, (6, 5), *geometry),
@@ -130,14 +134,18 @@ def test_any_strides(kernel):
         conv.conv2d_weight(g, x, kernel, *geometry),
     )
     ones = np.broadcast_to(1.0, g.shape)
-    np.testing.assert_array_equal(conv.conv2d_input(ones, w, (6, 5), *geometry), conv.conv2d_input(ones.copy(), w, (6, 5), *geometry))
+    np.testing.assert_array_equal(
+        conv.conv2d_input(ones, w, (6, 5), *geometry), conv.conv2d_input(ones.copy(), w, (6, 5), *geometry)
+    )
 
 
 def test_im2col_times_the_weights_is_the_convolution():
     x, w, _, g, geometry = arrays((2, 3, (6, 5), 4, (3, 2), (2, 1), ((1, 0), (0, 2)), (1, 2), 1))
     columns = conv.im2col(x, (3, 2), *geometry[:3])
     assert columns.shape == (2, 18, g.shape[2] * g.shape[3])
-    np.testing.assert_allclose((w.reshape(4, -1) @ columns).reshape(g.shape), conv.conv2d(x, w, None, *geometry), rtol=1e-13)
+    np.testing.assert_allclose(
+        (w.reshape(4, -1) @ columns).reshape(g.shape), conv.conv2d(x, w, None, *geometry), rtol=1e-13
+    )
 
 
 def test_results_own_their_memory():

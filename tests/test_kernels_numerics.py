@@ -122,7 +122,10 @@ def extremes(dtype):
 def test_elementwise(name, dtype):
     """On extremes, and on 400 points spread evenly over where the function does something."""
     x = np.concatenate([extremes(dtype), np.linspace(-40, 40, 400).astype(dtype)])
-    worst = [ulp_error(c, ELEMENTWISE[name](v), dtype) for c, v in zip(getattr(numerics, name)(x), exact(x), strict=True)]
+    worst = [
+        ulp_error(c, ELEMENTWISE[name](v), dtype)
+        for c, v in zip(getattr(numerics, name)(x), exact(x), strict=True)
+    ]
     assert max(worst) <= LIMIT, x[np.argmax(worst)]
 
 
@@ -142,9 +145,14 @@ def rows(dtype):
     """Rows of up to 8 logits: of all sizes, close together, or log-probabilities that nearly sum to 1."""
     free = st.lists(floats(dtype), min_size=1, max_size=8)
     near = st.tuples(floats(dtype), st.lists(st.floats(-40, 40), min_size=1, max_size=8)).map(
-        lambda pair: [dtype(np.clip(float(pair[0]) + v, *[float(np.finfo(dtype).max) * s for s in (-1, 1)])) for v in pair[1]]
+        lambda pair: [
+            dtype(np.clip(float(pair[0]) + v, *[float(np.finfo(dtype).max) * s for s in (-1, 1)]))
+            for v in pair[1]
+        ]
     )
-    shares = st.lists(st.floats(1e-6, 1), min_size=1, max_size=8).map(lambda p: [dtype(v) for v in np.log(np.array(p) / sum(p))])
+    shares = st.lists(st.floats(1e-6, 1), min_size=1, max_size=8).map(
+        lambda p: [dtype(v) for v in np.log(np.array(p) / sum(p))]
+    )
     return st.one_of(free, near, shares).map(lambda row: np.array(row, dtype))
 
 
@@ -206,7 +214,9 @@ def test_binary_anywhere(dtype):
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_long_rows(dtype):
     x = np.random.default_rng(0).normal(0, 10, (3, 1000)).astype(dtype)
-    for row, soft, log, total in zip(x, numerics.softmax(x, 1), numerics.log_softmax(x, 1), numerics.logsumexp(x, 1), strict=True):
+    for row, soft, log, total in zip(
+        x, numerics.softmax(x, 1), numerics.log_softmax(x, 1), numerics.logsumexp(x, 1), strict=True
+    ):
         assert ulp_error(total, mp_logsumexp(row), dtype) <= LIMIT
         assert max(map(lambda c, t: ulp_error(c, t, dtype), soft, mp_softmax(row))) <= LIMIT
         assert max(map(lambda c, t: ulp_error(c, t, dtype), log, mp_log_softmax(row))) <= LIMIT
@@ -220,6 +230,16 @@ def test_normalised_rows_sum_to_nearly_one(dtype):
     x = numerics.log_softmax(np.random.default_rng(1).normal(0, 3, (6, 50)).astype(dtype), 1)
     for row, total in zip(x, numerics.logsumexp(x, 1), strict=True):
         assert ulp_error(total, mp_logsumexp(row), dtype) <= LIMIT
+
+
+def test_sums_that_cancel_beyond_double_double():
+    """Of many normalised rows those whose logsumexp is smallest: an error of 2**-113 would show."""
+    x = np.log(np.random.default_rng(5).dirichlet([1, 1], 200_000))
+    y = numerics.logsumexp(x, 1)
+    smallest = np.argsort(np.abs(y))[:50]
+    assert np.abs(y[smallest]).max() < 1e-19
+    for row, total in zip(x[smallest], y[smallest], strict=True):
+        assert ulp_error(total, mp_logsumexp(row), np.float64) <= 1
 
 
 @given(st.lists(st.floats(-1e150, 1e150), max_size=20))
@@ -304,9 +324,13 @@ def test_axes_strides_and_dtypes(dtype, axis):
 def test_large_strided_scalar_and_half(name):
     function = getattr(numerics, name)
     x = np.linspace(-9, 9, 60_000).astype(np.float32)
-    np.testing.assert_array_equal(function(x.reshape(200, 300)[:, ::-2]), function(x).reshape(200, 300)[:, ::-2])
+    np.testing.assert_array_equal(
+        function(x.reshape(200, 300)[:, ::-2]), function(x).reshape(200, 300)[:, ::-2]
+    )
     half = x.astype(np.float16)
-    np.testing.assert_array_equal(function(half), function(half.astype(np.float64)).astype(np.float16), strict=True)
+    np.testing.assert_array_equal(
+        function(half), function(half.astype(np.float64)).astype(np.float16), strict=True
+    )
     scalar = function(np.array(0.5, np.float32))
     assert scalar.shape == () and scalar.dtype == np.float32 and isinstance(scalar, np.ndarray)
 

@@ -35,7 +35,9 @@ def test_maxima_agree_with_the_loops(drawn):
     index = pool.max_pool2d_index(x, *geometry)
     np.testing.assert_array_equal(pool.max_pool2d(x, *geometry), reference.max_pool2d(x, *geometry))
     np.testing.assert_array_equal(index, reference.max_pool2d_index(x, *geometry))
-    np.testing.assert_array_equal(pool.pool_gather(x, index, *geometry), reference.pool_gather(x, index, *geometry))
+    np.testing.assert_array_equal(
+        pool.pool_gather(x, index, *geometry), reference.pool_gather(x, index, *geometry)
+    )
 
 
 @given(inputs())
@@ -49,7 +51,9 @@ def test_sums_and_scattering_agree_with_the_loops_and_are_transposes(drawn):
     np.testing.assert_allclose(scattered, reference.pool_scatter(g, index, size, *geometry), **close)
     np.testing.assert_allclose(unpooled, reference.sum_unpool2d(g, size, *geometry), **close)
     np.testing.assert_allclose(pool.sum_pool2d(x, *geometry), reference.sum_pool2d(x, *geometry), **close)
-    np.testing.assert_allclose(np.vdot(pool.pool_gather(x, index, *geometry), g), np.vdot(x, scattered), **close)
+    np.testing.assert_allclose(
+        np.vdot(pool.pool_gather(x, index, *geometry), g), np.vdot(x, scattered), **close
+    )
     np.testing.assert_allclose(np.vdot(pool.sum_pool2d(x, *geometry), g), np.vdot(x, unpooled), **close)
 
 
@@ -93,7 +97,9 @@ def test_keeps_dtype_inputs_and_takes_any_strides(dtype):
         np.testing.assert_array_equal(kernel(view, *geometry), kernel(copy, *geometry), strict=True)
         assert kernel(view, *geometry).dtype == dtype
     np.testing.assert_array_equal(pool.max_pool2d_index(view, *geometry), index)
-    np.testing.assert_array_equal(pool.pool_gather(view, index, *geometry), pool.max_pool2d(copy, *geometry), strict=True)
+    np.testing.assert_array_equal(
+        pool.pool_gather(view, index, *geometry), pool.max_pool2d(copy, *geometry), strict=True
+    )
     ones = np.broadcast_to(dtype(1), index.shape)
     for back in (
         pool.pool_scatter(ones, index, (5, 4), *geometry),
