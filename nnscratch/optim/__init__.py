@@ -1,0 +1,18 @@
+"""Optimisers, learning-rate schedules, gradient clipping and penalties."""
+
+from nnscratch.optim import lr_scheduler
+from nnscratch.optim.gradients import clip_grad_norm, clip_grad_value, l1_penalty, l2_penalty
+from nnscratch.optim.optimizer import Optimizer
+from nnscratch.optim.optimizers import SGD, Adam, AdamW
+
+__all__ = [
+    "Adam",
+    "AdamW",
+    "Optimizer",
+    "SGD",
+    "clip_grad_norm",
+    "clip_grad_value",
+    "l1_penalty",
+    "l2_penalty",
+    "lr_scheduler",
+]

@@ -1,0 +1,174 @@
+"""What is done to gradients between backward and step, and penalties added to a loss."""
+
+import math
+
+import numpy as np
+
+from nnscratch import ops
+from nnscratch.optim import checks
+from nnscratch.optim.optimizer import gradients, tensors
+from nnscratch.tensor import Tensor
+
+
+def _norm(g):
+    """The root of the sum of squares in float64, without overflow on the way."""
+    top = float(np.max(np.abs(g), initial=0))
+    if top == 0 or not math.isfinite(top):
+        return top
+    return top * math.sqrt(np.sum(np.square(np.divide(g, top, dtype=np.float64))))
+
+
+def clip_grad_norm(params, max_norm):
+    r"""Shrink all gradients by one factor so that their norm together is at most `max_norm` (Pascanu et al., 2013).
+
+    .. math:: g \leftarrow g \min(1, c / \lVert g \rVert), \quad \lVert g \rVert = \sqrt{\textstyle\sum g_i^2}
+
+    Parameters
+    ----------
+    params : iterable of Tensor
+        Those without a gradient count 0.
+    max_norm : float
+        c, above 0.
+
+    Returns
+    -------
+    float
+        The norm before.
+
+    Raises
+    ------
+    TypeError
+        Where something is no Tensor, or `max_norm` no number.
+    ValueError
+        Where `max_norm` is out of range, or a gradient holds nan or an infinity; then nothing is changed.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> x = ns.tensor([3.0, 4.0], requires_grad=True)
+    >>> (x * x / 2).sum().backward()
+    >>> ns.optim.clip_grad_norm([x], 1.0)
+    5.0
+    >>> x.grad
+    tensor([0.6, 0.8])
+    """
+    owner = "clip_grad_norm"
+    max_norm = checks.number(owner, "max_norm", max_norm, ends="()")
+    found = gradients(owner, tensors(owner, params))
+    norm = math.hypot(*(_norm(g) for _, g in found))
+    if not math.isfinite(norm):
+        raise ValueError(
+            f"{owner}: the gradients' norm is {norm}; look for nan in the data, or lower the learning rate"
+        )
+    if norm > max_norm:
+        for p, g in found:
+            p.grad = Tensor._of((g * (max_norm / norm)).astype(g.dtype, copy=False))
+    return norm
+
+
+def clip_grad_value(params, limit):
+    """Hold every element of all gradients within [-limit, limit].
+
+    Parameters
+    ----------
+    params : iterable of Tensor
+    limit : float
+        Above 0.
+
+    Raises
+    ------
+    TypeError
+        Where something is no Tensor, or `limit` no number.
+    ValueError
+        Where `limit` is out of range, or a gradient holds nan; then nothing is changed.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> x = ns.tensor([3.0, 0.5], requires_grad=True)
+    >>> (x * x / 2).sum().backward()
+    >>> ns.optim.clip_grad_value([x], 1.0)
+    >>> x.grad
+    tensor([1. , 0.5])
+    """
+    owner = "clip_grad_value"
+    limit = checks.number(owner, "limit", limit, ends="()")
+    found = gradients(owner, tensors(owner, params))
+    for p, g in found:
+        if np.isnan(g).any():
+            raise ValueError(
+                f"{owner}: a gradient of shape {p.shape} holds nan; look for it in the data, or lower the learning rate"
+            )
+    for p, g in found:
+        p.grad = Tensor._of(np.clip(g, -limit, limit))
+
+
+def _penalty(owner, params, factor, measure):
+    factor = checks.number(owner, "factor", factor)
+    total = None
+    for p in tensors(owner, params):
+        term = measure(p).sum()
+        total = term if total is None else total + term
+    return total * factor
+
+
+def l1_penalty(params, factor):
+    r"""A penalty on the weights' size, to be added to a loss; its gradient drives weights to 0 (Tibshirani, 1996).
+
+    .. math:: \lambda \sum_i \lvert w_i \rvert
+
+    Parameters
+    ----------
+    params : iterable of Tensor
+        Usually the weights without the biases.
+    factor : float
+        λ, zero or greater.
+
+    Returns
+    -------
+    Tensor
+        A single number.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not such.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.optim.l1_penalty([ns.tensor([1.0, -2.0])], 0.5)
+    tensor(1.5)
+    """
+    return _penalty("l1_penalty", params, factor, ops.elementwise.abs)
+
+
+def l2_penalty(params, factor):
+    r"""A penalty on the weights' squares, to be added to a loss (Hoerl & Kennard, 1970).
+
+    .. math:: \lambda \sum_i w_i^2
+
+    Parameters
+    ----------
+    params : iterable of Tensor
+        Usually the weights without the biases.
+    factor : float
+        λ, zero or greater. Its gradient is that of a weight decay of 2λ.
+
+    Returns
+    -------
+    Tensor
+        A single number.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not such.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.optim.l2_penalty([ns.tensor([1.0, -2.0])], 0.5)
+    tensor(2.5)
+    """
+    return _penalty("l2_penalty", params, factor, ops.elementwise.square)

@@ -1,0 +1,343 @@
+"""Optimizer: parameters in groups, their settings and state; what every optimiser has in common."""
+
+import numpy as np
+
+from nnscratch import backend
+from nnscratch.autograd import describe
+from nnscratch.optim import checks
+from nnscratch.tensor import Tensor
+
+
+def tensors(owner, params):
+    """Parameters as a list, refused where they are none, or given twice.
+
+    Raises
+    ------
+    TypeError
+        Where something is no Tensor.
+    ValueError
+        Where there are none, or one comes twice.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> len(tensors("clip_grad_norm", ns.nn.Linear(2, 1).parameters()))
+    2
+    """
+    if hasattr(params, "parameters"):
+        raise TypeError(
+            f"{owner}: got a {type(params).__name__}, expected its parameters; pass model.parameters()"
+        )
+    if isinstance(params, Tensor):
+        raise TypeError(f"{owner}: got a single tensor {describe(params)}, expected several; pass [tensor]")
+    try:
+        found = list(params)
+    except TypeError:
+        raise TypeError(
+            f"{owner}: params is {describe(params)}, expected tensors; pass model.parameters()"
+        ) from None
+    if not found:
+        raise ValueError(
+            f"{owner}: got no parameters; pass model.parameters() anew, as a generator can be used only once"
+        )
+    seen = set()
+    for i, p in enumerate(found):
+        if not isinstance(p, Tensor):
+            raise TypeError(
+                f"{owner}: parameter {i} is {describe(p)}, expected a tensor; pass model.parameters()"
+            )
+        if id(p) in seen:
+            raise ValueError(f"{owner}: parameter {i} {describe(p)} is given twice; give each tensor once")
+        seen.add(id(p))
+    return found
+
+
+def gradients(owner, params):
+    """The pairs (parameter, the array of its gradient) of those that have one, each checked.
+
+    Raises
+    ------
+    TypeError
+        Where ``.grad`` is no Tensor.
+    ValueError
+        Where it has not its parameter's shape and dtype.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> gradients("SGD", [ns.tensor([1.0], requires_grad=True)])
+    []
+    """
+    found = []
+    for i, p in enumerate(params):
+        g = p.grad
+        if g is None:
+            continue
+        if not isinstance(g, Tensor):
+            raise TypeError(
+                f"{owner}: .grad of parameter {i} is {describe(g)}, expected a Tensor or None; wrap it"
+            )
+        if g.shape != p.shape or g.dtype != p.dtype:
+            raise ValueError(
+                f"{owner}: parameter {i} is {describe(p)}, its .grad {describe(g)}; give them one shape and dtype"
+            )
+        found.append((p, g.data))
+    return found
+
+
+class Optimizer:
+    """What every optimiser has in common; a new one writes `_check` and `_update`, and names its `slots`.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, or of dict
+        What to change: leaves that require gradients. A dict is a group with settings of its own:
+        ``{"params": [...], "lr": 0.01}``.
+    settings : dict
+        The settings of groups that do not have their own.
+
+    Attributes
+    ----------
+    param_groups : list of dict
+        Each with its ``"params"`` and all settings, which may be changed between steps.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where parameters or settings are not such.
+    """
+
+    #: LaTeX of the update, and where the documents state it.
+    formula = ""
+    document = ""
+    #: Names of the arrays kept for each parameter.
+    slots: tuple = ()
+
+    def __init__(self, params, settings):
+        name = type(self).__name__
+        if (
+            not hasattr(params, "parameters")
+            and not isinstance(params, Tensor)
+            and hasattr(params, "__iter__")
+        ):
+            params = list(params)
+        grouped = isinstance(params, list) and any(isinstance(p, dict) for p in params)
+        groups = params if grouped else [{"params": params}]
+        self.param_groups = []
+        for i, group in enumerate(groups):
+            if not isinstance(group, dict) or "params" not in group:
+                raise TypeError(
+                    f"{name}: group {i} is {describe(group)}, expected a dict with 'params'; "
+                    f"pass [{{'params': [...], 'lr': ...}}, ...] or tensors alone"
+                )
+            unknown = [k for k in group if k != "params" and k not in settings]
+            if unknown:
+                raise ValueError(
+                    f"{name}: group {i} has no setting {unknown[0]!r}; use {', '.join(settings)}"
+                )
+            own = self._check({**settings, **{k: v for k, v in group.items() if k != "params"}})
+            self.param_groups.append({"params": tensors(name, group["params"]), **own})
+        self._settings = tuple(settings)
+        everything = tensors(name, self._params())
+        for i, p in enumerate(everything):
+            if not p.requires_grad:
+                raise ValueError(
+                    f"{name}: parameter {i} {describe(p)} does not require a gradient; make it with "
+                    f"requires_grad=True, or leave it out"
+                )
+            if not p.is_leaf:
+                raise ValueError(
+                    f"{name}: parameter {i} is {describe(p)}, a result of {p._node.op.name}, which a step would not "
+                    f"train; pass the tensors it was computed from"
+                )
+            if not p.data.flags.writeable:
+                raise ValueError(
+                    f"{name}: parameter {i} {describe(p)} cannot be written to; make it with ns.tensor(...)"
+                )
+        self._state: list = [{} for _ in everything]
+        self._steps = [0] * len(everything)
+
+    def _check(self, settings):
+        """The settings of a group, checked and in their own types."""
+        raise NotImplementedError
+
+    def _used(self, group):
+        """The `slots` that the settings of a group make use of."""
+        return self.slots
+
+    def _update(self, p, g, state, step, group):
+        """Write the next values into the arrays `p` and those of `state`; `step` is 1 at the first."""
+        raise NotImplementedError
+
+    def _params(self):
+        return [p for group in self.param_groups for p in group["params"]]
+
+    @property
+    def lr(self):
+        """The learning rate of the first group; setting it sets that of all.
+
+        Examples
+        --------
+        >>> import nnscratch as ns
+        >>> optimizer = ns.optim.SGD([ns.tensor([1.0], requires_grad=True)], lr=0.1)
+        >>> optimizer.lr = 0.01
+        >>> optimizer.param_groups[0]["lr"]
+        0.01
+        """
+        return self.param_groups[0]["lr"]
+
+    @lr.setter
+    def lr(self, value):
+        value = checks.number(type(self).__name__, "lr", value)
+        for group in self.param_groups:
+            group["lr"] = value
+
+    def zero_grad(self):
+        """Forget all gradients: ``.grad`` of each parameter becomes None."""
+        for p in self._params():
+            p.grad = None
+
+    def step(self):
+        """Change each parameter that has a gradient, in place, by it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where a gradient is no Tensor of its parameter's shape and dtype; then nothing is changed.
+        """
+        gradients(type(self).__name__, self._params())
+        i = -1
+        for group in self.param_groups:
+            for p in group["params"]:
+                i += 1
+                if p.grad is None:
+                    continue
+                self._steps[i] += 1
+                array, g = p.data, p.grad.data
+                # Half precision has no room for a mean of squares: step in float32, and round once.
+                narrow = array.dtype.itemsize < 4
+                wide = array.astype(np.float32) if narrow else array
+                for slot in self._used(group):
+                    if slot not in self._state[i]:
+                        self._state[i][slot] = np.zeros_like(wide)
+                self._update(wide, g.astype(wide.dtype, copy=False), self._state[i], self._steps[i], group)
+                if narrow:
+                    array[...] = wide
+                p._version[0] += 1
+
+    def state_dict(self):
+        """All that a later step depends on, beside the parameters: copies of arrays, and settings fit for JSON.
+
+        Returns
+        -------
+        dict
+            ``"optimizer"`` (its name), ``"groups"`` (a dict of settings for each), ``"steps"`` (how many each
+            parameter has made), and arrays under ``"0.m"``: the parameter's number and the array's name.
+
+        Examples
+        --------
+        >>> import nnscratch as ns
+        >>> ns.optim.SGD([ns.tensor([1.0], requires_grad=True)], lr=0.1).state_dict()["groups"]
+        [{'lr': 0.1, 'momentum': 0.0, 'nesterov': False, 'weight_decay': 0.0, 'params': [0]}]
+        """
+        groups, start = [], 0
+        for group in self.param_groups:
+            stop = start + len(group["params"])
+            settings = {k: list(v) if isinstance(v := group[k], tuple) else v for k in self._settings}
+            groups.append({**settings, "params": list(range(start, stop))})
+            start = stop
+        arrays = {
+            f"{i}.{slot}": np.array(backend.of(a).to_numpy(a))
+            for i, s in enumerate(self._state)
+            for slot, a in s.items()
+        }
+        return {"optimizer": type(self).__name__, "groups": groups, "steps": list(self._steps), **arrays}
+
+    def load_state_dict(self, state):
+        """Take over what `state_dict` returned; all is checked before anything changes.
+
+        Parameters
+        ----------
+        state : dict
+            Of an optimiser of the same kind for parameters of the same shapes and dtypes, in the same groups.
+
+        Raises
+        ------
+        TypeError
+            Where `state` is no dict.
+        ValueError
+            Where it does not fit.
+
+        Examples
+        --------
+        >>> import nnscratch as ns
+        >>> x = ns.tensor([1.0], requires_grad=True)
+        >>> a, b = ns.optim.Adam([x], lr=0.1), ns.optim.Adam([x])
+        >>> b.load_state_dict(a.state_dict())
+        >>> b.lr
+        0.1
+        """
+        name = type(self).__name__
+        what = f"{name}.load_state_dict"
+        if not isinstance(state, dict):
+            raise TypeError(
+                f"{what}: got {describe(state)}, expected a dict; pass what state_dict() returned"
+            )
+        if state.get("optimizer") != name:
+            raise ValueError(
+                f"{what}: the state is of {state.get('optimizer', 'no optimiser')!r}; load it into an optimiser of that kind"
+            )
+        sizes = [len(group["params"]) for group in self.param_groups]
+        groups, steps = state.get("groups"), state.get("steps")
+        try:
+            found = [len(group["params"]) for group in groups]
+            settings = [self._check({k: group[k] for k in self._settings}) for group in groups]
+            steps = [checks.count(what, "a number of steps", n, 0) for n in steps]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{what}: the state is damaged ({error}); pass what state_dict() returned"
+            ) from error
+        if found != sizes or len(steps) != sum(sizes):
+            raise ValueError(
+                f"{what}: the state is of groups with {found} parameters, this optimiser has {sizes}; "
+                f"build it with the same parameters"
+            )
+        arrays: list = [{} for _ in steps]
+        wrong = []
+        for key, value in state.items():
+            if key in ("optimizer", "groups", "steps"):
+                continue
+            number, _, slot = key.partition(".")
+            if not (number.isdecimal() and int(number) < len(steps) and slot in self.slots):
+                wrong.append(f"{key} is unexpected")
+                continue
+            p = self._params()[int(number)]
+            dtype = np.float32 if p.dtype.itemsize < 4 else p.dtype
+            if (getattr(value, "shape", None), getattr(value, "dtype", None)) != (p.shape, dtype):
+                wrong.append(f"{key} is {describe(value)}, expected {p.shape} {np.dtype(dtype)}")
+                continue
+            target = backend.of(p.data)
+            arrays[int(number)][slot] = target.asarray(
+                value.data if isinstance(value, Tensor) else value
+            ).copy()
+        each = [own for own, size in zip(settings, sizes, strict=True) for _ in range(size)]
+        for i, own in enumerate(each):
+            wrong += [
+                f"{i}.{slot} is missing" for slot in self._used(own) if steps[i] and slot not in arrays[i]
+            ]
+        if wrong:
+            raise ValueError(
+                f"{what}: the state does not fit: {', '.join(wrong)}; build the optimiser with the same parameters"
+            )
+        for group, own in zip(self.param_groups, settings, strict=True):
+            group.update(own)
+        self._state, self._steps = arrays, steps
+
+    def __repr__(self):
+        def settings(group):
+            return ", ".join(f"{k}={group[k]}" for k in self._settings)
+
+        if len(self.param_groups) == 1:
+            return f"{type(self).__name__}({settings(self.param_groups[0])})"
+        lines = [f"  group {i}: {settings(group)}" for i, group in enumerate(self.param_groups)]
+        return "\n".join([f"{type(self).__name__}(", *lines, ")"])

@@ -1,0 +1,200 @@
+"""Gradient descent and Adam."""
+
+from nnscratch import backend
+from nnscratch.optim import checks
+from nnscratch.optim.optimizer import Optimizer
+
+
+class SGD(Optimizer):
+    r"""Gradient descent on batches (F10), with momentum if wanted.
+
+    .. math:: \theta \leftarrow \theta - \alpha \nabla J(\theta)
+
+    With momentum μ (Polyak, 1964) the step is along the velocity :math:`v \leftarrow \mu v + \nabla J`, with
+    `nesterov` along :math:`\nabla J + \mu v` (Sutskever et al., 2013, in the form that takes the gradient where the
+    parameters are). Weight decay λ adds :math:`\lambda \theta` to the gradient.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, or of dict
+        What to change; see `Optimizer`.
+    lr : float
+        α, zero or greater.
+    momentum : float
+        μ, from 0 up to below 1.
+    nesterov : bool
+        Needs a momentum above 0.
+    weight_decay : float
+        λ, zero or greater.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where parameters or settings are not such.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> x = ns.tensor([1.0], requires_grad=True)
+    >>> optimizer = ns.optim.SGD([x], lr=0.25)
+    >>> (x**2).sum().backward()
+    >>> optimizer.step()
+    >>> x
+    tensor([0.5], requires_grad=True)
+    """
+
+    formula = r"\theta \leftarrow \theta - \alpha \nabla J(\theta)"
+    document = "F10: 000 §4; 001 §3; 003 §4.1; 004 §4.3.1"
+    slots = ("velocity",)
+
+    def __init__(self, params, lr, momentum=0.0, nesterov=False, weight_decay=0.0):
+        super().__init__(
+            params, {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
+        )
+
+    def _used(self, group):
+        return self.slots if group["momentum"] else ()
+
+    def _check(self, settings):
+        lr = checks.number("SGD", "lr", settings["lr"])
+        momentum = checks.number("SGD", "momentum", settings["momentum"], 0, 1)
+        nesterov = checks.flag("SGD", "nesterov", settings["nesterov"])
+        if nesterov and not momentum:
+            raise ValueError(
+                "SGD: nesterov is True and momentum 0, expected one above 0; pass for example momentum=0.9"
+            )
+        weight_decay = checks.number("SGD", "weight_decay", settings["weight_decay"])
+        return {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
+
+    def _update(self, p, g, state, step, group):
+        backend.of(p).kernels.sgd(
+            p,
+            g,
+            lr=group["lr"],
+            momentum=group["momentum"],
+            nesterov=group["nesterov"],
+            weight_decay=group["weight_decay"],
+            velocity=state["velocity"] if group["momentum"] else None,
+        )
+
+
+class Adam(Optimizer):
+    r"""Adam in the documents' form (F11), which has no bias correction; that of Kingma & Ba is an option.
+
+    .. math::
+        m_t = \beta_1 m_{t-1} + (1 - \beta_1) \nabla J, \quad v_t = \beta_2 v_{t-1} + (1 - \beta_2) (\nabla J)^2, \quad
+        \theta \leftarrow \theta - \alpha \frac{m_t}{\sqrt{v_t} + \varepsilon}
+
+    With `bias_correction` the step is made of :math:`\hat m = m_t / (1 - \beta_1^t)` and
+    :math:`\hat v = v_t / (1 - \beta_2^t)` (Kingma & Ba, 2015, algorithm 1). Weight decay λ adds
+    :math:`\lambda \theta` to the gradient or, `decoupled`, first takes :math:`\alpha \lambda \theta` from the
+    parameter (Loshchilov & Hutter, 2019).
+
+    Parameters
+    ----------
+    params : iterable of Tensor, or of dict
+        What to change; see `Optimizer`.
+    lr : float
+        α, zero or greater.
+    betas : (float, float)
+        β₁ and β₂, from 0 up to below 1.
+    eps : float
+        ε, above 0.
+    bias_correction : bool
+    weight_decay : float
+        λ, zero or greater.
+    decoupled : bool
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where parameters or settings are not such.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> x = ns.tensor([1.0], requires_grad=True)
+    >>> optimizer = ns.optim.Adam([x], lr=0.1, bias_correction=True)
+    >>> (x**2).sum().backward()
+    >>> optimizer.step()
+    >>> x
+    tensor([0.9], requires_grad=True)
+    """
+
+    formula = (
+        r"m_t = \beta_1 m_{t-1} + (1 - \beta_1) \nabla J, \quad v_t = \beta_2 v_{t-1} + (1 - \beta_2) (\nabla J)^2, \quad "
+        r"\theta \leftarrow \theta - \alpha \frac{m_t}{\sqrt{v_t} + \varepsilon}"
+    )
+    document = "F11: 000 §4; 004 §4.3.2"
+    slots = ("m", "v")
+
+    def __init__(
+        self,
+        params,
+        lr=1e-3,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        bias_correction=False,
+        weight_decay=0.0,
+        decoupled=False,
+    ):
+        settings = {"lr": lr, "betas": betas, "eps": eps, "bias_correction": bias_correction}
+        super().__init__(params, {**settings, "weight_decay": weight_decay, "decoupled": decoupled})
+
+    def _check(self, settings):
+        name, betas = type(self).__name__, settings["betas"]
+        if not isinstance(betas, tuple | list) or len(betas) != 2:
+            raise TypeError(
+                f"{name}: betas is {betas!r}, expected a pair of numbers; pass for example (0.9, 0.999)"
+            )
+        return {
+            "lr": checks.number(name, "lr", settings["lr"]),
+            "betas": tuple(checks.number(name, f"betas[{i}]", b, 0, 1) for i, b in enumerate(betas)),
+            "eps": checks.number(name, "eps", settings["eps"], ends="()"),
+            "bias_correction": checks.flag(name, "bias_correction", settings["bias_correction"]),
+            "weight_decay": checks.number(name, "weight_decay", settings["weight_decay"]),
+            "decoupled": checks.flag(name, "decoupled", settings["decoupled"]),
+        }
+
+    def _update(self, p, g, state, step, group):
+        beta1, beta2 = group["betas"]
+        backend.of(p).kernels.adam(
+            p,
+            g,
+            state["m"],
+            state["v"],
+            lr=group["lr"],
+            beta1=beta1,
+            beta2=beta2,
+            eps=group["eps"],
+            step=step,
+            bias_correction=group["bias_correction"],
+            weight_decay=group["weight_decay"],
+            decoupled=group["decoupled"],
+        )
+
+
+class AdamW(Adam):
+    r"""Adam with decoupled weight decay (Loshchilov & Hutter, 2019): first θ ← θ - αλθ, then Adam's step.
+
+    Parameters
+    ----------
+    params, lr, betas, eps, bias_correction, weight_decay
+        As for `Adam`, whose default of no bias correction it shares.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where parameters or settings are not such.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.optim.AdamW([ns.tensor([1.0], requires_grad=True)]).param_groups[0]["weight_decay"]
+    0.01
+    """
+
+    def __init__(
+        self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, bias_correction=False, weight_decay=0.01
+    ):
+        super().__init__(params, lr, betas, eps, bias_correction, weight_decay, decoupled=True)
