@@ -1,0 +1,1 @@
+"""Measurements of nnscratch; see README.md beside this file."""

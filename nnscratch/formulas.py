@@ -1,0 +1,325 @@
+"""The page docs/formulas.md, made from the formulas that stand beside the operations.
+
+``python -m nnscratch.formulas`` prints it, ``--write`` writes it and ``--check`` says whether the file is current.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import nnscratch as ns
+from nnscratch import functional as F
+from nnscratch.autograd import OPS
+
+PAGE = Path(__file__).parent.parent / "docs" / "formulas.md"
+
+#: What is reached through another name than the operation's own.
+CALLED = {
+    "probability_cross_entropy": "F.cross_entropy",
+    "softmax_cross_entropy": "F.cross_entropy(from_logits=True)",
+    "probability_binary_cross_entropy": "F.binary_cross_entropy",
+    "sigmoid_binary_cross_entropy": "F.binary_cross_entropy(from_logits=True)",
+}
+
+TOPICS = {
+    "elementwise": "Element by element",
+    "shape": "Shapes",
+    "reduce": "Reductions",
+    "index": "Picking out",
+    "linear": "Matrix products",
+    "activation": "Activations",
+    "conv": "Convolution",
+    "pool": "Pooling",
+    "loss": "Losses",
+    "normalise": "Normalisation",
+}
+
+_F1 = "F14: 000 App. Q3; 001 §5; 002 App. 3; 003 §9.4; 004 §2.3.6"
+_ROC = "F14: 000 App. Q3; 001 §5; 002 App. 3"
+
+# What the engine as a whole does, and the metrics, which have no derivative: formula, derivative, document, name.
+NOT_OPERATIONS = [
+    (
+        r"\delta^{(L)} = \tfrac{\partial J}{\partial a^{(L)}} \odot \sigma'(z^{(L)}), \quad "
+        r"\delta^{(l)} = \left( W^{(l+1)\top} \delta^{(l+1)} \right) \odot \sigma'(z^{(l)}), \quad "
+        r"\tfrac{\partial J}{\partial W^{(l)}} = \delta^{(l)} a^{(l-1)\top}, \quad \tfrac{\partial J}{\partial b^{(l)}} = \delta^{(l)}",
+        "",
+        "F9: 001 §3; 002 §4.2 (E3)",
+        "Tensor.backward",
+    ),
+    (r"P(x) = \frac{f(x)}{Z}, \quad Z = \sum_x f(x)", r"\frac{[x = x'] - P(x)}{Z}", "F13: 003 §4.1", "f / f.sum()"),
+    (r"\frac{\text{right predictions}}{\text{predictions}}", "", _F1, "metrics.accuracy"),
+    (r"\frac{TP}{TP + FP}", "", "F14: 001 §5; 002 App. 3; 004 §2.3.6", "metrics.precision"),
+    (r"\frac{TP}{TP + FN}", "", _F1, "metrics.recall"),
+    (r"\frac{2 \cdot \text{precision} \cdot \text{recall}}{\text{precision} + \text{recall}}", "", _F1, "metrics.f1"),
+    (r"\left( \frac{FP(t)}{FP + TN}, \frac{TP(t)}{TP + FN} \right) \text{ for every threshold } t", "", _ROC, "metrics.roc_curve"),
+    (r"\text{the area under the ROC curve}", "", _ROC, "metrics.auc"),
+]
+
+CONTRADICTIONS = [
+    ("000 §4's code takes $`0.5 \\cdot \\text{mean}`$, its formula $`\\frac{1}{n} \\sum`$.", "The formula: `F.mse_loss`."),
+    ("The worked example W1 gives 2/3 where its formula gives 1.", "The formula; see W1 below."),
+    (
+        "001 §3 writes $`\\delta^{(L)} = \\sigma'(z) (y - \\hat y)`$ and leaves out the transpose of $`W^{(l+1)}`$; with the update "
+        "$`W \\leftarrow W - \\alpha\\, \\partial J / \\partial W`$ the sign must be $`\\hat y - y`$, and MSE contributes the factor $`2/n`$.",
+        "What differentiation of F6 gives, checked against central differences.",
+    ),
+    (
+        "000 §4's code applies no activation in the hidden layer going forward, differentiates one going back, and adds the "
+        "gradient's negative.",
+        "Forward as its formulas say, σ on both layers; backward by differentiation (`nnscratch train regression-3-5-1`).",
+    ),
+    (
+        "001 §5's code derives the labels from its own predictions, and uses for MSE the gradient of sigmoid with cross-entropy.",
+        "Labels are given, and each loss has its own gradient (`nnscratch train hand-written-mlp`).",
+    ),
+    (
+        "003 §5.2 has a softmax layer and `from_logits=True`: softmax twice. 004 §5.2 has one sigmoid output with the sparse "
+        "categorical loss.",
+        "Probabilities with `from_logits=False`, or logits with `True` (`mnist-cnn-small`); binary cross-entropy for one sigmoid "
+        "output (`binary-classifier`). `F.cross_entropy` refuses values that are no probabilities.",
+    ),
+    (
+        "004 §2.2.4, §2.3.4 and §4.4.1 say in words that ReLU sets what is above zero to 1.",
+        "The formula $`\\max(0, x)`$: `F.relu`.",
+    ),
+    (
+        "000 §5.2 fits the sequences to themselves with no shift, and samples from a (time × vocabulary) row.",
+        "Targets are the inputs moved on by one step, and a sample is drawn from the last step. (The text generator itself is "
+        "still to come.)",
+    ),
+    ("The worked examples W2 and W3 print values that do not follow from their formulas.", "The formulas; see W2 and W3 below."),
+]
+
+
+def page():
+    """The whole page as Markdown.
+
+    Examples
+    --------
+    >>> from nnscratch.formulas import page
+    >>> page().splitlines()[0]
+    '# Formulas'
+    """
+    parts = [_INTRODUCTION, _documents(), _KINKS, _kinks(), "## All operations", *_topics(), _composed()]
+    parts += [_CONTRADICTIONS, _table(["", "the text", "nnscratch"], _numbered("E", CONTRADICTIONS)), _worked()]
+    return "\n\n".join(parts) + "\n"
+
+
+_INTRODUCTION = """# Formulas
+
+Made by `python -m nnscratch.formulas --write` from the data beside each operation; do not edit it by hand.
+
+The five source documents are numbered 000 to 004, and F1–F14 are the formulas that they state. $`[c]`$ is 1 where c holds,
+else 0; $`g`$ (or $`G`$) is the gradient of what comes after by the result, and $`y`$ the result. A derivative is by each input in turn.
+`ns` is `nnscratch`, `F` is `nnscratch.functional`.
+
+## The documents' formulas"""
+
+_KINKS = """## Ties and kinks
+
+Where a function has no derivative, or ties leave a choice, one convention holds. The gradients below were computed by the engine
+when this page was made."""
+
+_CONTRADICTIONS = """## Where the documents contradict themselves
+
+The list and its numbers E1–E9 are the source documents' index; the right-hand side is what nnscratch does."""
+
+
+def _documents():
+    entries = [(o.formula, o.derivative, o.document, _called(o)) for o in OPS.values()]
+    entries += [(o.formula, getattr(o, "derivative", ""), o.document, f"optim.{o.__name__}") for o in (ns.optim.SGD, ns.optim.Adam)]
+    rows = []
+    for formula, derivative, document, name in entries + NOT_OPERATIONS:
+        numbers = _numbers(document)
+        if numbers:
+            label = ", ".join(f"F{n}" for n in numbers)
+            place = re.sub(r"^F\d+: ", "", document)
+            rows.append((numbers[0], [label, _math(formula), place, f"`{name}`", _math(derivative)]))
+    rows.sort(key=lambda row: row[0])
+    return _table(["", "formula", "documents", "in nnscratch", "derivative"], [row for _, row in rows])
+
+
+def _numbers(document):
+    """The numbers of the documents' formulas that a source names."""
+    return [int(n) for n in re.findall(r"\bF(\d+)", document)]
+
+
+def _topics():
+    for module, title in TOPICS.items():
+        operations = [o for o in OPS.values() if o.__module__ == f"nnscratch.ops.{module}"]
+        about = sys.modules[f"nnscratch.ops.{module}"].__doc__.strip()
+        rows = [[f"`{_called(o)}`", _math(o.formula), _math(o.derivative), _gradient(o), o.document] for o in operations]
+        yield f"### {title}\n\n{about}"
+        yield _table(["operation", "formula", "derivative", "by", "source"], rows)
+
+
+def _gradient(operation):
+    """The inputs that have a gradient."""
+    return "no gradient" if operation.constant is True else ", ".join(f"`{name}`" for name in operation.rules)
+
+
+def _composed():
+    rows = [
+        [f"`F.{name}`", getattr(F, name).__doc__.strip().splitlines()[0]]
+        for name in F.__all__
+        if name not in OPS and name not in {c.removeprefix("F.") for c in CALLED.values()}
+    ]
+    return "### Made of these\n\nTheir derivatives follow from those of the operations they call.\n\n" + _table(["function", ""], rows)
+
+
+def _called(operation):
+    """The name by which an operation is reached."""
+    name = operation.name
+    if name in CALLED:
+        return CALLED[name]
+    if name in F.__all__:
+        return f"F.{name}"
+    return f"ns.{name}" if hasattr(ns, name) else f"{operation.__module__.removeprefix('nnscratch.')}.{name}"
+
+
+def _kinks():
+    cases = [
+        ("`F.relu` at 0: 0", F.relu, [0.0]),
+        ("`F.leaky_relu` (slope 0.01) at 0: the slope", F.leaky_relu, [0.0]),
+        ("`F.elu` (α = 1) at 0: α", F.elu, [0.0]),
+        ("`ns.abs` at 0: 0", ns.abs, [0.0]),
+        ("`F.l1_loss` where prediction and target agree: 0", lambda x: F.l1_loss(x, [0.0]), [0.0]),
+        ("`ns.maximum` of equal values: half to each side", lambda x: ns.maximum(x, 1), [1.0]),
+        ("`ns.minimum` of equal values: half to each side", lambda x: ns.minimum(x, 1), [1.0]),
+        ("`ns.clip` to [0, 1], on the bounds: passes", lambda x: ns.clip(x, 0, 1), [0.0, 1.0, 2.0]),
+        ("`ns.max` with ties: equal shares", ns.max, [1.0, 3.0, 3.0]),
+        ("`ns.min` with ties: equal shares", ns.min, [1.0, 1.0, 3.0]),
+        ("`F.max_pool1d` of a window with ties: the first", lambda x: F.max_pool1d(x[None, None], 3), [1.0, 3.0, 3.0]),
+        ("`ns.std` of equal values: 0", ns.std, [2.0, 2.0]),
+        ("`ns.prod` with a zero: the product of the others", ns.prod, [0.0, 2.0, 3.0]),
+    ]
+    rows = []
+    for words, function, at in cases:
+        x = ns.tensor(at, dtype="float64", requires_grad=True)
+        gradient = ns.grad(function(x).sum(), x)
+        rows.append([words, f"({_list(at)})", f"({_list(gradient.numpy())})"])
+    return _table(["convention", "at", "gradient"], rows)
+
+
+def _worked():
+    w1 = F.mse_loss(*_vectors((2, 4, 3), (3, 5, 4)))
+    p, y = _vectors((0.8, 0.2, 0.9), (1, 0, 1))
+    w2_sum, w2_mean = F.cross_entropy(p, y, reduction="sum"), F.cross_entropy(p, y)
+    w3 = [_number(v) for v in worked_2_3_1()]
+    rows = [
+        ["W1", "004 §4.5.1", "MSE of ŷ = (2, 4, 3), y = (3, 5, 4)", "2/3", f"F6: **{_number(w1)}**"],
+        [
+            "W2",
+            "004 §4.5.2",
+            "cross-entropy of ŷ = (0.8, 0.2, 0.9), y = (1, 0, 1)",
+            "≈ 0.229",
+            f"F8: **{_number(w2_sum)}**; F7 (÷ 3): **{_number(w2_mean)}**",
+        ],
+        [
+            "W3",
+            "002 §4.3",
+            "2-3-1 network at x = (1, 1): hidden sums; output sum; softmax; loss; largest gradient",
+            "0.5, 0.5, 0.7; 1.6; 1; 0; 0.5",
+            f"F1, F3, F5, F8: **{', '.join(w3[:3])}; {'; '.join(w3[3:])}**",
+        ],
+    ]
+    return (
+        "## The worked examples\n\nThe right-hand side was computed by the engine in float64 when this page was made, and is shown to "
+        "12 digits.\n\n" + _table(["", "where", "example", "the text prints", "the formula gives"], rows) + "\n\n" + _W3
+    )
+
+
+_W3 = """W3's weights are those that the text puts into its sums: (0.1, 0.2), (0.1, 0.2), (0.1, 0.3) with the bias 0.4, then 0.5 for
+each hidden value with the bias 0.6. The text leaves its inputs open, and its sums follow from no choice of them. The softmax of a
+single value is 1 whatever the weights, so that the loss is 0 and every gradient is 0, as the text says of the output; the updates
+that it goes on to print leave out this factor 0."""
+
+
+def worked_2_3_1():
+    """W3: the hidden layer's three sums, the output's, its softmax, the loss and the largest gradient by any parameter.
+
+    Examples
+    --------
+    >>> from nnscratch.formulas import worked_2_3_1
+    >>> [round(float(v), 12) for v in worked_2_3_1()]
+    [0.7, 0.7, 0.8, 1.7, 1.0, 0.0, 0.0]
+    """
+    (x,) = _vectors((1, 1))
+    parameters = [
+        ns.tensor(values, dtype="float64", requires_grad=True)
+        for values in ([[0.1, 0.2], [0.1, 0.2], [0.1, 0.3]], [0.4] * 3, [[0.5, 0.5, 0.5]], [0.6])
+    ]
+    hidden_weight, hidden_bias, out_weight, out_bias = parameters
+    hidden = F.linear(x, hidden_weight, hidden_bias)
+    out = F.linear(F.relu(hidden), out_weight, out_bias)
+    probability = F.softmax(out)
+    loss = F.cross_entropy(probability, [1.0], reduction="sum")
+    largest = max(float(np.abs(g.numpy()).max()) for g in ns.grad(loss, parameters))
+    return [*hidden.tolist(), out.item(), probability.item(), loss.item(), largest]
+
+
+def _vectors(*values):
+    return [ns.tensor(v, dtype="float64") for v in values]
+
+
+def _number(value):
+    """A number to 12 digits, which do not depend on how a machine rounds the last ones."""
+    return f"{float(value) + 0.0:.12g}"
+
+
+def _list(values):
+    return ", ".join(map(_number, values))
+
+
+def _math(formula):
+    """A formula in GitHub's literal form, without the | that would end a cell and a macro that GitHub has refused."""
+    if not formula:
+        return ""
+    formula = re.sub(r"(\\operatorname\{\w+\}) ", r"\1\\,", formula.replace("|", r"\vert "))
+    formula = formula.replace(r"\operatorname", r"\mathrm")
+    return f"$`{formula}`$"
+
+
+def _numbered(letter, rows):
+    return [[f"{letter}{i}", *row] for i, row in enumerate(rows, 1)]
+
+
+def _table(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def main(arguments=None):
+    """Print the page; with ``--write`` write it, with ``--check`` compare: 0, or 1 where the file is stale.
+
+    Examples
+    --------
+    >>> from nnscratch.formulas import main
+    >>> main(["--check"])
+    docs/formulas.md is current
+    0
+    """
+    import argparse
+
+    parser = argparse.ArgumentParser("python -m nnscratch.formulas", description="Make docs/formulas.md from the operations' formulas.")
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--write", action="store_true", help="write the page into docs/")
+    choice.add_argument("--check", action="store_true", help="exit with 1 where the page in docs/ is stale")
+    options = parser.parse_args(arguments)
+    if options.write:
+        PAGE.write_text(page(), encoding="utf-8")
+    elif options.check:
+        if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != page():
+            print("docs/formulas.md is stale; run python -m nnscratch.formulas --write", file=sys.stderr)
+            return 1
+        print("docs/formulas.md is current")
+    else:
+        print(page(), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

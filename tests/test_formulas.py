@@ -1,0 +1,78 @@
+"""docs/formulas.md: current, complete, and with the right values in it."""
+
+import re
+
+import pytest
+
+from nnscratch import formulas
+from nnscratch.autograd import OPS
+
+
+@pytest.fixture(scope="module")
+def page():
+    return formulas.page()
+
+
+def test_the_page_in_docs_is_current(page):
+    assert formulas.PAGE.read_text(encoding="utf-8") == page, "run python -m nnscratch.formulas --write"
+
+
+def test_every_number_has_its_row(page):
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    first = {n for row in rows for n in row[0].removeprefix("| ").split(", ")}
+    wanted = [f"{letter}{i}" for letter, count in (("F", 14), ("E", 9), ("W", 3)) for i in range(1, count + 1)]
+    assert [n for n in wanted if n not in first] == []
+
+
+def test_every_operation_is_there(page):
+    for o in OPS.values():
+        assert formulas._math(o.formula) in page, o.name
+        assert f"`{formulas._called(o)}`" in page, o.name
+
+
+def test_every_operation_says_what_it_computes_and_its_derivative():
+    assert [o.name for o in OPS.values() if not o.formula] == []
+    assert [o.name for o in OPS.values() if o.constant is not True and not o.derivative] == []
+
+
+def test_the_names_in_the_documents_table_are_there(page):
+    import nnscratch as ns
+
+    table = page.split("## Ties and kinks")[0]
+    names = re.findall(r"\| `((?:F|ns|optim|metrics|Tensor)\.\w+)", table)
+    assert len(names) > 15
+    where = {"F": ns.functional, "ns": ns, "optim": ns.optim, "metrics": ns.metrics, "Tensor": ns.Tensor}
+    for name in names:
+        group, attribute = name.split(".")
+        assert callable(getattr(where[group], attribute)), name
+
+
+def test_no_formula_breaks_a_table(page):
+    for block in re.findall(r"(?:^\|.*\n)+", page, re.M):
+        rows = block.splitlines()
+        assert len({row.count("|") for row in rows}) == 1, rows[0]
+    assert page.count("$`") == page.count("`$")
+
+
+def test_the_worked_examples_have_the_right_values(page):
+    worked = {row.split(" | ")[0]: row for row in page.splitlines() if row.startswith("| W")}
+    assert "**1**" in worked["| W1"]
+    assert "**0.328504066972**" in worked["| W2"]
+    assert "**0.109501355657**" in worked["| W2"]
+    assert "0.7, 0.7, 0.8; 1.7; 1; 0; 0" in worked["| W3"]
+
+
+def test_check_says_whether_the_file_is_current(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(formulas, "PAGE", tmp_path / "formulas.md")
+    assert formulas.main(["--check"]) == 1
+    assert formulas.main(["--write"]) == 0
+    assert formulas.main(["--check"]) == 0
+    formulas.PAGE.write_text("stale")
+    capsys.readouterr()
+    assert formulas.main(["--check"]) == 1
+    assert "--write" in capsys.readouterr().err
+
+
+def test_without_a_choice_the_page_is_printed(page, capsys):
+    assert formulas.main([]) == 0
+    assert capsys.readouterr().out == page
