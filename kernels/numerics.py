@@ -6,8 +6,8 @@ and of the sums. Only where the answer of `logsumexp` is the small difference of
 `double_double` called in.
 
 The formulas avoid cancellation: with m the largest of x, d = x - m <= 0 and s the sum of exp(d) *without* the
-largest term, ``softmax = exp(d) / (1 + s)`` and ``log_softmax = -(-d + log1p(s))``, whose two terms have the
-same sign.
+largest term, ``softmax = exp(d) / (1 + s)`` and ``log_softmax = d - log1p(s)``, whose two terms have the same
+sign.
 
 Large arrays go through in pieces that stay in the processor's cache. No kernel here gives a NumPy warning.
 """
@@ -280,10 +280,10 @@ def _exponentials(x):
     -------
     m : (rows, 1)
         The largest element.
-    d, error : (rows, n)
-        x - m, and its rounding error (None for narrower dtypes, which do not need it).
+    d : (rows, n)
+        x - m, rounded.
     e : (rows, n)
-        exp(d), at least correct enough for its ratio to others.
+        exp(x - m), for float64 with the rounding error of x - m made good.
     s : (rows, 1)
         The sum of e without the (first) largest element's.
     """
@@ -292,7 +292,7 @@ def _exponentials(x):
     where = np.arange(len(x)), x.argmax(axis=1)
     m = x[where][:, None]
     if not wide:
-        d, error = x - m, None
+        d = x - m
         e = np.exp(d)
         largest, e[where] = e[where], 0
         s = e.sum(axis=1, keepdims=True)
@@ -307,7 +307,7 @@ def _exponentials(x):
         if tiny.any():
             s[tiny] = _sum_near_underflow(d[tiny], error[tiny], [w[tiny] for w in where])
     e[where] = largest
-    return m, d, error, e, s
+    return m, d, e, s
 
 
 def _sum_near_underflow(d, error, where):
@@ -350,7 +350,7 @@ def softmax(x, axis):
     rows, axes = _as_rows(x, axis)
     y = np.empty(rows.shape, rows.dtype)
     for piece in _pieces(rows):
-        _, _, _, e, s = _exponentials(rows[piece])
+        _, _, e, s = _exponentials(rows[piece])
         y[piece] = e / (1 + s)
     return _from_rows(y, x.shape, axes)
 
@@ -367,18 +367,9 @@ def log_softmax(x, axis):
     rows, axes = _as_rows(x, axis)
     y = np.empty(rows.shape, rows.dtype)
     for piece in _pieces(rows):
-        _, d, error, _, s = _exponentials(rows[piece])
-        y[piece] = -_loss_of_each(d, error, s)
+        _, d, _, s = _exponentials(rows[piece])
+        y[piece] = d - np.log1p(s)
     return _from_rows(y, x.shape, axes)
-
-
-def _loss_of_each(d, error, s):
-    """-log_softmax: -(d + error) + log1p(s), rounded about once."""
-    if error is None:
-        return np.log1p(s) - d
-    high, low = two_sum(np.log1p(s), -d)
-    low[~np.isfinite(low)] = 0
-    return high + (low - error)
 
 
 @np.errstate(all="ignore")
@@ -409,7 +400,7 @@ def logsumexp(x, axis, keepdims=False):
     y = np.full(len(rows), -np.inf, rows.dtype)
     limit = 2.0 if rows.dtype == np.float64 else 2.0**-24
     for piece in _pieces(rows):
-        m, _, _, _, s = _exponentials(rows[piece])
+        m, _, _, s = _exponentials(rows[piece])
         m, log = m[:, 0], np.log1p(s[:, 0])
         result = np.where(np.isinf(m), m, m + log)
         cancels = (m < 0) & (np.abs(result) < limit * log)
@@ -480,15 +471,14 @@ def cross_entropy_logits(z, q):
     y = np.zeros(len(rows), rows.dtype)
     for piece in _pieces(rows):
         x, w = rows[piece], weights[piece].astype(np.float64, copy=False)
-        m, d, error, _, s = _exponentials(x)
+        m, d, _, s = _exponentials(x)
+        losses = np.log1p(s) - d
         if rows.dtype == np.float64:
-            terms = w * _loss_of_each(d, error, s)
             # The difference of two finite logits may overflow where its weighted share does not.
             over = np.isinf(d) & np.isfinite(x)
-            terms = np.where(over, w * (m / 2 - x / 2) * 2, terms)
+            terms = np.where(over, w * (m / 2 - x / 2) * 2, w * losses)
             y[piece] = _sum_rows(np.where(w == 0, 0.0, terms))[:, 0]
         else:
-            losses = np.log1p(s) - d
             total = np.einsum("rc,rc->r", w, losses)
             if np.isnan(total).any():
                 total = np.where(w == 0, 0.0, w * losses).sum(axis=1)

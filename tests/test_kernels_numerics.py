@@ -198,6 +198,13 @@ def test_soft_targets_anywhere(dtype):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
+def test_a_share_of_an_overflowing_loss_is_finite(dtype):
+    largest = np.finfo(dtype).max
+    z, q = np.array([largest, -largest, 0], dtype), np.array([0.5, 0.25, 0.25], dtype)
+    assert ulp_error(numerics.cross_entropy_logits(z, q), mp_cross_entropy(z, q), dtype) <= LIMIT
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_binary_anywhere(dtype):
     @given(floats(dtype), st.floats(0, 1, width=np.finfo(dtype).bits).map(dtype))
     @settings(max_examples=300, deadline=None)
