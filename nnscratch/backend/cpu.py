@@ -42,11 +42,14 @@ class CPU:
     name = "cpu"
     xp = np
 
-    def __init__(self):
-        self.seed(0)
-
     def seed(self, seed):
+        """Start the random numbers anew."""
         self.rng = np.random.default_rng(seed)
+
+    @functools.cached_property
+    def rng(self):
+        """The generator of every random number drawn here; seeded with 0 until `seed` is called."""
+        return np.random.default_rng(0)
 
     def asarray(self, data, dtype=None):
         """Data as an array here, sharing memory where it can; Python numbers and lists become float32."""
