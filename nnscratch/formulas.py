@@ -233,7 +233,7 @@ def _worked():
 
 
 _W3 = """W3's weights are those that the text puts into its sums: (0.1, 0.2), (0.1, 0.2), (0.1, 0.3) with the bias 0.4, then 0.5 for
-each hidden value with the bias 0.6. The text leaves its inputs open, and its sums follow from no choice of them. The softmax of a
+each hidden value with the bias 0.6. The text leaves its inputs open, and no inputs from 0 to 1 give its sums. The softmax of a
 single value is 1 whatever the weights, so that the loss is 0 and every gradient is 0, as the text says of the output; the updates
 that it goes on to print leave out this factor 0."""
 
