@@ -77,7 +77,8 @@ def floating(layer, dtype):
         found = None
     if dtype is None or found is None or found.kind != "f" or found.itemsize > 8:
         raise TypeError(
-            f"{layer}: dtype is {dtype!r}, expected a floating-point type; pass 'float16', 'float32' or 'float64'"
+            f"{layer}: dtype is {dtype!r}, expected a floating-point type; "
+            f"pass 'float16', 'float32' or 'float64'"
         )
     return found
 

@@ -60,7 +60,7 @@ class ModuleList(Module):
         return (module for _, module in self._own(Module))
 
     def __getitem__(self, index):
-        """The module at a place or of a name, or for a slice a list of the same kind, its modules keeping their names."""
+        """The module at a place or of a name; for a slice a list of the same kind, in which names stay."""
         own = self._own(Module)
         if isinstance(index, slice):
             return type(self)(dict(own[index]))
@@ -70,7 +70,8 @@ class ModuleList(Module):
             return own[index][1]
         except (IndexError, TypeError):
             raise IndexError(
-                f"{type(self).__name__}: has no module {index!r}, only {len(own)}: {', '.join(n for n, _ in own) or 'none'}; use one of those"
+                f"{type(self).__name__}: has no module {index!r}, "
+                f"only {', '.join(n for n, _ in own) or 'none at all'}; use one of those"
             ) from None
 
 
@@ -144,7 +145,8 @@ class Residual(Module):
         for what, value in (("module", module), ("shortcut", shortcut)):
             if not isinstance(value, Module) and (value is not None or what == "module"):
                 raise TypeError(
-                    f"Residual: {what} is {value!r}, expected a module; pass a layer or an nn.Sequential of layers"
+                    f"Residual: {what} is {value!r}, expected a module; "
+                    f"pass a layer or an nn.Sequential of layers"
                 )
         self.module = module
         self.shortcut = shortcut
@@ -160,8 +162,9 @@ class Residual(Module):
         y = self.module(x)
         around = x if self.shortcut is None else self.shortcut(x)
         if y.shape != around.shape:
+            mend = "pass a shortcut that gives" if self.shortcut is None else "make the shortcut give"
             raise ValueError(
                 f"Residual: the module gives {y.shape}, the way around it {around.shape} (x: {x.shape}); "
-                f"{'pass a shortcut that gives' if self.shortcut is None else 'make the shortcut give'} the module's shape"
+                f"{mend} the module's shape"
             )
         return y + around

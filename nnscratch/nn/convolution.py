@@ -1,4 +1,4 @@
-"""Convolution layers. Weights are (out, in / groups, *kernel), those of the transposed one (in, out / groups, *kernel)."""
+"""Convolution layers: weights (out, in / groups, *kernel), the transposed one's (in, out / groups, *kernel)."""
 
 import math
 
@@ -20,8 +20,8 @@ class _Conv(Weighted):
         self.groups = checks.count(layer, "groups", groups)
         if self.in_channels % self.groups or self.out_channels % self.groups:
             raise ValueError(
-                f"{layer}: {self.groups} groups do not divide {self.in_channels} input and {self.out_channels} output channels; "
-                f"choose a divisor of both"
+                f"{layer}: {self.groups} groups do not divide {self.in_channels} input and "
+                f"{self.out_channels} output channels; choose a divisor of both"
             )
         self.kernel_size, self.stride, self.padding, self.dilation = kernel, stride, padding, dilation
 
@@ -59,7 +59,8 @@ class Conv2d(_Conv):
     bias : bool
         Whether there is one value to add for each output channel.
     init, bias_init : str or callable
-        See `nnscratch.nn.init`; by default Glorot's uniform weights and a bias of 0, as the documents' Keras code has.
+        See `nnscratch.nn.init`; by default Glorot's uniform weights and a bias of 0, as in the documents'
+        Keras code.
     dtype : str or dtype
         Of weight (out, in / groups, kh, kw) and bias (out,).
 
@@ -165,14 +166,15 @@ class ConvTranspose2d(_Conv):
     """
 
     def __init__(
-        self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1, bias=True, dilation=1,
-        init="glorot_uniform", bias_init="zeros", dtype="float32",
+        self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1,
+        bias=True, dilation=1, init="glorot_uniform", bias_init="zeros", dtype="float32",
     ):  # fmt: skip
         super().__init__()
         layer = "ConvTranspose2d"
         if isinstance(padding, str):
             raise ValueError(
-                f"{layer}: padding {padding!r} has no meaning here; pass the numbers of rows and columns to take off"
+                f"{layer}: padding {padding!r} has no meaning here; "
+                f"pass the numbers of rows and columns to take off"
             )
         kernel = pair(layer, "kernel_size", kernel_size, 1)
         geometry(layer, LARGE, kernel, stride, padding, dilation)
@@ -180,7 +182,8 @@ class ConvTranspose2d(_Conv):
         self.output_padding = pair(layer, "output_padding", output_padding, 0)
         if any(e >= max(s, d) for e, s, d in zip(self.output_padding, stride, dilation, strict=True)):
             raise ValueError(
-                f"{layer}: output_padding {output_padding!r} must be less than the stride {stride} or the dilation {dilation}; lower it"
+                f"{layer}: output_padding {output_padding!r} must be less than the stride {stride} "
+                f"or the dilation {dilation}; lower it"
             )
         self._setup(in_channels, out_channels, kernel, stride, padding, dilation, groups)
         self._weights(True, bias, init, bias_init, dtype)

@@ -2,8 +2,9 @@ r"""Initial values of weights.
 
 An initialiser is a function ``f(shape, fans=None, rng=None, dtype="float32")`` that returns a new array:
 
-* ``fans`` is the pair (fan_in, fan_out): how many inputs each output of the layer adds up, and how many outputs each of
-  its inputs goes into. Layers pass theirs; without it `fans_of` reads it off the shape of a linear or conv weight.
+* ``fans`` is the pair (fan_in, fan_out): how many inputs each output of the layer adds up, and how many
+  outputs each of its inputs goes into. Layers pass theirs; without it `fans_of` reads it off the shape of a
+  linear or convolution weight.
 * ``rng`` is a `numpy.random.Generator`; without it the one that `ns.manual_seed` seeds.
 
 Layers take an initialiser, one of your own included, or the name of one of these as ``init=``.
@@ -238,10 +239,12 @@ def make(layer, what, initialiser, shape, fans, dtype):
         array = np.asarray(initialiser(shape, fans, backend.get().rng, dtype))
     except TypeError as error:
         raise TypeError(
-            f"{layer}: {what} failed ({error}); an initialiser takes (shape, fans, rng, dtype) and returns an array"
+            f"{layer}: {what} failed ({error}); "
+            f"an initialiser takes (shape, fans, rng, dtype) and returns an array"
         ) from error
     if array.shape != shape or array.dtype.kind not in "iuf":
         raise ValueError(
-            f"{layer}: {what} returned {array.shape} {array.dtype}, expected numbers of shape {shape}; correct the initialiser"
+            f"{layer}: {what} returned {array.shape} {array.dtype}, expected numbers of shape {shape}; "
+            f"correct the initialiser"
         )
     return array.astype(dtype)

@@ -32,7 +32,8 @@ class Linear(Weighted):
     bias : bool
         Whether there is a b.
     init, bias_init : str or callable
-        See `nnscratch.nn.init`; by default Glorot's uniform weights and a bias of 0, as the documents' Keras code has.
+        See `nnscratch.nn.init`; by default Glorot's uniform weights and a bias of 0, as in the documents'
+        Keras code.
     dtype : str or dtype
         Of weight (out_features, in_features) and bias (out_features,).
 
@@ -232,7 +233,8 @@ class Reshape(Module):
         """
         if len(x.shape) == 0 or math.prod(x.shape[1:]) != math.prod(self.shape):
             raise ValueError(
-                f"Reshape: x is {describe(x)}, its samples do not have the {math.prod(self.shape)} values of {self.shape}; check the shape"
+                f"Reshape: x is {describe(x)}, its samples do not have the {math.prod(self.shape)} values "
+                f"of {self.shape}; check the shape"
             )
         return x.reshape((x.shape[0], *self.shape))
 

@@ -40,7 +40,7 @@ class Parameter(Tensor):
 
 
 class Buffer(Tensor):
-    """A tensor that a module owns and training does not change, such as running statistics; saved with the module.
+    """A tensor that a module owns and no optimiser changes, such as running statistics; saved with it.
 
     Parameters
     ----------
@@ -70,8 +70,8 @@ class Buffer(Tensor):
 class Module:
     """A layer or a network: write ``forward``, and assign its parameters and layers as attributes.
 
-    Whatever `Parameter`, `Buffer` or `Module` is assigned to an attribute belongs to the module; there is nothing to
-    register, and it makes no difference whether ``super().__init__()`` is called.
+    Whatever `Parameter`, `Buffer` or `Module` is assigned to an attribute belongs to the module; there is
+    nothing to register, and it makes no difference whether ``super().__init__()`` is called.
 
     Attributes
     ----------
@@ -116,8 +116,9 @@ class Module:
         if isinstance(value, Tensor) and not isinstance(value, Parameter | Buffer):
             if isinstance(old, Parameter):
                 raise TypeError(
-                    f"{type(self).__name__}: {name} is a Parameter, got a plain tensor {describe(value)} for it, which training "
-                    f"would not see; assign nn.Parameter(...), or new values with `{name}[...] = values` inside ns.no_grad()"
+                    f"{type(self).__name__}: {name} is a Parameter, got a plain tensor {describe(value)}, "
+                    f"which training would not see; assign nn.Parameter(...), or new values with "
+                    f"`{name}[...] = values` inside ns.no_grad()"
                 )
             if isinstance(old, Buffer):
                 value = Buffer(value)
@@ -128,14 +129,15 @@ class Module:
         if isinstance(value, Module):
             if any(m is self for m in value.modules()):
                 raise ValueError(
-                    f"{owner}: the module assigned to {name} contains this one, and none can contain itself; build it anew"
+                    f"{owner}: the module assigned to {name} contains this one, and none can contain itself; "
+                    f"build it anew"
                 )
         elif isinstance(value, list | tuple | dict):
             items = value.values() if isinstance(value, dict) else value
             if any(isinstance(v, Module | Parameter) for v in items):
                 raise TypeError(
-                    f"{owner}: {name} is a {type(value).__name__} of modules or parameters, which training would not see; "
-                    f"use nn.ModuleList or nn.Sequential for modules, and one attribute for each parameter"
+                    f"{owner}: {name} is a {type(value).__name__} of modules or parameters, which "
+                    f"training would not see; use nn.ModuleList for modules, one attribute for each parameter"
                 )
             return
         elif not isinstance(value, Parameter | Buffer):
@@ -253,7 +255,7 @@ class Module:
         """
         if not isinstance(mode, bool):
             raise TypeError(
-                f"train: mode is {mode!r}, expected True or False; pass False (or call eval()) to leave training"
+                f"train: mode is {mode!r}, expected True or False; pass False or call eval() to leave it"
             )
         for m in self.modules():
             m.training = mode
@@ -312,7 +314,7 @@ class Module:
         return {name: np.array(t.numpy()) for name, t in (*self.named_parameters(), *self.named_buffers())}
 
     def load_state_dict(self, state, strict=True):
-        """Take over the values of all parameters and buffers, in place; all is checked before anything changes.
+        """Take over the values of all parameters and buffers, in place; all is checked before any changes.
 
         Parameters
         ----------
@@ -338,7 +340,8 @@ class Module:
         """
         if not hasattr(state, "items"):
             raise TypeError(
-                f"load_state_dict: got {describe(state)}, expected a dict from names to arrays; pass what state_dict() returned"
+                f"load_state_dict: got {describe(state)}, expected a dict from names to arrays; "
+                f"pass what state_dict() returned"
             )
         own = dict((*self.named_parameters(), *self.named_buffers()))
         wrong = []
@@ -367,8 +370,8 @@ class Module:
     def summary(self, *input_shapes, dtype=None):
         """A table of the layers that an input passes through: their results' shapes and their parameters.
 
-        A batch of one sample of zeros is run through the module, in evaluation mode and without recording; nothing of
-        the module, its modes and the random numbers is changed.
+        A batch of one sample of zeros is run through the module, in evaluation mode and without recording;
+        nothing of the module, its modes and the random numbers is changed.
 
         Parameters
         ----------
@@ -396,14 +399,14 @@ class Module:
         Layer  Type    Output  Parameters
         0      Linear  (N, 4)          16
         1      ReLU    (N, 4)           0
-        16 parameters: 16 trainable, 0 not trainable; 64 bytes with 0 values in buffers
+        16 parameters: 16 trainable, 0 not; 64 bytes, with the 0 values in buffers
         """
         from nnscratch.nn.summary import summarise
 
         return summarise(self, input_shapes, dtype)
 
     def extra_repr(self):
-        """The module's settings, as its printed form shows them between the brackets; every layer writes its own."""
+        """The module's settings, as its printed form shows them in brackets; every layer writes its own."""
         return ""
 
     def __repr__(self):

@@ -9,11 +9,12 @@ from nnscratch.nn.module import Buffer, Module, Parameter
 
 
 class BatchNorm1d(Module):
-    r"""Each feature standardised over the batch, then scaled and shifted (Ioffe & Szegedy, 2015); see `F.batch_norm`.
+    r"""Each feature standardised over the batch, then scaled and shifted (Ioffe & Szegedy, 2015).
 
     .. math:: y = \frac{x - \mathrm{E}[x]}{\sqrt{\mathrm{Var}[x] + \varepsilon}}\, \gamma + \beta
 
-    In training E and Var are the batch's, and `running_mean` and `running_var` follow them; in evaluation they are those.
+    In training E and Var are the batch's, and `running_mean` and `running_var` follow them; in evaluation
+    they are those. See `F.batch_norm`.
 
     Parameters
     ----------
@@ -69,11 +70,19 @@ class BatchNorm1d(Module):
         if len(x.shape) not in self.axes:
             wanted = " or ".join(map(str, self.axes))
             raise ValueError(
-                f"{type(self).__name__}: x is {describe(x)}, expected {wanted} axes, the second of {self.num_features}; reshape it"
+                f"{type(self).__name__}: x is {describe(x)}, expected {wanted} axes, "
+                f"the second of {self.num_features}; reshape it"
             )
         return F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
-        )  # fmt: skip
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training,
+            self.momentum,
+            self.eps,
+        )
 
     def extra_repr(self):
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}" + (
@@ -128,7 +137,8 @@ class LayerNorm(Module):
         self.normalized_shape = tuple(checks.count(layer, "normalized_shape", n) for n in shape)
         if not shape:
             raise ValueError(
-                f"{layer}: normalized_shape is {normalized_shape!r}, expected at least one length; pass the number of features"
+                f"{layer}: normalized_shape is {normalized_shape!r}, expected at least one length; "
+                f"pass the number of features"
             )
         self.eps = checks.number(layer, "eps", eps, 0, np.inf, "()")
         dtype = checks.floating(layer, dtype)
@@ -147,7 +157,8 @@ class LayerNorm(Module):
         n = len(self.normalized_shape)
         if tuple(x.shape[-n:]) != self.normalized_shape:
             raise ValueError(
-                f"LayerNorm: x is {describe(x)}, expected its last axes to be {self.normalized_shape}; check normalized_shape"
+                f"LayerNorm: x is {describe(x)}, expected its last axes to be {self.normalized_shape}; "
+                f"check normalized_shape"
             )
         return F.layer_norm(x, self.weight, self.bias, tuple(range(-n, 0)), self.eps)
 

@@ -41,8 +41,8 @@ class Summary:
             for row in table
         ]
         lines.append(
-            f"{self.total:,} parameters: {self.trainable:,} trainable, {self.total - self.trainable:,} not trainable; "
-            f"{_size(self.memory)} with {self.buffered:,} values in buffers"
+            f"{self.total:,} parameters: {self.trainable:,} trainable, {self.total - self.trainable:,} not; "
+            f"{_size(self.memory)}, with the {self.buffered:,} values in buffers"
         )
         return "\n".join(lines)
 
@@ -105,7 +105,8 @@ def _zeros(module, input_shapes, dtype):
             isinstance(n, int | np.integer) and n >= 0 for n in shape
         ):
             raise TypeError(
-                f"summary: got {shape!r}, expected the shape of one sample without its batch; pass a tuple such as (1, 28, 28)"
+                f"summary: got {shape!r}, expected the shape of one sample without its batch; "
+                f"pass a tuple such as (1, 28, 28)"
             )
     first = next(module.parameters(), None)
     if dtype is None:

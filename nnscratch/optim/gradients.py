@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from nnscratch import ops
+from nnscratch import backend, ops
 from nnscratch.optim import checks
 from nnscratch.optim.optimizer import gradients, tensors
 from nnscratch.tensor import Tensor
@@ -18,8 +18,13 @@ def _norm(g):
     return top * math.sqrt(np.sum(np.square(np.divide(g, top, dtype=np.float64))))
 
 
+def _replace(p, g):
+    # A new array, since a gradient may share its memory with the graph of a higher derivative.
+    p.grad = Tensor._of(backend.of(g).as_result(g))
+
+
 def clip_grad_norm(params, max_norm):
-    r"""Shrink all gradients by one factor so that their norm together is at most `max_norm` (Pascanu et al., 2013).
+    r"""Shrink all gradients by one factor, so that their norm is at most `max_norm` (Pascanu et al., 2013).
 
     .. math:: g \leftarrow g \min(1, c / \lVert g \rVert), \quad \lVert g \rVert = \sqrt{\textstyle\sum g_i^2}
 
@@ -62,7 +67,7 @@ def clip_grad_norm(params, max_norm):
         )
     if norm > max_norm:
         for p, g in found:
-            p.grad = Tensor._of((g * (max_norm / norm)).astype(g.dtype, copy=False))
+            _replace(p, g * (max_norm / norm))
     return norm
 
 
@@ -97,10 +102,11 @@ def clip_grad_value(params, limit):
     for p, g in found:
         if np.isnan(g).any():
             raise ValueError(
-                f"{owner}: a gradient of shape {p.shape} holds nan; look for it in the data, or lower the learning rate"
+                f"{owner}: a gradient of shape {p.shape} holds nan; look for it in the data, "
+                f"or lower the learning rate"
             )
     for p, g in found:
-        p.grad = Tensor._of(np.clip(g, -limit, limit))
+        _replace(p, np.clip(g, -limit, limit))
 
 
 def _penalty(owner, params, factor, measure):
@@ -113,7 +119,7 @@ def _penalty(owner, params, factor, measure):
 
 
 def l1_penalty(params, factor):
-    r"""A penalty on the weights' size, to be added to a loss; its gradient drives weights to 0 (Tibshirani, 1996).
+    r"""A penalty on the weights' size, to be added to a loss; it drives weights to 0 (Tibshirani, 1996).
 
     .. math:: \lambda \sum_i \lvert w_i \rvert
 

@@ -1,7 +1,8 @@
 """Learning rates that change as training goes on.
 
-A schedule is a function of the number of steps made, ``rate(base, step)``, where `base` is the rate that a group of the
-optimiser had when the schedule was made. It holds nothing else, so a resumed schedule goes on exactly.
+A schedule is a function of the number of steps made, ``rate(base, step)``, where `base` is the rate that a
+group of the optimiser had when the schedule was made. It holds nothing else, so a resumed schedule goes on
+exactly.
 """
 
 import math
@@ -98,7 +99,8 @@ class LRScheduler:
             )
         if state.get("scheduler") != name:
             raise ValueError(
-                f"{what}: the state is of {state.get('scheduler', 'no schedule')!r}; load it into a schedule of that kind"
+                f"{what}: the state is of {state.get('scheduler', 'no schedule')!r}; "
+                f"load it into a schedule of that kind"
             )
         try:
             step = checks.count(what, "step", state["step"], 0)
@@ -109,7 +111,8 @@ class LRScheduler:
             ) from error
         if len(base) != len(self._base):
             raise ValueError(
-                f"{what}: the state is for {len(base)} groups, the optimiser has {len(self._base)}; use the same groups"
+                f"{what}: the state is for {len(base)} groups, the optimiser has {len(self._base)}; "
+                f"use the same groups"
             )
         self._step, self._base = step, base
         self._apply()
@@ -196,9 +199,10 @@ class ExponentialLR(LRScheduler):
 
 
 class CosineLR(LRScheduler):
-    r"""Half a cosine from the first rate down to the least (Loshchilov & Hutter, 2017, eq. 5), where it then stays.
+    r"""Half a cosine from the first rate down to the least, which it keeps (Loshchilov & Hutter, 2017).
 
-    .. math:: \alpha_t = \alpha_\min + \tfrac12 (\alpha_0 - \alpha_\min) \left( 1 + \cos \frac{\pi t}{T} \right)
+    .. math::
+        \alpha_t = \alpha_\min + \tfrac12 (\alpha_0 - \alpha_\min) \left( 1 + \cos \frac{\pi t}{T} \right)
 
     Parameters
     ----------
@@ -230,7 +234,8 @@ class CosineLR(LRScheduler):
         least = min(group["lr"] for group in _optimizer("CosineLR", optimizer).param_groups)
         if self.minimum > least:
             raise ValueError(
-                f"CosineLR: minimum is {minimum}, the optimiser's rate {least}; choose one that is not above it"
+                f"CosineLR: minimum is {minimum}, the optimiser's rate {least}; "
+                f"choose one that is not above it"
             )
         super().__init__(optimizer)
 
@@ -241,7 +246,7 @@ class CosineLR(LRScheduler):
 
 
 class LinearWarmup(LRScheduler):
-    r"""A straight line up to the full rate (Goyal et al., 2017, §2.2), then another schedule or the full rate.
+    r"""A straight line up to the full rate, then another schedule or that rate (Goyal et al., 2017, §2.2).
 
     .. math:: \alpha_t = \alpha_0 \left( f + (1 - f) \frac{t}{T} \right) \text{ for } t < T
 
@@ -251,7 +256,7 @@ class LinearWarmup(LRScheduler):
     steps : int
         T.
     then : LRScheduler, optional
-        Made for the same optimiser, which counts from 0 after the warm-up; only this schedule's ``step`` is called.
+        Made for the same optimiser, which counts from 0 after the warm-up; call ``step`` of this one only.
     start : float
         f, from 0 to 1. At 0 the very first step changes nothing: where steps are epochs, rather give 0.1.
 
@@ -264,7 +269,8 @@ class LinearWarmup(LRScheduler):
     --------
     >>> import nnscratch as ns
     >>> optimizer = ns.optim.SGD([ns.tensor([1.0], requires_grad=True)], lr=1.0)
-    >>> schedule = ns.optim.lr_scheduler.LinearWarmup(optimizer, 2, ns.optim.lr_scheduler.CosineLR(optimizer, 4))
+    >>> then = ns.optim.lr_scheduler.CosineLR(optimizer, 4)
+    >>> schedule = ns.optim.lr_scheduler.LinearWarmup(optimizer, 2, then)
     >>> rates = []
     >>> for _ in range(7):
     ...     rates.append(round(optimizer.lr, 3))

@@ -79,7 +79,8 @@ def gradients(owner, params):
             )
         if g.shape != p.shape or g.dtype != p.dtype:
             raise ValueError(
-                f"{owner}: parameter {i} is {describe(p)}, its .grad {describe(g)}; give them one shape and dtype"
+                f"{owner}: parameter {i} is {describe(p)}, its .grad {describe(g)}; "
+                f"give them one shape and dtype"
             )
         found.append((p, g.data))
     return found
@@ -147,8 +148,8 @@ class Optimizer:
                 )
             if not p.is_leaf:
                 raise ValueError(
-                    f"{name}: parameter {i} is {describe(p)}, a result of {p._node.op.name}, which a step would not "
-                    f"train; pass the tensors it was computed from"
+                    f"{name}: parameter {i} {describe(p)} is a result of {p._node.op.name}, which no step "
+                    f"would train; pass the tensors it was computed from"
                 )
             if not p.data.flags.writeable:
                 raise ValueError(
@@ -226,7 +227,7 @@ class Optimizer:
                 p._version[0] += 1
 
     def state_dict(self):
-        """All that a later step depends on, beside the parameters: copies of arrays, and settings fit for JSON.
+        """All that a later step depends on beside the parameters: copies of arrays, settings fit for JSON.
 
         Returns
         -------
@@ -285,7 +286,8 @@ class Optimizer:
             )
         if state.get("optimizer") != name:
             raise ValueError(
-                f"{what}: the state is of {state.get('optimizer', 'no optimiser')!r}; load it into an optimiser of that kind"
+                f"{what}: the state is of {state.get('optimizer', 'no optimiser')!r}; "
+                f"load it into an optimiser of that kind"
             )
         sizes = [len(group["params"]) for group in self.param_groups]
         groups, steps = state.get("groups"), state.get("steps")
@@ -327,7 +329,8 @@ class Optimizer:
             ]
         if wrong:
             raise ValueError(
-                f"{what}: the state does not fit: {', '.join(wrong)}; build the optimiser with the same parameters"
+                f"{what}: the state does not fit: {', '.join(wrong)}; "
+                f"build the optimiser with the same parameters"
             )
         for group, own in zip(self.param_groups, settings, strict=True):
             group.update(own)

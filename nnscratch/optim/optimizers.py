@@ -11,8 +11,8 @@ class SGD(Optimizer):
     .. math:: \theta \leftarrow \theta - \alpha \nabla J(\theta)
 
     With momentum μ (Polyak, 1964) the step is along the velocity :math:`v \leftarrow \mu v + \nabla J`, with
-    `nesterov` along :math:`\nabla J + \mu v` (Sutskever et al., 2013, in the form that takes the gradient where the
-    parameters are). Weight decay λ adds :math:`\lambda \theta` to the gradient.
+    `nesterov` along :math:`\nabla J + \mu v` (Sutskever et al., 2013, in the form that takes the gradient where
+    the parameters are). Weight decay λ adds :math:`\lambda \theta` to the gradient.
 
     Parameters
     ----------
@@ -82,7 +82,8 @@ class Adam(Optimizer):
     r"""Adam in the documents' form (F11), which has no bias correction; that of Kingma & Ba is an option.
 
     .. math::
-        m_t = \beta_1 m_{t-1} + (1 - \beta_1) \nabla J, \quad v_t = \beta_2 v_{t-1} + (1 - \beta_2) (\nabla J)^2, \quad
+        m_t = \beta_1 m_{t-1} + (1 - \beta_1) \nabla J, \quad
+        v_t = \beta_2 v_{t-1} + (1 - \beta_2) (\nabla J)^2, \quad
         \theta \leftarrow \theta - \alpha \frac{m_t}{\sqrt{v_t} + \varepsilon}
 
     With `bias_correction` the step is made of :math:`\hat m = m_t / (1 - \beta_1^t)` and
@@ -122,7 +123,8 @@ class Adam(Optimizer):
     """
 
     formula = (
-        r"m_t = \beta_1 m_{t-1} + (1 - \beta_1) \nabla J, \quad v_t = \beta_2 v_{t-1} + (1 - \beta_2) (\nabla J)^2, \quad "
+        r"m_t = \beta_1 m_{t-1} + (1 - \beta_1) \nabla J, \quad "
+        r"v_t = \beta_2 v_{t-1} + (1 - \beta_2) (\nabla J)^2, \quad "
         r"\theta \leftarrow \theta - \alpha \frac{m_t}{\sqrt{v_t} + \varepsilon}"
     )
     document = "F11: 000 §4; 004 §4.3.2"
