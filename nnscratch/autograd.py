@@ -179,7 +179,7 @@ class Op:
                 raw[i] = backend.asarray(a)
         try:
             out = self.forward(*raw, **kwargs)
-        except (ValueError, TypeError, IndexError) as error:
+        except (ValueError, TypeError, IndexError, OverflowError) as error:
             raise self._explain(error, raw) from None
         if not wrap:
             return out
@@ -285,9 +285,7 @@ class Op:
             return error
         message = message.split("\n")[0].replace(f"{self.forward.__name__}()", f"{self.name}()")
         given = ", ".join(f"{self._input_name(i) or '?'}: {describe(a)}" for i, a in enumerate(raw))
-        kind = next(k for k in (TypeError, IndexError, ValueError) if isinstance(error, k))
-        if isinstance(error, IndexError) and isinstance(error, ValueError):
-            kind = ValueError
+        kind = next((k for k in (ValueError, TypeError, IndexError) if isinstance(error, k)), ValueError)
         return kind(f"{self.name}: {message} ({given})")
 
 

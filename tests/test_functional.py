@@ -182,6 +182,25 @@ def test_losses_at_certain_predictions():
     assert F.binary_cross_entropy(np.array([0.0]), np.array([1.0])) == math.inf
 
 
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "softplus", "softmax", "log_softmax", "logsumexp", "gelu", "silu", "normal_cdf"])
+def test_whole_numbers_are_computed_in_floating_point(name):
+    whole = np.array([1, 2])
+    fn = getattr(F, name)
+    np.testing.assert_array_equal(fn(whole), fn(whole.astype(np.float64)))
+    if name not in ("softmax", "log_softmax"):
+        assert float(fn(1)) == float(fn(np.array(1.0)))
+
+
+def test_mixed_dtypes_promote_as_in_numpy():
+    x, w = ns.tensor(np.arange(16, dtype=np.uint8).reshape(1, 1, 4, 4)), ns.tensor(np.ones((1, 1, 2, 2), np.float32), requires_grad=True)
+    y = F.conv2d(x, w)
+    assert y.dtype == np.float32 and y.data[0, 0, 0, 0] == 10
+    wide = F.conv2d(x.astype("float64"), w)
+    assert wide.dtype == np.float64
+    wide.sum().backward()
+    assert w.grad.dtype == np.float32
+
+
 # Derivatives of what is composed of operations
 
 

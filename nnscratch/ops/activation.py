@@ -4,7 +4,7 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import op
-from nnscratch.ops.elementwise import exp, greater, multiply, where
+from nnscratch.ops.elementwise import exp, floating, greater, multiply, where
 from nnscratch.ops.reduce import sum
 from nnscratch.ops.shape import normalise_axis
 from nnscratch.samples import Case, apart, normal
@@ -38,6 +38,7 @@ def sigmoid(x):
     >>> ns.functional.sigmoid(ns.tensor([0.0, 2.0]))
     tensor([0.5       , 0.88079709])
     """
+    x = floating(x)
     return backend.of(x).kernels.sigmoid(x)
 
 
@@ -102,6 +103,7 @@ def tanh(x):
     >>> ns.functional.tanh(ns.tensor([0.0, 1.0]))
     tensor([0.       , 0.7615942])
     """
+    x = floating(x)
     return backend.of(x).kernels.tanh(x)
 
 
@@ -147,6 +149,7 @@ def softmax(x, axis=-1):
     >>> ns.functional.softmax(ns.tensor([0.0, 0.0]))
     tensor([0.5, 0.5])
     """
+    x = floating(x)
     return backend.of(x).kernels.softmax(x, _check_axis("softmax", x, axis))
 
 
@@ -176,6 +179,7 @@ def log_softmax(x, axis=-1):
     >>> ns.functional.log_softmax(ns.tensor([0.0, 0.0]))
     tensor([-0.6931472, -0.6931472])
     """
+    x = floating(x)
     return backend.of(x).kernels.log_softmax(x, _check_axis("log_softmax", x, axis))
 
 
@@ -194,6 +198,7 @@ def softplus(x):
     >>> ns.functional.softplus(ns.tensor([0.0, 100.0]))
     tensor([  0.6931472, 100.       ])
     """
+    x = floating(x)
     return backend.of(x).kernels.softplus(x)
 
 
@@ -238,7 +243,7 @@ def normal_cdf(x):
     >>> ns.functional.normal_cdf(ns.tensor([0.0, 1.0]))
     tensor([0.5      , 0.8413447])
     """
-    return 0.5 * backend.of(x).kernels.erfc(np.multiply(x, -(0.5**0.5)))
+    return 0.5 * backend.of(x).kernels.erfc(np.multiply(floating(x), -(0.5**0.5)))
 
 
 @normal_cdf.rule("x")

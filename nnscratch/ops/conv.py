@@ -8,6 +8,8 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import describe, op
+from nnscratch.kernels.windows import output_sizes
+from nnscratch.ops.elementwise import common_dtype
 from nnscratch.ops.reduce import sum
 from nnscratch.ops.shape import expand_dims, reshape
 from nnscratch.samples import Case, normal
@@ -25,18 +27,18 @@ def geometry(name, size, kernel, stride, padding, dilation):
     """Settings as the kernels take them: stride, ((top, bottom), (left, right)), dilation; and the result's size."""
     stride = pair(name, "stride", stride, 1)
     dilation = pair(name, "dilation", dilation, 1)
-    spans = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
+    spans = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
     if isinstance(padding, str) and padding == "same":
         # as many results as ceil(size / stride), the odd cell of padding after
         need = [max((-(-n // s) - 1) * s + span - n, 0) for n, s, span in zip(size, stride, spans, strict=True)]
         edges = tuple((n // 2, n - n // 2) for n in need)
     else:
         edges = _edges(name, 0 if isinstance(padding, str) and padding == "valid" else padding)
-    padded = tuple(n + before + after for n, (before, after) in zip(size, edges, strict=True))
-    out = tuple((n - span) // s + 1 for n, span, s in zip(padded, spans, stride, strict=True))
+    out = output_sizes(size, kernel, stride, edges, dilation)
     if min(out) < 1:
+        padded = tuple(n + before + after for n, (before, after) in zip(size, edges, strict=True))
         raise ValueError(
-            f"{name}: the kernel reaches over {tuple(spans)}, the padded input is only {padded}; use a smaller kernel or dilation, or more padding"
+            f"{name}: the kernel reaches over {spans}, the padded input is only {padded}; use a smaller kernel or dilation, or more padding"
         )
     return stride, edges, dilation, out
 
@@ -115,6 +117,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """
     groups = _check("conv2d", x, weight, bias, groups)
     stride, padding, dilation, _ = geometry("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    x, weight, bias = common_dtype(x, weight, bias)
     return backend.of(x).kernels.conv2d(x, weight, bias, stride, padding, dilation, groups)
 
 
@@ -164,6 +167,7 @@ def conv2d_input(d, weight, size, stride=1, padding=0, dilation=1, groups=1):
         raise ValueError(
             f"conv2d_input: d is {describe(d)}, expected (N, {weight.shape[0]}, {out[0]}, {out[1]}) for weight {describe(weight)}; check the channels"
         )
+    d, weight = common_dtype(d, weight)
     return backend.of(d).kernels.conv2d_input(d, weight, tuple(size), stride, padding, dilation, groups)
 
 
@@ -206,6 +210,7 @@ def conv2d_weight(d, x, kernel, stride=1, padding=0, dilation=1, groups=1):
     stride, padding, dilation, out = geometry("conv2d_weight", x.shape[2:], kernel, stride, padding, dilation)
     if d.shape[0] != x.shape[0] or d.shape[2:] != out or d.shape[1] % groups or x.shape[1] % groups:
         raise ValueError(f"conv2d_weight: d is {describe(d)}, expected ({x.shape[0]}, out, {out[0]}, {out[1]}) for x {describe(x)}; check the settings")
+    d, x = common_dtype(d, x)
     return backend.of(x).kernels.conv2d_weight(d, x, tuple(kernel), stride, padding, dilation, groups)
 
 

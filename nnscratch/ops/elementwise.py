@@ -21,6 +21,21 @@ _POSITIVE = (Case(positive(3, 4)), Case(positive()))
 _APART = (Case(apart(3, 4)), Case(apart(5)))
 
 
+def floating(x):
+    """`x` as an array of floating-point numbers: whole numbers become float64, as in NumPy's functions."""
+    x = np.asarray(x) if isinstance(x, int | float | bool) else x
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
+
+
+def common_dtype(*arrays):
+    """The arrays (or None) in the floating-point dtype that NumPy would give their product."""
+    dtypes = {a.dtype for a in arrays if a is not None}
+    if len(dtypes) == 1 and next(iter(dtypes)).kind == "f":
+        return arrays
+    dtype = np.result_type(*dtypes, np.float16)
+    return tuple(a if a is None else a.astype(dtype, copy=False) for a in arrays)
+
+
 @op(formula=r"a + b", derivative=r"1, \quad 1", samples=_PAIR)
 def add(a, b):
     """Sum, element by element, with broadcasting.
@@ -333,6 +348,7 @@ def erf(x):
     >>> ns.erf(ns.tensor([0.0, 1.0]))
     tensor([0.       , 0.8427008])
     """
+    x = floating(x)
     return backend.of(x).kernels.erf(x)
 
 

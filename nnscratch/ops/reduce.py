@@ -8,7 +8,7 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import op
-from nnscratch.ops.elementwise import astype, equal, exp, multiply, where
+from nnscratch.ops.elementwise import astype, equal, exp, floating, multiply, where
 from nnscratch.ops.shape import broadcast_to, flip, join, normalise_axis, reshape
 from nnscratch.samples import Case, apart, normal
 
@@ -299,6 +299,7 @@ def logsumexp(x, axis=None, keepdims=False):
     >>> ns.logsumexp(ns.tensor([1000.0, 1000.0]))
     tensor(1000.69315)
     """
+    x = floating(x)
     return backend.of(x).kernels.logsumexp(x, _axis(axis), keepdims)
 
 
