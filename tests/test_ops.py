@@ -236,4 +236,4 @@ def test_users_operations_do_not_enter_the_table():
     def add(a, b):
         return a + b
 
-    assert autograd.OPS == before
+    assert before == autograd.OPS

@@ -16,8 +16,14 @@ def _windows(name, x_shape, kernel, stride, padding, dilation):
     if len(x_shape) != 4:
         raise ValueError(f"{name}: expected x (N, C, H, W), got shape {tuple(x_shape)}; add the missing axes")
     stride, padding, dilation, out = geometry(name, x_shape[2:], kernel, kernel if stride is None else stride, padding, dilation)
-    if any(max(edge) > d * (k - 1) / 2 + 0.5 for edge, k, d in zip(padding, kernel, dilation, strict=True)):
-        raise ValueError(f"{name}: the padding {padding} exceeds half of the kernel {kernel}, so that windows could lie outside x; lower it")
+    # With a dilation a window can step over all of x however little padding there is.
+    outside = any(max(edge) > k / 2 for edge, k in zip(padding, kernel, strict=True)) if dilation == (1, 1) else (
+        np.any(padding) and not backend.cpu.kernels.window_counts(x_shape[2:], kernel, stride, padding, dilation).all()
+    )
+    if outside:
+        raise ValueError(
+            f"{name}: the padding {padding} lets windows of kernel {kernel} and dilation {dilation} lie outside x {tuple(x_shape)}; lower it"
+        )
     return kernel, stride, padding, dilation, out
 
 
@@ -40,7 +46,7 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1):
     kernel_size, stride, dilation : int or pair
         The stride is the kernel's size where it is left out.
     padding : int, pair, ((top, bottom), (left, right)), "same" or "valid"
-        Cells of -inf set around `x`, at most half of the kernel.
+        Cells of -inf set around `x`, at most half of the kernel, so that no window lies outside `x`.
 
     Returns
     -------

@@ -1,5 +1,7 @@
 """Operations that move elements about: shapes, axes, joining, splitting, padding. Each one's rule is another of them."""
 
+import itertools
+
 import numpy as np
 
 from nnscratch import backend
@@ -331,7 +333,7 @@ def split(x, sections, axis=0):
     else:
         cuts = [0, *sections, n]
     before = (slice(None),) * axis
-    return [x[(*before, slice(a, b))] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [x[(*before, slice(a, b))] for a, b in itertools.pairwise(cuts)]
 
 
 @op(
