@@ -2,11 +2,14 @@
 
 import math
 
+import numpy as np
+
 from nnscratch import functional as F
 from nnscratch.autograd import describe
 from nnscratch.nn import checks
 from nnscratch.nn import init as initialisers
 from nnscratch.nn.module import Module, Parameter
+from nnscratch.ops.shape import reshape
 
 
 class Weighted(Module):
@@ -186,13 +189,13 @@ class Flatten(Module):
         ValueError
             Where `x` has no axis to start at.
         """
-        start = self.start_axis
-        if len(x.shape) <= start:
+        start, shape = self.start_axis, np.shape(x)
+        if len(shape) <= start:
             raise ValueError(
                 f"Flatten: x is {describe(x)}, expected an axis {start} to start at; lower start_axis"
             )
         # The product rather than -1, which NumPy cannot resolve for an empty batch.
-        return x.reshape((*x.shape[:start], math.prod(x.shape[start:])))
+        return reshape(x, (*shape[:start], math.prod(shape[start:])))
 
     def extra_repr(self):
         return "" if self.start_axis == 1 else f"start_axis={self.start_axis}"
@@ -231,12 +234,13 @@ class Reshape(Module):
         ValueError
             Where a sample has another number of values.
         """
-        if len(x.shape) == 0 or math.prod(x.shape[1:]) != math.prod(self.shape):
+        shape = np.shape(x)
+        if not shape or math.prod(shape[1:]) != math.prod(self.shape):
             raise ValueError(
                 f"Reshape: x is {describe(x)}, its samples do not have the {math.prod(self.shape)} values "
                 f"of {self.shape}; check the shape"
             )
-        return x.reshape((x.shape[0], *self.shape))
+        return reshape(x, (shape[0], *self.shape))
 
     def extra_repr(self):
         return ", ".join(map(str, self.shape))

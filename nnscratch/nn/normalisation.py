@@ -67,7 +67,7 @@ class BatchNorm1d(Module):
         ValueError
             Where `x` has too few or too many axes, or in training one value a feature.
         """
-        if len(x.shape) not in self.axes:
+        if np.ndim(x) not in self.axes:
             wanted = " or ".join(map(str, self.axes))
             raise ValueError(
                 f"{type(self).__name__}: x is {describe(x)}, expected {wanted} axes, "
@@ -155,7 +155,7 @@ class LayerNorm(Module):
             Where the last axes of `x` have other lengths.
         """
         n = len(self.normalized_shape)
-        if tuple(x.shape[-n:]) != self.normalized_shape:
+        if np.shape(x)[-n:] != self.normalized_shape:
             raise ValueError(
                 f"LayerNorm: x is {describe(x)}, expected its last axes to be {self.normalized_shape}; "
                 f"check normalized_shape"
