@@ -374,6 +374,18 @@ def test_summary_changes_nothing():
     assert table.memory == 4 * (16 + 8 + 10 + 10)
 
 
+def test_summary_runs_in_evaluation_without_recording():
+    seen = []
+
+    class Watching(nn.Module):
+        def forward(self, x):
+            seen.append((self.training, ns.is_grad_enabled(), x.shape))
+            return x
+
+    nn.Sequential(Watching(), nn.BatchNorm1d(3)).summary((3,))
+    assert seen == [(False, False, (1, 3))]
+
+
 def test_summary_restores_after_an_error():
     net = small()
     net[3].eval()

@@ -141,6 +141,18 @@ def test_a_step_is_in_place_and_keeps_dtypes(make, dtype):
     assert (p.data < [1, 2]).all()
 
 
+def test_each_parameter_counts_its_own_steps():
+    late, whole = parameter([1.0], [1.0]), parameter([1.0], [1.0])
+    a, b = optim.Adam([late, parameter([1.0])], 0.1, bias_correction=True), optim.Adam([whole], 0.1, bias_correction=True)
+    for grad in (None, ns.tensor([2.0], dtype="float64"), None, ns.tensor([-1.0], dtype="float64")):
+        late.grad = whole.grad = grad
+        a.step()
+        if grad is not None:
+            b.step()
+    assert a.state_dict()["steps"] == [2, 0]
+    assert late.item() == whole.item()
+
+
 def test_half_precision_steps_in_float32_and_is_rounded_once():
     p, gradients, end = run(lambda params: optim.Adam(params, 0.01), 20, dtype="float16")
     m, v = np.zeros(p.shape, "float32"), np.zeros(p.shape, "float32")
