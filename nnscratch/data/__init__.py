@@ -19,6 +19,7 @@ from nnscratch.data.digits import mnist
 from nnscratch.data.idx import read_idx, write_idx
 from nnscratch.data.scaling import MinMax, Standardize
 from nnscratch.data.splitting import k_fold, split
+from nnscratch.data.tabular import breast_cancer, iris
 
 __all__ = [
     "Compose",
@@ -30,9 +31,11 @@ __all__ = [
     "RandomShift",
     "Standardize",
     "batches",
+    "breast_cancer",
     "class_weights",
     "crop",
     "flip",
+    "iris",
     "k_fold",
     "mnist",
     "one_hot",
