@@ -1,0 +1,212 @@
+"""The command `nnscratch`: train the documents' networks, list them, and show what this machine has."""
+
+import argparse
+import difflib
+import math
+import os
+import sys
+
+import nnscratch
+from nnscratch import backend
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, with status 2; the usage is for those who ask with --help."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(argv=None):
+    """Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Its arguments; by default those it was called with.
+
+    Returns
+    -------
+    int
+        Its exit status: 0, or 1 where something it needs is missing or fails (wrong arguments leave with 2).
+
+    Examples
+    --------
+    >>> main(["--version"])
+    Traceback (most recent call last):
+    SystemExit: 0
+    """
+    arguments = _parse(sys.argv[1:] if argv is None else list(argv))
+    if arguments is None:
+        return 0
+    try:
+        arguments.run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).removeprefix(f"{arguments.command}: ")
+        print(f"nnscratch {arguments.command}: {reason}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            f"nnscratch {arguments.command}: interrupted; the same command with --resume goes on from the "
+            f"last "
+            f"complete epoch",
+            file=sys.stderr,
+        )
+        return 130
+    return 0
+
+
+def _parse(argv):
+    parser = Parser("nnscratch", description=nnscratch.__doc__.split("\n")[0], allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"nnscratch {nnscratch.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+
+    train = commands.add_parser("train", help="train a network of the documents", allow_abbrev=False)
+    train.add_argument(
+        "system",
+        nargs="?",
+        default="mnist-cnn",
+        type=_system,
+        metavar="SYSTEM",
+        help="which (default: mnist-cnn); see `nnscratch systems`",
+    )
+    train.add_argument(
+        "--epochs", type=_count(1), metavar="N", help="how many times all samples are gone through"
+    )
+    train.add_argument("--batch-size", type=_count(1), metavar="N", help="samples in a step")
+    train.add_argument("--lr", type=_rate, metavar="RATE", help="the learning rate")
+    train.add_argument(
+        "--seed", type=_count(0), metavar="N", help="everything random follows from it (default: 0)"
+    )
+    train.add_argument(
+        "--device", type=_device, default="cpu", help=f"one of {', '.join(backend.devices())} (default: cpu)"
+    )
+    train.add_argument("--full", action="store_true", help="the full data set, where there is one")
+    train.add_argument("--resume", action="store_true", help="go on from the last complete epoch in DIR")
+    train.add_argument("--out", metavar="DIR", help="where the results go (default: runs/SYSTEM)")
+    train.set_defaults(run=_train)
+
+    commands.add_parser("systems", help="what can be trained", allow_abbrev=False).set_defaults(run=_systems)
+    commands.add_parser("info", help="versions, devices, BLAS and threads", allow_abbrev=False).set_defaults(
+        run=_info
+    )
+
+    if argv and not argv[0].startswith("-") and argv[0] not in commands.choices:
+        parser.error(f"there is no command {argv[0]!r}; {_close(argv[0], commands.choices)}")
+    own = commands.choices.get(argv[0], parser) if argv else parser
+    for option in (word.partition("=")[0] for word in argv if word.startswith("--")):
+        if option not in own._option_string_actions:
+            own.error(f"there is no option {option!r}; {_close(option, own._option_string_actions)}")
+    arguments = parser.parse_args(argv)
+    if arguments.command is None:
+        parser.print_help()
+        return None
+    return arguments
+
+
+def _close(word, known):
+    close = difflib.get_close_matches(word, known)
+    return f"did you mean {', '.join(close)}?" if close else f"choose one of {', '.join(known)}"
+
+
+def _system(name):
+    from nnscratch import systems
+
+    try:
+        return systems.get(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("train: ")) from None
+
+
+def _device(name):
+    try:
+        return backend.get(name).name
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _count(least):
+    def count(text):
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or value < least:
+            raise argparse.ArgumentTypeError(
+                f"got {text!r}, expected a whole number of at least {least}; pass for example {least + 4}"
+            )
+        return value
+
+    return count
+
+
+def _rate(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= 1e6:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number above 0; pass for example 0.001")
+    return value
+
+
+def _train(arguments):
+    arguments.system.run(
+        epochs=arguments.epochs,
+        batch_size=arguments.batch_size,
+        lr=arguments.lr,
+        seed=arguments.seed,
+        device=arguments.device,
+        full=arguments.full,
+        resume=arguments.resume,
+        out=arguments.out,
+    )
+
+
+def _systems(arguments):
+    from nnscratch import systems
+
+    rows = [("name", "index", "documents", "what it is")]
+    rows += [(s.name, s.id, s.document, s.title) for s in systems.every()]
+    _print_table(rows)
+
+
+def _info(arguments):
+    import platform
+
+    import numpy as np
+
+    blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+    rows = [
+        ("nnscratch", nnscratch.__version__),
+        ("Python", f"{platform.python_version()} ({sys.executable})"),
+        ("NumPy", np.__version__),
+        ("system", platform.platform()),
+        ("processor cores", str(_cores())),
+        ("devices", ", ".join(backend.devices())),
+        ("BLAS", f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()),
+        ("BLAS threads", _threads()),
+    ]
+    _print_table(rows)
+
+
+def _cores():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _threads():
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return "unknown (install threadpoolctl to see them)"
+    return ", ".join(f"{p['num_threads']}" for p in threadpool_info() if p["user_api"] == "blas") or "unknown"
+
+
+def _print_table(rows):
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,254 @@
+"""What all systems have in common: training from beginning to end, and the files it leaves."""
+
+import io
+import json
+import os
+
+import numpy as np
+
+import nnscratch as ns
+from nnscratch import backend
+from nnscratch.checkpoint import read_checkpoint, writable_folder, write
+from nnscratch.data.checks import check_count, check_real
+from nnscratch.training import Checkpoint, Trainer
+
+CHECKPOINT = "checkpoint.safetensors"
+FILES = ("metrics.json", "model.safetensors", "curves.png", "mistakes.png", CHECKPOINT)
+MOST_MISTAKES = 200  # images in one picture
+
+
+class System:
+    """A network of the documents with its data and settings; `run` trains it.
+
+    Attributes
+    ----------
+    name, id, title, document : str
+        What the command calls it, its number in the index, what it is, and where the documents describe it.
+    epochs, batch_size : int
+    lr : float
+    full : bool
+        Whether there is a larger data set than the one that ships with nnscratch.
+    """
+
+    name = id = title = document = ""
+    epochs = batch_size = 1
+    lr = 0.0
+    full = False
+    #: After how many epochs the checkpoint is written again.
+    every = 1
+    #: What the Trainer is given.
+    loss = ""
+    metrics: tuple = ()
+    validation_split = 0.0
+
+    def model(self):
+        """The network with new weights."""
+        raise NotImplementedError
+
+    def data(self, full):
+        """The pair of pairs ((x_train, y_train), (x_test, y_test))."""
+        raise NotImplementedError
+
+    def optimizer(self, parameters, lr):
+        """The optimiser: Adam as the documents state it."""
+        return ns.optim.Adam(parameters, lr=lr)
+
+    def validation_data(self, test):
+        """Held-out data where they are not split off the training data."""
+        return None
+
+    def before(self, model, train):
+        """Show something before training."""
+
+    def report(self, trainer, train, test, out):
+        """Print the result on the test data beside the baseline, and return both as a dict."""
+        raise NotImplementedError
+
+    def run(
+        self,
+        epochs=None,
+        batch_size=None,
+        lr=None,
+        seed=None,
+        device="cpu",
+        full=False,
+        resume=False,
+        out=None,
+        verbose=True,
+    ):
+        """Train, print the result, and write it into a folder.
+
+        Parameters
+        ----------
+        epochs, batch_size, lr : optional
+            The system's own, where they are not given.
+        seed : int, optional
+            Everything random follows from it; 0 where it is not given.
+        device : str
+        full : bool
+            Whether to take the full data set; see `ns.data.mnist`.
+        resume : bool
+            Go on from the last complete epoch in `out`, with the settings it began with.
+        out : str or os.PathLike, optional
+            The folder, by default ``runs/NAME``.
+        verbose : bool
+            Whether to show the progress bar and a line for each epoch.
+
+        Returns
+        -------
+        dict
+            What ``metrics.json`` holds.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where an argument is not such, or contradicts the run to be resumed.
+        OSError
+            Where the folder cannot be written in, or data are missing; nothing is trained then.
+        """
+        given = {"batch_size": batch_size, "lr": lr, "seed": seed, "full": full or None}
+        out = os.fsdecode(os.path.join("runs", self.name) if out is None else out)
+        settings = {
+            "batch_size": self.batch_size,
+            "lr": self.lr,
+            "seed": 0,
+            "full": False,
+            "epochs": self.epochs,
+        }
+        path = os.path.join(out, CHECKPOINT)
+        if resume:
+            settings = self._begun(path, given)
+        settings.update({k: v for k, v in (given | {"epochs": epochs}).items() if v is not None})
+        check_count("train: epochs", settings["epochs"])
+        check_count("train: batch_size", settings["batch_size"])
+        check_real("train: lr", settings["lr"], 0, 1e6)
+        if settings["full"] and not self.full:
+            raise ValueError(f"train: {self.name} has no larger data set; leave out --full")
+        backend.get(device)
+        writable_folder("train", out)
+        ns.manual_seed(settings["seed"])
+
+        train, test = self.data(settings["full"])
+        model = self.model().to(device)
+        print(f"{self.id} {self.name}: {self.title} ({self.document})\n")
+        print(f"{model.summary(train[0].shape[1:])}\n")
+        self.before(model, train)
+        trainer = Trainer(model, self.loss, self.optimizer(model.parameters(), settings["lr"]), self.metrics)
+        history = trainer.fit(
+            *train,
+            epochs=settings["epochs"],
+            batch_size=settings["batch_size"],
+            validation_split=self.validation_split,
+            validation_data=self.validation_data(test),
+            callbacks=[Checkpoint(path, self.every, notes={"system": self.name, **settings})],
+            verbose=verbose,
+            resume=path if resume else None,
+        )
+        ns.save(model, os.path.join(out, "model.safetensors"))
+        write("train", os.path.join(out, "curves.png"), png(history.plot()))
+        results = {"system": self.name, "settings": settings, "seconds": sum(history["seconds"])}
+        last, found = self.report(trainer, train, test, out)
+        results = {**results, **found, "history": dict(history.items())}
+        write("train", os.path.join(out, "metrics.json"), json.dumps(results, indent=2).encode())
+        files = [name for name in FILES if os.path.exists(os.path.join(out, name))]
+        print(f"\nresults in {os.path.join(out, '')}: {', '.join(files)}")
+        print(last)
+        return results
+
+    def _begun(self, path, given):
+        """The settings of the run that left a checkpoint; what is given now must agree with them."""
+        if not os.path.exists(path):
+            raise FileNotFoundError(f"train: there is no {path} to resume; train without --resume first")
+        notes = read_checkpoint(path)[1].get("notes") or {}
+        if notes.get("system") != self.name:
+            raise ValueError(
+                f"train: {path} is of the system {notes.get('system')!r}, got {self.name!r}; pass the "
+                f"folder of its own run"
+            )
+        del notes["system"]
+        for name, value in given.items():
+            if value is not None and value != notes[name]:
+                option = "--" + name.replace("_", "-")
+                raise ValueError(
+                    f"train: the run in {path} began with {name} {notes[name]}, got {value}; leave out "
+                    f"{option} to go on"
+                )
+        return notes
+
+
+class Classifier(System):
+    """A system that predicts classes: reports accuracy, and shows a confusion matrix.
+
+    Attributes
+    ----------
+    classes : sequence of str
+    """
+
+    classes: tuple = ()
+    metrics: tuple = ("accuracy",)
+
+    def report(self, trainer, train, test, out):
+        x, y = test
+        values = trainer.evaluate(x, y)
+        prediction = trainer.predict(x)
+        labels = (
+            prediction.argmax(-1) if prediction.shape[-1] > 1 else (prediction[:, 0] > 0.5).astype(np.int64)
+        )
+        truth = y.reshape(-1).astype(np.int64)
+        common = np.bincount(train[1].reshape(-1).astype(np.int64)).argmax()
+        baseline = float(np.mean(truth == common))
+        matrix = ns.metrics.confusion_matrix(labels, truth, len(self.classes))
+        print(f"\n{ns.metrics.confusion_table(matrix, self.classes)}\n")
+        print(f"baseline, always {self.classes[common]}: accuracy {baseline:.4f}")
+        if x.ndim == 4:
+            write("train", os.path.join(out, "mistakes.png"), png(mistakes(x, labels, truth, self.classes)))
+        return f"test accuracy {values['accuracy']:.4f}", {
+            "test_accuracy": values["accuracy"],
+            "test_loss": values["loss"],
+            "baseline_accuracy": baseline,
+        }
+
+
+def mistakes(x, labels, truth, classes):
+    """Draw the images that were taken for another class, with both labels.
+
+    Parameters
+    ----------
+    x : (N, C, H, W) array
+    labels, truth : (N,) arrays
+        What was predicted, and what is right.
+    classes : sequence of str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Of the first 200, if there are more.
+    """
+    from matplotlib.figure import Figure
+
+    wrong = np.flatnonzero(labels != truth)
+    shown = wrong[:MOST_MISTAKES]
+    columns = 10
+    rows = max(1, -(-len(shown) // columns))
+    height, width = x.shape[2] + 12, x.shape[3] + 4
+    # One picture of all is drawn far faster than one for each.
+    sheet = np.zeros((rows * height, columns * width), np.float32)
+    figure = Figure(figsize=(columns * 0.8, rows * 0.95 + 0.5), layout="constrained")
+    axes = figure.subplots()
+    for k, i in enumerate(shown):
+        top, left = k // columns * height + 12, k % columns * width + 2
+        sheet[top : top + x.shape[2], left : left + x.shape[3]] = x[i].mean(0)
+        text = f"{classes[labels[i]]}, is {classes[truth[i]]}"
+        axes.text(left + x.shape[3] / 2, top - 6, text, size=6, ha="center", va="center")
+    axes.imshow(sheet, cmap="gray_r", vmin=0, vmax=max(1.0, float(sheet.max())))
+    axes.axis("off")
+    few = f", the first {len(shown)}" if len(shown) < len(wrong) else ""
+    axes.set_title(f"{len(wrong)} of {len(x)} wrong (predicted, is true){few}", size=9)
+    return figure
+
+
+def png(figure):
+    """A figure as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    return buffer.getvalue()
