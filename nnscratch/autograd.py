@@ -27,7 +27,24 @@ Tensor: type = type(None)
 
 
 class GradientError(Exception):
-    """A rule returned something that cannot be its input's gradient, or a gradient check failed."""
+    """A rule returned something that cannot be its input's gradient, or a gradient check failed.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> @ns.op
+    ... def first(x):
+    ...     return x[:1]
+    >>> @first.rule("x")
+    ... def _(g):
+    ...     return g[:0]
+    >>> x = ns.tensor([1.0, 2.0], requires_grad=True)
+    >>> try:
+    ...     first(x).backward()
+    ... except ns.GradientError as error:
+    ...     print(str(error)[:60])
+    first: its rule for x returned a gradient of shape (0,), exp
+    """
 
 
 class _State(threading.local):
@@ -71,13 +88,31 @@ class no_grad:
 
 
 class enable_grad(no_grad):
-    """Within this block operations are recorded again, even inside `no_grad`."""
+    """Within this block operations are recorded again, even inside `no_grad`.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> x = ns.tensor(1.0, requires_grad=True)
+    >>> with ns.no_grad(), ns.enable_grad():
+    ...     y = x * 2
+    >>> y.requires_grad
+    True
+    """
 
     _to = True
 
 
 def is_grad_enabled():
-    """Whether operations are being recorded in this thread."""
+    """Whether operations are being recorded in this thread.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> with ns.no_grad():
+    ...     ns.is_grad_enabled()
+    False
+    """
     return _state.recording
 
 

@@ -7,11 +7,10 @@ import re
 import sys
 from pathlib import Path
 
-import numpy as np
-
 import nnscratch as ns
 from nnscratch import functional as F
 from nnscratch.autograd import OPS
+from nnscratch.systems import worked_2_3_1
 
 PAGE = Path(__file__).parent.parent / "docs" / "formulas.md"
 
@@ -123,6 +122,15 @@ _KINKS = """## Ties and kinks
 Where a function has no derivative, or ties leave a choice, one convention holds. The gradients below were computed by the engine
 when this page was made."""
 
+_WORKED = """## The worked examples
+
+The right-hand side was computed by the engine in float64 when this page was made, and is shown to 12 digits."""
+
+_W3 = """W3's weights are those that the text puts into its sums: (0.1, 0.2), (0.1, 0.2), (0.1, 0.3) with the bias 0.4, then 0.5 for
+each hidden value with the bias 0.6. The text leaves its inputs open, and no inputs from 0 to 1 give its sums; here both are 1. The
+softmax of a single value is 1 whatever the weights, so that the loss is 0 and every gradient of it is 0, as the text says of the
+output's; the updates that it goes on to print leave out this factor 0."""
+
 _CONTRADICTIONS = """## Where the documents contradict themselves
 
 The list and its numbers E1–E9 are the source documents' index; the right-hand side is what nnscratch does."""
@@ -208,57 +216,22 @@ def _worked():
     w1 = F.mse_loss(*_vectors((2, 4, 3), (3, 5, 4)))
     p, y = _vectors((0.8, 0.2, 0.9), (1, 0, 1))
     w2_sum, w2_mean = F.cross_entropy(p, y, reduction="sum"), F.cross_entropy(p, y)
-    w3 = [_number(v) for v in worked_2_3_1()]
+    w2 = f"F8: **{_number(w2_sum)}**; F7 (÷ 3): **{_number(w2_mean)}**"
     rows = [
         ["W1", "004 §4.5.1", "MSE of ŷ = (2, 4, 3), y = (3, 5, 4)", "2/3", f"F6: **{_number(w1)}**"],
-        [
-            "W2",
-            "004 §4.5.2",
-            "cross-entropy of ŷ = (0.8, 0.2, 0.9), y = (1, 0, 1)",
-            "≈ 0.229",
-            f"F8: **{_number(w2_sum)}**; F7 (÷ 3): **{_number(w2_mean)}**",
-        ],
-        [
-            "W3",
-            "002 §4.3",
-            "2-3-1 network at x = (1, 1): hidden sums; output sum; softmax; loss; largest gradient",
-            "0.5, 0.5, 0.7; 1.6; 1; 0; 0.5",
-            f"F1, F3, F5, F8: **{', '.join(w3[:3])}; {'; '.join(w3[3:])}**",
-        ],
+        ["W2", "004 §4.5.2", "cross-entropy of ŷ = (0.8, 0.2, 0.9), y = (1, 0, 1)", "≈ 0.229", w2],
+        ["W3", "002 §4.3", "2-3-1 network followed by hand", "see below", "see below"],
     ]
-    return (
-        "## The worked examples\n\nThe right-hand side was computed by the engine in float64 when this page was made, and is shown to "
-        "12 digits.\n\n" + _table(["", "where", "example", "the text prints", "the formula gives"], rows) + "\n\n" + _W3
-    )
+    return f"{_WORKED}\n\n{_table(['', 'where', 'example', 'the text prints', 'the formula gives'], rows)}\n\n{_W3}\n\n{_w3()}"
 
 
-_W3 = """W3's weights are those that the text puts into its sums: (0.1, 0.2), (0.1, 0.2), (0.1, 0.3) with the bias 0.4, then 0.5 for
-each hidden value with the bias 0.6. The text leaves its inputs open, and no inputs from 0 to 1 give its sums. The softmax of a
-single value is 1 whatever the weights, so that the loss is 0 and every gradient is 0, as the text says of the output; the updates
-that it goes on to print leave out this factor 0."""
-
-
-def worked_2_3_1():
-    """W3: the hidden layer's three sums, the output's, its softmax, the loss and the largest gradient by any parameter.
-
-    Examples
-    --------
-    >>> from nnscratch.formulas import worked_2_3_1
-    >>> [round(float(v), 12) for v in worked_2_3_1()]
-    [0.7, 0.7, 0.8, 1.7, 1.0, 0.0, 0.0]
-    """
-    (x,) = _vectors((1, 1))
-    parameters = [
-        ns.tensor(values, dtype="float64", requires_grad=True)
-        for values in ([[0.1, 0.2], [0.1, 0.2], [0.1, 0.3]], [0.4] * 3, [[0.5, 0.5, 0.5]], [0.6])
-    ]
-    hidden_weight, hidden_bias, out_weight, out_bias = parameters
-    hidden = F.linear(x, hidden_weight, hidden_bias)
-    out = F.linear(F.relu(hidden), out_weight, out_bias)
-    probability = F.softmax(out)
-    loss = F.cross_entropy(probability, [1.0], reduction="sum")
-    largest = max(float(np.abs(g.numpy()).max()) for g in ns.grad(loss, parameters))
-    return [*hidden.tolist(), out.item(), probability.item(), loss.item(), largest]
+def _w3():
+    network = worked_2_3_1.SYSTEM
+    rows = []
+    for name, computed in worked_2_3_1.follow(network.model(), network.lr).items():
+        text = worked_2_3_1.TEXT[name]
+        rows.append([f"`{name}`", "not stated" if text is None else _list(text), f"**{_list(computed)}**"])
+    return _table(["quantity", "the text prints", "the formulas give"], rows)
 
 
 def _vectors(*values):

@@ -341,7 +341,7 @@ def dropout(x, p=0.5, training=True):
     >>> import nnscratch as ns
     >>> ns.manual_seed(0)
     >>> ns.functional.dropout(ns.tensor([1.0, 1.0, 1.0, 1.0]))
-    tensor([2., 0., 0., 0.])
+    tensor([2., 2., 2., 0.])
     """
     if not isinstance(p, int | float) or not 0 <= p < 1:
         raise ValueError(f"dropout: p is {p!r}, expected a number from 0 up to below 1; pass for example 0.5")

@@ -21,6 +21,13 @@ class Summary:
         The number of values in buffers.
     memory : int
         The size of all parameters and buffers in bytes.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> summary = ns.nn.Sequential(ns.nn.Linear(2, 3), ns.nn.ReLU()).summary((2,))
+    >>> summary.total, summary.memory
+    (9, 36)
     """
 
     def __init__(self, module, rows):

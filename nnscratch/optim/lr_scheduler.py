@@ -24,6 +24,18 @@ class LRScheduler:
     ------
     TypeError
         Where it is no optimiser.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> class Halving(ns.optim.lr_scheduler.LRScheduler):
+    ...     def rate(self, base, step):
+    ...         return base / 2**step
+    >>> optimizer = ns.optim.SGD([ns.tensor([1.0], requires_grad=True)], lr=0.5)
+    >>> schedule = Halving(optimizer)
+    >>> schedule.step()
+    >>> optimizer.lr
+    0.25
     """
 
     def __init__(self, optimizer, base=None):

@@ -106,6 +106,14 @@ class Optimizer:
     ------
     TypeError, ValueError
         Where parameters or settings are not such.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> w = ns.tensor([1.0], requires_grad=True)
+    >>> optimizer = ns.optim.SGD([w], lr=0.5)
+    >>> isinstance(optimizer, ns.optim.Optimizer), optimizer.lr
+    (True, 0.5)
     """
 
     #: LaTeX of the update, and where the documents state it.
