@@ -16,6 +16,7 @@ if not _os.path.isdir(_os.path.join(__path__[0], "kernels")):
 from nnscratch import functional
 from nnscratch.autograd import GradientError, enable_grad, grad, is_grad_enabled, no_grad, op
 from nnscratch.backend import devices, manual_seed
+from nnscratch.gradcheck import gradcheck
 from nnscratch.ops.elementwise import (
     abs,
     add,
@@ -71,13 +72,13 @@ from nnscratch.tensor import Tensor, tensor
 # Found when first used, so that `import nnscratch` stays about as quick as `import numpy`.
 _LATER = {
     "data": "nnscratch.data",
-    "gradcheck": "nnscratch.gradcheck:gradcheck",
     "load": "nnscratch.checkpoint:load",
     "metrics": "nnscratch.metrics",
     "nn": "nnscratch.nn",
     "optim": "nnscratch.optim",
     "save": "nnscratch.checkpoint:save",
     "systems": "nnscratch.systems",
+    "training": "nnscratch.training",
     "Trainer": "nnscratch.training:Trainer",
 }
 

@@ -4,89 +4,16 @@
 tensors what the rest of a training run needs, as JSON in the file's own metadata; nothing is ever pickled.
 """
 
-import contextlib
 import json
 import os
 
 import numpy as np
 
-from nnscratch.data.idx import write_bytes
+from nnscratch.files import as_path, write_bytes
 from nnscratch.tensor import Tensor
 
 FORMAT = 1  # of what `write_checkpoint` adds; a file of another format is refused
 METADATA = "nnscratch"
-
-
-def write(operation, path, content):
-    """Write bytes to a file in one step: whatever happens, the old file or the new one is there, never half.
-
-    They go to a temporary file in the same folder, are forced to the disk and renamed; then the folder is
-    forced to the disk too.
-
-    Parameters
-    ----------
-    operation : str
-        Whom an error message shall name.
-    path : str or os.PathLike
-    content : bytes
-
-    Raises
-    ------
-    OSError
-        If the folder is missing or unwritable, or the disk is full: the old file is as it was, and nothing is
-        left.
-    TypeError
-        If `path` is no path.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write("save", os.path.join(folder, "a"), b"weights")
-    ...     os.listdir(folder)
-    ['a']
-    """
-    write_bytes(operation, path, content)
-    if os.name == "posix":  # elsewhere a folder cannot be opened
-        handle = os.open(os.path.dirname(os.path.abspath(os.fsdecode(path))), os.O_RDONLY)
-        with contextlib.suppress(OSError):  # some file systems cannot do this; the file is safe by itself
-            os.fsync(handle)
-        os.close(handle)
-
-
-def writable_folder(operation, folder):
-    """Make a folder, where it is not there yet, and see that a file can be written in it.
-
-    Raises
-    ------
-    OSError
-        If that cannot be done.
-    TypeError
-        If `folder` is no path.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     writable_folder("train", folder + "/runs/first")
-    ...     os.listdir(folder)
-    ['runs']
-    """
-    if not isinstance(folder, str | os.PathLike):
-        raise TypeError(
-            f"{operation}: the folder is a {type(folder).__name__}, expected a str or a path; pass one"
-        )
-    probe = os.path.join(os.fsdecode(folder), f".{os.urandom(4).hex()}.part")
-    try:
-        os.makedirs(folder, exist_ok=True)
-        with open(probe, "xb"):
-            pass
-        os.remove(probe)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OSError(
-            f"{operation}: cannot write in the folder {os.fsdecode(folder)} ({reason}); choose another"
-        ) from None
 
 
 def save(obj, path):
@@ -121,7 +48,7 @@ def save(obj, path):
             f"save: got a {type(obj).__name__}, expected a module or a dict of names and arrays; "
             f"pass the network itself or its state_dict()"
         )
-    write("save", path, _pack("save", tensors, None))
+    write_bytes("save", path, _pack("save", tensors, None))
 
 
 def load(path):
@@ -184,7 +111,7 @@ def write_checkpoint(path, tensors, notes):
         text = json.dumps({"format": FORMAT, "notes": notes})
     except (TypeError, ValueError) as error:
         raise TypeError(f"checkpoint: the notes do not fit JSON ({error}); use numbers and text") from None
-    write("checkpoint", path, _pack("checkpoint", tensors, {METADATA: text}))
+    write_bytes("checkpoint", path, _pack("checkpoint", tensors, {METADATA: text}))
 
 
 def read_checkpoint(path):
@@ -241,11 +168,7 @@ def _read(operation, path):
     """The tensors of a safetensors file, and its metadata."""
     from safetensors import SafetensorError, safe_open
 
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(
-            f"{operation}: path is a {type(path).__name__}, expected a str or a pathlib.Path; pass one"
-        )
-    path = os.fsdecode(path)
+    path = as_path(operation, path)
     try:
         with open(path, "rb"):  # whose errors say more than those of safe_open
             pass

@@ -199,10 +199,8 @@ def _cores():
 
 
 def _threads():
-    try:
-        from threadpoolctl import threadpool_info
-    except ImportError:
-        return "unknown (install threadpoolctl to see them)"
+    from threadpoolctl import threadpool_info
+
     return ", ".join(f"{p['num_threads']}" for p in threadpool_info() if p["user_api"] == "blas") or "unknown"
 
 

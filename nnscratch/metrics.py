@@ -16,7 +16,8 @@ A target is class labels 0, 1, 2, … of shape (N,) or (N, 1), integers or whole
 
 import numpy as np
 
-from nnscratch.data.checks import as_array, as_labels, check_count, check_finite
+from nnscratch import checks
+from nnscratch.checks import as_array, as_labels, check_finite
 
 # A confusion matrix of more classes than this is a sign of labels that are not 0, 1, 2, ….
 MOST_CLASSES = 10_000
@@ -345,7 +346,7 @@ def _confusion(operation, prediction, target, classes):
     predicted, true, columns = _labels(operation, prediction, target)
     if classes is None:
         classes = columns or int(max(predicted.max(), true.max())) + 1
-    classes = check_count(f"{operation}: classes", classes)
+    classes = checks.count(operation, "classes", classes)
     if classes > MOST_CLASSES:
         got = f"the labels make {classes} classes"
         raise ValueError(f"{operation}: {got}, wants at most {MOST_CLASSES}; number the classes 0, 1, 2, ...")

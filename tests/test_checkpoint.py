@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import nnscratch as ns
-from nnscratch.checkpoint import read_checkpoint, writable_folder, write, write_checkpoint
+from nnscratch.checkpoint import read_checkpoint, write_checkpoint
+from nnscratch.files import writable_folder, write_bytes
 
 DTYPES = ["float16", "float32", "float64", "int8", "int32", "int64", "uint8", "bool"]
 
@@ -98,7 +99,7 @@ def test_what_is_no_path_is_refused(path):
         ns.save({}, path)
     with pytest.raises(TypeError, match="^load: path is a"):
         ns.load(path)
-    with pytest.raises(TypeError, match="^train: the folder is a"):
+    with pytest.raises(TypeError, match="^train: path is a"):
         writable_folder("train", path)
 
 
@@ -220,7 +221,7 @@ def test_unwritable_folders_are_refused(tmp_path):
 
 def test_a_new_file_has_the_usual_permissions(tmp_path):
     (tmp_path / "plain").write_text("")
-    write("save", tmp_path / "a", b"x")
+    write_bytes("save", tmp_path / "a", b"x")
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 

@@ -88,12 +88,6 @@ def test_info_shows_versions_devices_and_threads(capsys):
         assert re.search(f"^{words}", out, re.MULTILINE)
 
 
-def test_info_does_without_threadpoolctl(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
-    assert run("info") == 0
-    assert "unknown (install threadpoolctl" in capsys.readouterr().out
-
-
 def test_version_and_help(capsys):
     assert run("--version") == 0
     assert capsys.readouterr().out == f"nnscratch {ns.__version__}\n"

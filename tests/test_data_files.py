@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnscratch.data import digits, idx, mnist, read_idx, write_idx
+from nnscratch.data import digits, mnist, read_idx, write_idx
 
 TRAIN_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 TEST_COUNTS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
@@ -111,7 +111,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing(tmp_path, monkeypa
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(idx.os, failing, full)
+    monkeypatch.setattr(f"os.{failing}", full)
     with pytest.raises(OSError, match="^write_idx: cannot write .*No space left on device"):
         write_idx(tmp_path / "a", np.zeros(1000))
     monkeypatch.undo()

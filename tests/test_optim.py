@@ -413,7 +413,7 @@ P = [parameter([1.0])]
     (lambda: optim.SGD([{"params": []}], 0.1), ValueError, "got no parameters"),
     (lambda: optim.SGD([{"params": P, "rate": 1}], 0.1), ValueError, "no setting 'rate'; use lr, momentum"),
     (lambda: optim.SGD([{"params": P, "lr": -1}], 0.1), ValueError, "lr is -1"),
-    (lambda: optim.SGD(P, -0.1), ValueError, r"SGD: lr is -0.1, expected a finite number in \[0, inf\)"),
+    (lambda: optim.SGD(P, -0.1), ValueError, r"SGD: lr is -0.1, expected a finite number in \[0, inf\]"),
     (lambda: optim.SGD(P, float("nan")), ValueError, "lr is nan"),
     (lambda: optim.SGD(P, float("inf")), ValueError, "lr is inf"),
     (lambda: optim.SGD(P, "fast"), TypeError, "lr is 'fast'"),

@@ -615,7 +615,7 @@ BAD_X[3, 1] = np.nan
         ({"x": "text"}, TypeError, "fit: x is a str"),
         ({"x": X[:, :1]}, ValueError, "linear: x has 1 features"),
         ({"x": [[1.0], [2.0, 3.0]]}, ValueError, "fit: x is a nested list"),
-        ({"epochs": 0}, ValueError, "fit: epochs is 0, wants at least 1"),
+        ({"epochs": 0}, ValueError, "fit: epochs is 0, expected a whole number of at least 1"),
         ({"epochs": 1.5}, TypeError, "fit: epochs is 1.5"),
         ({"batch_size": 0}, ValueError, "fit: batch_size is 0"),
         ({"batch_size": True}, TypeError, "fit: batch_size is True"),

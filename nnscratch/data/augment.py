@@ -7,7 +7,8 @@ all is 0. Nothing here changes its input.
 
 import numpy as np
 
-from nnscratch.data.checks import as_array, as_data, check_count, check_finite, check_real, generator
+from nnscratch import checks
+from nnscratch.checks import as_array, as_data, check_finite, generator
 
 
 def shift(images, down=0.0, right=0.0):
@@ -146,7 +147,7 @@ def crop(images, top, left, height, width):
              [6., 7.]]]])
     """
     images = _check_images("crop", images)
-    height, width = check_count("crop: height", height), check_count("crop: width", width)
+    height, width = checks.count("crop", "height", height), checks.count("crop", "width", width)
     top, left = _each("crop: top", top, images), _each("crop: left", left, images)
     if (top % 1).any() or (left % 1).any():
         raise TypeError("crop: top or left holds a fraction, wants whole pixels; round them or use shift")
@@ -215,7 +216,7 @@ class RandomShift(_Random):
 
     def __init__(self, pixels, whole=False, seed=None):
         super().__init__(seed)
-        self.pixels = check_real("RandomShift: pixels", pixels, 0, 1e6)
+        self.pixels = checks.number("RandomShift", "pixels", pixels, 0, 1e6)
         self.whole = whole
 
     def __call__(self, images):
@@ -240,7 +241,7 @@ class RandomRotate(_Random):
 
     def __init__(self, degrees, seed=None):
         super().__init__(seed)
-        self.degrees = check_real("RandomRotate: degrees", degrees, 0, 360)
+        self.degrees = checks.number("RandomRotate", "degrees", degrees, 0, 360)
 
     def __call__(self, images):
         """Return turned copies of the images (N, C, H, W)."""
@@ -259,8 +260,8 @@ class RandomScale(_Random):
 
     def __init__(self, low, high, seed=None):
         super().__init__(seed)
-        self.low = check_real("RandomScale: low", low, 1e-6, 1e6)
-        self.high = check_real("RandomScale: high", high, self.low, 1e6)
+        self.low = checks.number("RandomScale", "low", low, 1e-6, 1e6)
+        self.high = checks.number("RandomScale", "high", high, self.low, 1e6)
 
     def __call__(self, images):
         """Return scaled copies of the images (N, C, H, W)."""
@@ -279,9 +280,9 @@ class RandomCrop(_Random):
 
     def __init__(self, height, width, padding=0, seed=None):
         super().__init__(seed)
-        self.height = check_count("RandomCrop: height", height)
-        self.width = check_count("RandomCrop: width", width)
-        self.padding = check_count("RandomCrop: padding", padding, minimum=0)
+        self.height = checks.count("RandomCrop", "height", height)
+        self.width = checks.count("RandomCrop", "width", width)
+        self.padding = checks.count("RandomCrop", "padding", padding, 0)
 
     def __call__(self, images):
         """Return rectangles (N, C, height, width) out of the images (N, C, H, W)."""
@@ -308,7 +309,7 @@ class RandomFlip(_Random):
 
     def __init__(self, p=0.5, axis=-1, seed=None):
         super().__init__(seed)
-        self.p = check_real("RandomFlip: p", p, 0, 1)
+        self.p = checks.number("RandomFlip", "p", p, 0, 1)
         self.axis = _check_axis("RandomFlip", axis)
 
     def __call__(self, images):

@@ -1,9 +1,10 @@
 """Batches of a data set, in order or shuffled from a seed."""
 
-from nnscratch.data.checks import as_samples, check_count, check_lengths, generator
+from nnscratch import checks
+from nnscratch.checks import as_samples, check_lengths, generator
 
 
-class batches:  # noqa: N801  used as a function, like `range`
+class batches:  # used as a function, like `range`
     """Cut a data set into batches along axis 0.
 
     Parameters
@@ -52,7 +53,7 @@ class batches:  # noqa: N801  used as a function, like `range`
         check_lengths("batches", self._x + self._y)
         self._pack_x = isinstance(x, tuple)
         self._pack_y = isinstance(y, tuple)
-        self.batch_size = check_count("batches: batch_size", batch_size)
+        self.batch_size = checks.count("batches", "batch_size", batch_size)
         self._generator = generator("batches", seed) if shuffle else None
         self._drop_last = drop_last
         if len(self) == 0:

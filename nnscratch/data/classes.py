@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from nnscratch.data.checks import as_labels, as_samples, check_count, check_lengths, generator, label_vector
+from nnscratch import checks
+from nnscratch.checks import as_labels, as_samples, check_lengths, generator, label_vector
 
 
 def one_hot(labels, classes, dtype=np.float32):
@@ -35,7 +36,7 @@ def one_hot(labels, classes, dtype=np.float32):
     array([[0., 0., 1.],
            [1., 0., 0.]], dtype=float32)
     """
-    classes = check_count("one_hot: classes", classes)
+    classes = checks.count("one_hot", "classes", classes)
     labels = as_labels("one_hot: labels", labels, classes)
     try:
         result = np.zeros(labels.shape + (classes,), dtype)
@@ -75,7 +76,7 @@ def class_weights(labels, classes=None):
     array([0.6666667, 2.       ], dtype=float32)
     """
     if classes is not None:
-        classes = check_count("class_weights: classes", classes)
+        classes = checks.count("class_weights", "classes", classes)
     labels = label_vector("class_weights: labels", labels, classes)
     if classes is None:
         classes = int(labels.max()) + 1

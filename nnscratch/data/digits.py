@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nnscratch.data.idx import decompress, parse_idx, read_bytes, write_bytes
+from nnscratch.data.idx import decompress, parse_idx
+from nnscratch.files import read_bytes, write_bytes
 
 # The SHA-256 of each file, unpacked: however a mirror packs it, the content is MNIST's.
 FILES = {
@@ -88,7 +89,7 @@ def load_file(path, name):
     ValueError
         If it is damaged or is not MNIST's.
     """
-    content = read_bytes("mnist", path)
+    content = decompress("mnist", path, read_bytes("mnist", path))
     array = parse_idx("mnist", path, content)
     if _sha256(content) != FILES[name]:
         got = f"{path} (shape {array.shape}) is not MNIST's {name}: its SHA-256 differs"

@@ -1,21 +1,14 @@
 """The IDX file format of MNIST: read and write, gzipped or not."""
 
 import math
-import os
 
 import numpy as np
+
+from nnscratch.files import as_path, read_bytes, write_bytes
 
 # The third byte of an IDX file names the type; the numbers that follow are big-endian.
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP_MAGIC = b"\x1f\x8b"
-
-
-def _path(operation, path):
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(
-            f"{operation}: path is a {type(path).__name__}, wants a str or a pathlib.Path; pass one"
-        )
-    return os.fsdecode(path)
 
 
 def decompress(operation, path, content):
@@ -66,74 +59,6 @@ def parse_idx(operation, path, content):
     return np.frombuffer(content, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
 
 
-def read_bytes(operation, path):
-    """Return the bytes of a file, unpacked if it is gzipped, with one clear error if that cannot be done.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    OSError
-        If it cannot be read.
-    ValueError
-        If it is a damaged gzip file.
-
-    Examples
-    --------
-    >>> len(read_bytes("read_idx", __file__)) > 0
-    True
-    """
-    path = _path(operation, path)
-    try:
-        with open(path, "rb") as file:
-            content = file.read()
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{operation}: there is no file {path}; check the path") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OSError(
-            f"{operation}: cannot read {path} ({reason}); check the path and its permissions"
-        ) from None
-    return decompress(operation, path, content)
-
-
-def write_bytes(operation, path, content):
-    """Write ``content`` to ``path`` in one step: a crash leaves the old file or the new one, never half.
-
-    Raises
-    ------
-    OSError
-        If the folder is missing or unwritable, or the disk is full; nothing is left behind.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_bytes("write_idx", os.path.join(folder, "a"), b"digits")
-    ...     os.listdir(folder)
-    ['a']
-    """
-    path = _path(operation, path)
-    temporary = f"{path}.{os.urandom(4).hex()}.part"
-    try:
-        if os.path.isdir(path):
-            raise IsADirectoryError(0, "it is a folder")
-        try:
-            with open(temporary, "xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            if os.path.exists(temporary):
-                os.remove(temporary)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OSError(
-            f"{operation}: cannot write {path} ({reason}); choose a writable folder with space"
-        ) from None
-
-
 def read_idx(path):
     """Read an IDX file, gzipped or not.
 
@@ -168,7 +93,8 @@ def read_idx(path):
     array([[1, 2],
            [3, 4]], dtype=int16)
     """
-    return parse_idx("read_idx", path, read_bytes("read_idx", path))
+    content = decompress("read_idx", path, read_bytes("read_idx", path))
+    return parse_idx("read_idx", path, content)
 
 
 def write_idx(path, array):
@@ -213,7 +139,7 @@ def write_idx(path, array):
     content = (
         bytes([0, 0, code, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.astype(big).tobytes()
     )
-    if _path("write_idx", path).endswith(".gz"):
+    if as_path("write_idx", path).endswith(".gz"):
         import gzip
 
         content = gzip.compress(content, mtime=0)

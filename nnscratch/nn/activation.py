@@ -1,7 +1,7 @@
 """Activation functions as layers: each is its function in `nnscratch.functional`."""
 
+from nnscratch import checks
 from nnscratch import functional as F
-from nnscratch.nn import checks
 from nnscratch.nn.module import Module
 
 

@@ -2,8 +2,8 @@
 
 import math
 
+from nnscratch import checks
 from nnscratch import functional as F
-from nnscratch.nn import checks
 from nnscratch.nn.layers import Weighted
 from nnscratch.ops.conv import geometry, pair
 

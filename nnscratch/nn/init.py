@@ -14,8 +14,7 @@ import math
 
 import numpy as np
 
-from nnscratch import backend
-from nnscratch.nn import checks
+from nnscratch import backend, checks
 
 __all__ = [
     "constant",

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
+from nnscratch import checks
 from nnscratch import functional as F
 from nnscratch.autograd import describe
-from nnscratch.nn import checks
 from nnscratch.nn import init as initialisers
 from nnscratch.nn.module import Module, Parameter
 from nnscratch.ops.shape import reshape

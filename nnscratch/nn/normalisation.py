@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from nnscratch import checks
 from nnscratch import functional as F
 from nnscratch.autograd import describe
-from nnscratch.nn import checks
 from nnscratch.nn.module import Buffer, Module, Parameter
 
 

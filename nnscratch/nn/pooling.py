@@ -1,7 +1,7 @@
 """Pooling layers: each is its function in `nnscratch.functional`, with settings checked when it is made."""
 
+from nnscratch import checks
 from nnscratch import functional as F
-from nnscratch.nn import checks
 from nnscratch.nn.convolution import LARGE
 from nnscratch.nn.module import Module
 from nnscratch.ops.conv import geometry, pair

@@ -4,8 +4,7 @@ import math
 
 import numpy as np
 
-from nnscratch import backend, ops
-from nnscratch.optim import checks
+from nnscratch import backend, checks, ops
 from nnscratch.optim.optimizer import gradients, tensors
 from nnscratch.tensor import Tensor
 
@@ -58,7 +57,7 @@ def clip_grad_norm(params, max_norm):
     tensor([0.6, 0.8])
     """
     owner = "clip_grad_norm"
-    max_norm = checks.number(owner, "max_norm", max_norm, ends="()")
+    max_norm = checks.number(owner, "max_norm", max_norm, 0, math.inf, "()")
     found = gradients(owner, tensors(owner, params))
     norm = math.hypot(*(_norm(g) for _, g in found))
     if not math.isfinite(norm):
@@ -97,7 +96,7 @@ def clip_grad_value(params, limit):
     tensor([1. , 0.5])
     """
     owner = "clip_grad_value"
-    limit = checks.number(owner, "limit", limit, ends="()")
+    limit = checks.number(owner, "limit", limit, 0, math.inf, "()")
     found = gradients(owner, tensors(owner, params))
     for p, g in found:
         if np.isnan(g).any():
@@ -110,7 +109,7 @@ def clip_grad_value(params, limit):
 
 
 def _penalty(owner, params, factor, measure):
-    factor = checks.number(owner, "factor", factor)
+    factor = checks.number(owner, "factor", factor, 0)
     total = None
     for p in tensors(owner, params):
         term = measure(p).sum()

@@ -7,8 +7,8 @@ exactly.
 
 import math
 
+from nnscratch import checks
 from nnscratch.autograd import describe
-from nnscratch.optim import checks
 from nnscratch.optim.optimizer import Optimizer
 
 
@@ -116,7 +116,7 @@ class LRScheduler:
             )
         try:
             step = checks.count(what, "step", state["step"], 0)
-            base = [checks.number(what, "base", b) for b in state["base"]]
+            base = [checks.number(what, "base", b, 0) for b in state["base"]]
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{what}: the state is damaged ({error}); pass what state_dict() returned"
@@ -169,7 +169,7 @@ class StepLR(LRScheduler):
 
     def __init__(self, optimizer, step_size, gamma=0.1):
         self.step_size = checks.count("StepLR", "step_size", step_size)
-        self.gamma = checks.number("StepLR", "gamma", gamma, ends="()")
+        self.gamma = checks.number("StepLR", "gamma", gamma, 0, math.inf, "()")
         super().__init__(_optimizer("StepLR", optimizer))
 
     def rate(self, base, step):
@@ -203,7 +203,7 @@ class ExponentialLR(LRScheduler):
     """
 
     def __init__(self, optimizer, gamma):
-        self.gamma = checks.number("ExponentialLR", "gamma", gamma, ends="()")
+        self.gamma = checks.number("ExponentialLR", "gamma", gamma, 0, math.inf, "()")
         super().__init__(_optimizer("ExponentialLR", optimizer))
 
     def rate(self, base, step):
@@ -242,7 +242,7 @@ class CosineLR(LRScheduler):
 
     def __init__(self, optimizer, steps, minimum=0.0):
         self.steps = checks.count("CosineLR", "steps", steps)
-        self.minimum = checks.number("CosineLR", "minimum", minimum)
+        self.minimum = checks.number("CosineLR", "minimum", minimum, 0)
         least = min(group["lr"] for group in _optimizer("CosineLR", optimizer).param_groups)
         if self.minimum > least:
             raise ValueError(

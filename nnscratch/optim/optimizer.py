@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from nnscratch import backend
+from nnscratch import backend, checks
 from nnscratch.autograd import describe
-from nnscratch.optim import checks
 from nnscratch.tensor import Tensor
 
 
@@ -197,7 +196,7 @@ class Optimizer:
 
     @lr.setter
     def lr(self, value):
-        value = checks.number(type(self).__name__, "lr", value)
+        value = checks.number(type(self).__name__, "lr", value, 0)
         for group in self.param_groups:
             group["lr"] = value
 

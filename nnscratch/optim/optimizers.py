@@ -1,7 +1,8 @@
 """Gradient descent and Adam."""
 
-from nnscratch import backend
-from nnscratch.optim import checks
+import math
+
+from nnscratch import backend, checks
 from nnscratch.optim.optimizer import Optimizer
 
 
@@ -56,14 +57,14 @@ class SGD(Optimizer):
         return self.slots if group["momentum"] else ()
 
     def _check(self, settings):
-        lr = checks.number("SGD", "lr", settings["lr"])
-        momentum = checks.number("SGD", "momentum", settings["momentum"], 0, 1)
+        lr = checks.number("SGD", "lr", settings["lr"], 0)
+        momentum = checks.number("SGD", "momentum", settings["momentum"], 0, 1, "[)")
         nesterov = checks.flag("SGD", "nesterov", settings["nesterov"])
         if nesterov and not momentum:
             raise ValueError(
                 "SGD: nesterov is True and momentum 0, expected one above 0; pass for example momentum=0.9"
             )
-        weight_decay = checks.number("SGD", "weight_decay", settings["weight_decay"])
+        weight_decay = checks.number("SGD", "weight_decay", settings["weight_decay"], 0)
         return {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
 
     def _update(self, p, g, state, step, group):
@@ -150,11 +151,11 @@ class Adam(Optimizer):
                 f"{name}: betas is {betas!r}, expected a pair of numbers; pass for example (0.9, 0.999)"
             )
         return {
-            "lr": checks.number(name, "lr", settings["lr"]),
-            "betas": tuple(checks.number(name, f"betas[{i}]", b, 0, 1) for i, b in enumerate(betas)),
-            "eps": checks.number(name, "eps", settings["eps"], ends="()"),
+            "lr": checks.number(name, "lr", settings["lr"], 0),
+            "betas": tuple(checks.number(name, f"betas[{i}]", b, 0, 1, "[)") for i, b in enumerate(betas)),
+            "eps": checks.number(name, "eps", settings["eps"], 0, math.inf, "()"),
             "bias_correction": checks.flag(name, "bias_correction", settings["bias_correction"]),
-            "weight_decay": checks.number(name, "weight_decay", settings["weight_decay"]),
+            "weight_decay": checks.number(name, "weight_decay", settings["weight_decay"], 0),
             "decoupled": checks.flag(name, "decoupled", settings["decoupled"]),
         }
 

@@ -31,6 +31,9 @@ class MnistCnnSmall(MnistCnn):
             nn.Softmax(),
         )
 
+    def scheduler(self, optimizer, epochs):
+        return None  # the text states one rate
+
     def validation_data(self, test):
         return test
 

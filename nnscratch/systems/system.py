@@ -5,11 +5,12 @@ import json
 import os
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 import nnscratch as ns
-from nnscratch import backend
-from nnscratch.checkpoint import read_checkpoint, writable_folder, write
-from nnscratch.data.checks import check_count, check_real
+from nnscratch import backend, checks
+from nnscratch.checkpoint import read_checkpoint
+from nnscratch.files import writable_folder, write_bytes
 from nnscratch.training import Checkpoint, Trainer
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -52,6 +53,10 @@ class System:
     def optimizer(self, parameters, lr):
         """The optimiser: Adam as the documents state it."""
         return ns.optim.Adam(parameters, lr=lr)
+
+    def scheduler(self, optimizer, epochs):
+        """The schedule of the learning rate, stepped after each epoch; None keeps the rate."""
+        return None
 
     def validation_data(self, test):
         """Held-out data where they are not split off the training data."""
@@ -119,9 +124,9 @@ class System:
         if resume:
             settings = self._begun(path, given)
         settings.update({k: v for k, v in (given | {"epochs": epochs}).items() if v is not None})
-        check_count("train: epochs", settings["epochs"])
-        check_count("train: batch_size", settings["batch_size"])
-        check_real("train: lr", settings["lr"], 0, 1e6)
+        checks.count("train", "epochs", settings["epochs"])
+        checks.count("train", "batch_size", settings["batch_size"])
+        checks.number("train", "lr", settings["lr"], 0, 1e6)
         if settings["full"] and not self.full:
             raise ValueError(f"train: {self.name} has no larger data set; leave out --full")
         backend.get(device)
@@ -133,23 +138,27 @@ class System:
         print(f"{self.id} {self.name}: {self.title} ({self.document})\n")
         print(f"{model.summary(train[0].shape[1:])}\n")
         self.before(model, train)
-        trainer = Trainer(model, self.loss, self.optimizer(model.parameters(), settings["lr"]), self.metrics)
-        history = trainer.fit(
-            *train,
-            epochs=settings["epochs"],
-            batch_size=settings["batch_size"],
-            validation_split=self.validation_split,
-            validation_data=self.validation_data(test),
-            callbacks=[Checkpoint(path, self.every, notes={"system": self.name, **settings})],
-            verbose=verbose,
-            resume=path if resume else None,
-        )
+        optimizer = self.optimizer(model.parameters(), settings["lr"])
+        scheduler = self.scheduler(optimizer, settings["epochs"])
+        trainer = Trainer(model, self.loss, optimizer, self.metrics, scheduler)
+        # In products as small as these networks' a second BLAS thread costs more than it brings, far more on a busy machine.
+        with threadpool_limits(1, "blas"):
+            history = trainer.fit(
+                *train,
+                epochs=settings["epochs"],
+                batch_size=settings["batch_size"],
+                validation_split=self.validation_split,
+                validation_data=self.validation_data(test),
+                callbacks=[Checkpoint(path, self.every, notes={"system": self.name, **settings})],
+                verbose=verbose,
+                resume=path if resume else None,
+            )
         ns.save(model, os.path.join(out, "model.safetensors"))
-        write("train", os.path.join(out, "curves.png"), png(history.plot()))
+        write_bytes("train", os.path.join(out, "curves.png"), png(history.plot()))
         results = {"system": self.name, "settings": settings, "seconds": sum(history["seconds"])}
         last, found = self.report(trainer, train, test, out)
         results = {**results, **found, "history": dict(history.items())}
-        write("train", os.path.join(out, "metrics.json"), json.dumps(results, indent=2).encode())
+        write_bytes("train", os.path.join(out, "metrics.json"), json.dumps(results, indent=2).encode())
         files = [name for name in FILES if os.path.exists(os.path.join(out, name))]
         print(f"\nresults in {os.path.join(out, '')}: {', '.join(files)}")
         print(last)
@@ -201,7 +210,7 @@ class Classifier(System):
         print(f"\n{ns.metrics.confusion_table(matrix, self.classes)}\n")
         print(f"baseline, always {self.classes[common]}: accuracy {baseline:.4f}")
         if x.ndim == 4:
-            write("train", os.path.join(out, "mistakes.png"), png(mistakes(x, labels, truth, self.classes)))
+            write_bytes("train", os.path.join(out, "mistakes.png"), png(mistakes(x, labels, truth, self.classes)))
         return f"test accuracy {values['accuracy']:.4f}", {
             "test_accuracy": values["accuracy"],
             "test_loss": values["loss"],

@@ -3,8 +3,8 @@
 import glob
 import os
 
-from nnscratch.checkpoint import writable_folder
-from nnscratch.data.checks import check_count, check_real
+from nnscratch import checks
+from nnscratch.files import writable_folder
 from nnscratch.training.history import ascending
 
 
@@ -69,13 +69,13 @@ class EarlyStopping(Callback):
     --------
     >>> EarlyStopping(patience=0)
     Traceback (most recent call last):
-    ValueError: EarlyStopping: patience is 0, wants at least 1; pass a larger number
+    ValueError: EarlyStopping: patience is 0, expected a whole number of at least 1; pass a larger one
     """
 
     def __init__(self, monitor="val_loss", patience=3, min_delta=0.0, mode="auto", restore_best=True):
         self.monitor = monitor
-        self.patience = check_count("EarlyStopping: patience", patience)
-        self.min_delta = check_real("EarlyStopping: min_delta", min_delta, 0, 1e300)
+        self.patience = checks.count("EarlyStopping", "patience", patience)
+        self.min_delta = checks.number("EarlyStopping", "min_delta", min_delta, 0, 1e300)
         if mode not in ("auto", "min", "max"):
             raise ValueError(f"EarlyStopping: mode is {mode!r}; pass 'auto', 'min' or 'max'")
         self._sign = -1 if mode == "min" or (mode == "auto" and not ascending(str(monitor))) else 1
@@ -139,7 +139,7 @@ class Checkpoint(Callback):
     --------
     >>> Checkpoint("run/checkpoint.safetensors", every=0)
     Traceback (most recent call last):
-    ValueError: Checkpoint: every is 0, wants at least 1; pass a larger number
+    ValueError: Checkpoint: every is 0, expected a whole number of at least 1; pass a larger one
     """
 
     def __init__(self, path, every=1, monitor=None, notes=None):
@@ -148,7 +148,7 @@ class Checkpoint(Callback):
                 f"Checkpoint: path is a {type(path).__name__}, expected a str or a pathlib.Path; pass one"
             )
         self.path = os.fsdecode(path)
-        self.every = check_count("Checkpoint: every", every)
+        self.every = checks.count("Checkpoint", "every", every)
         self.monitor = monitor
         self.notes = notes
 

@@ -7,12 +7,12 @@ import time
 
 import numpy as np
 
-from nnscratch import backend, metrics
+from nnscratch import backend, checks, metrics
 from nnscratch import functional as F
 from nnscratch.autograd import describe, no_grad
 from nnscratch.checkpoint import read_checkpoint, write_checkpoint
+from nnscratch.checks import as_samples, check_finite, check_lengths
 from nnscratch.data.batching import batches
-from nnscratch.data.checks import as_samples, check_count, check_finite, check_lengths, check_real
 from nnscratch.nn import Module
 from nnscratch.tensor import Tensor
 from nnscratch.training.callbacks import Callback, Checkpoint
@@ -184,10 +184,10 @@ class Trainer:
         KeyboardInterrupt
             On Ctrl-C; the complete epochs are in ``trainer.history``.
         """
-        epochs = check_count("fit: epochs", epochs)
-        batch_size = check_count("fit: batch_size", batch_size)
+        epochs = checks.count("fit", "epochs", epochs)
+        batch_size = checks.count("fit", "batch_size", batch_size)
         x, y = self._data("fit", x, y)
-        check_real("fit: validation_split", validation_split, 0, 1)
+        checks.number("fit", "validation_split", validation_split, 0, 1)
         validation = None
         if validation_data is not None:
             if validation_split:
@@ -283,7 +283,7 @@ class Trainer:
         RuntimeError
             Where the loss is not finite.
         """
-        batch_size = check_count("evaluate: batch_size", batch_size)
+        batch_size = checks.count("evaluate", "batch_size", batch_size)
         x, y = self._data("evaluate", x, y)
         return self._measure("evaluate", x, y, batch_size)
 
@@ -304,7 +304,7 @@ class Trainer:
         TypeError, ValueError
             Where the data do not fit.
         """
-        batch_size = check_count("predict: batch_size", batch_size)
+        batch_size = checks.count("predict", "batch_size", batch_size)
         x = self._inputs("predict: x", x)
         return np.concatenate([p.numpy() for p in self._predictions(x, batch_size)])
 

@@ -1,6 +1,102 @@
-"""What every data function asks of its arguments, each question written once."""
+"""What functions ask of their settings and data, each question written once."""
+
+import math
 
 import numpy as np
+
+
+def count(owner, what, value, least=1):
+    """A whole number of at least `least`, as an int.
+
+    Raises
+    ------
+    TypeError
+        Where it is no whole number.
+    ValueError
+        Where it is too small.
+
+    Examples
+    --------
+    >>> count("Linear", "in_features", 3)
+    3
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise TypeError(
+            f"{owner}: {what} is {value!r}, expected a whole number of at least {least}; pass an int"
+        )
+    if value < least:
+        raise ValueError(
+            f"{owner}: {what} is {value}, expected a whole number of at least {least}; pass a larger one"
+        )
+    return int(value)
+
+
+def number(owner, what, value, low=-math.inf, high=math.inf, ends="[]"):
+    """A finite number from `low` to `high`, as a float; `ends` says which ends belong, as in [0, 1).
+
+    Raises
+    ------
+    TypeError
+        Where it is no number.
+    ValueError
+        Where it is nan, infinite or out of range.
+
+    Examples
+    --------
+    >>> number("Dropout", "p", 0.5, 0, 1, "[)")
+    0.5
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{owner}: {what} is {value!r}, expected a number; pass a float")
+    above = value >= low if ends[0] == "[" else value > low
+    below = value <= high if ends[1] == "]" else value < high
+    if not (above and below and math.isfinite(value)):
+        wanted = "a finite number" + ("" if math.isinf(low) else f" in {ends[0]}{low:g}, {high:g}{ends[1]}")
+        raise ValueError(f"{owner}: {what} is {value}, expected {wanted}; choose one there")
+    return float(value)
+
+
+def floating(owner, dtype):
+    """A floating-point dtype.
+
+    Raises
+    ------
+    TypeError
+        Where it is none.
+
+    Examples
+    --------
+    >>> floating("Linear", "float32")
+    dtype('float32')
+    """
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if dtype is None or found is None or found.kind != "f" or found.itemsize > 8:
+        raise TypeError(
+            f"{owner}: dtype is {dtype!r}, expected a floating-point type; "
+            f"pass 'float16', 'float32' or 'float64'"
+        )
+    return found
+
+
+def flag(owner, what, value):
+    """True or False.
+
+    Raises
+    ------
+    TypeError
+        Where it is neither.
+
+    Examples
+    --------
+    >>> flag("Linear", "bias", True)
+    True
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{owner}: {what} is {value!r}, expected True or False; pass one of them")
+    return bool(value)
 
 
 def as_array(what, value):
@@ -143,50 +239,6 @@ def check_lengths(operation, arrays):
         )
 
 
-def check_count(what, value, minimum=1):
-    """Return ``value`` as an int that is at least ``minimum``.
-
-    Raises
-    ------
-    TypeError
-        If it is not a whole number.
-    ValueError
-        If it is below ``minimum``.
-
-    Examples
-    --------
-    >>> check_count("batches: batch_size", np.int64(8))
-    8
-    """
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{what} is {value!r}, wants a whole number; pass an int")
-    if value < minimum:
-        raise ValueError(f"{what} is {value}, wants at least {minimum}; pass a larger number")
-    return int(value)
-
-
-def check_real(what, value, low, high):
-    """Return ``value`` as a float in [low, high].
-
-    Raises
-    ------
-    TypeError
-        If it is not a number.
-    ValueError
-        If it is nan or outside the range.
-
-    Examples
-    --------
-    >>> check_real("RandomFlip: p", 0.5, 0, 1)
-    0.5
-    """
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{what} is {value!r}, wants a number from {low} to {high}; pass a float")
-    if not low <= value <= high:
-        raise ValueError(f"{what} is {value}, wants a number from {low} to {high}; choose one in that range")
-    return float(value)
-
-
 def generator(operation, seed):
     """Return a `numpy.random.Generator`: ``seed`` itself, or a new one; None is fresh entropy.
 
@@ -197,4 +249,4 @@ def generator(operation, seed):
     """
     if isinstance(seed, np.random.Generator):
         return seed
-    return np.random.default_rng(None if seed is None else check_count(f"{operation}: seed", seed, minimum=0))
+    return np.random.default_rng(None if seed is None else count(operation, "seed", seed, 0))

@@ -1,0 +1,132 @@
+"""Files read and written whole or not at all, every fault told in one sentence that names the file."""
+
+import os
+
+
+def as_path(operation, path):
+    """A path as a str.
+
+    Raises
+    ------
+    TypeError
+        If it is none.
+
+    Examples
+    --------
+    >>> as_path("load", "a.safetensors")
+    'a.safetensors'
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"{operation}: path is a {type(path).__name__}, expected a str or a pathlib.Path; pass one")
+    return os.fsdecode(path)
+
+
+def _reason(error):
+    return getattr(error, "strerror", None) or error
+
+
+def read_bytes(operation, path):
+    """The bytes of a file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    OSError
+        If it cannot be read.
+    TypeError
+        If `path` is no path.
+
+    Examples
+    --------
+    >>> len(read_bytes("read_idx", __file__)) > 0
+    True
+    """
+    path = as_path(operation, path)
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{operation}: there is no file {path}; check the path") from None
+    except (OSError, ValueError) as error:
+        raise OSError(f"{operation}: cannot read {path} ({_reason(error)}); check the path and its permissions") from None
+
+
+def write_bytes(operation, path, content):
+    """Write a file in one step that survives a crash: the old file or the new one is there, never half.
+
+    The bytes go to a temporary file in the same folder, are forced to the disk and then renamed, and so is the folder.
+
+    Parameters
+    ----------
+    operation : str
+        Whom an error message shall name.
+    path : str or os.PathLike
+    content : bytes
+
+    Raises
+    ------
+    OSError
+        If the folder is missing or unwritable, or the disk is full: the old file is as it was, and nothing is left.
+    TypeError
+        If `path` is no path.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_bytes("save", os.path.join(folder, "a"), b"weights")
+    ...     os.listdir(folder)
+    ['a']
+    """
+    path = as_path(operation, path)
+    temporary = f"{path}.{os.urandom(4).hex()}.part"
+    try:
+        if os.path.isdir(path):
+            raise IsADirectoryError(0, "it is a folder")
+        try:
+            with open(temporary, "xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            if os.path.exists(temporary):
+                os.remove(temporary)
+    except (OSError, ValueError) as error:
+        raise OSError(f"{operation}: cannot write {path} ({_reason(error)}); choose a writable folder with space") from None
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        handle = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def writable_folder(operation, folder):
+    """Make a folder, where it is not there yet, and see that a file can be written in it.
+
+    Raises
+    ------
+    OSError
+        If that cannot be done.
+    TypeError
+        If `folder` is no path.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     writable_folder("train", folder + "/runs/first")
+    ...     os.listdir(folder)
+    ['runs']
+    """
+    folder = as_path(operation, folder)
+    probe = os.path.join(folder, f".{os.urandom(4).hex()}.part")
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with open(probe, "xb"):
+            pass
+        os.remove(probe)
+    except (OSError, ValueError) as error:
+        raise OSError(f"{operation}: cannot write in the folder {folder} ({_reason(error)}); choose another") from None
