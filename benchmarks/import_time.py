@@ -17,7 +17,9 @@ def seconds(module):
 def measure(rounds=ROUNDS):
     """The median times of both imports, in seconds (nnscratch's includes NumPy's)."""
     times = [(seconds("numpy"), seconds("nnscratch")) for _ in range(rounds + 1)]
-    return [statistics.median(column) for column in zip(*times[1:], strict=True)]  # the first round warms the disk's cache
+    return [
+        statistics.median(column) for column in zip(*times[1:], strict=True)
+    ]  # the first round warms the disk's cache
 
 
 def main():

@@ -159,7 +159,9 @@ class Op:
         self.constant = constant
         self._plans: dict = {}
         if "y" in self.names or "g" in self.names:
-            raise TypeError(f"op: {self.name} has an input called y or g; a rule means the result and its gradient by them")
+            raise TypeError(
+                f"op: {self.name} has an input called y or g; a rule means the result and its gradient by them"
+            )
 
     def __repr__(self):
         return f"<op {self.name}({', '.join(self.names)})>"
@@ -669,7 +671,9 @@ def grad(output, inputs, grad_output=None, create_graph=False):
     inputs = (inputs,) if single else tuple(inputs)
     for t in (output, *inputs):
         if not isinstance(t, Tensor):
-            raise TypeError(f"grad: expected Tensors, got {type(t).__name__}; wrap it with ns.tensor(..., requires_grad=True)")
+            raise TypeError(
+                f"grad: expected Tensors, got {type(t).__name__}; wrap it with ns.tensor(..., requires_grad=True)"
+            )
     for i, t in enumerate(inputs):
         if not t.requires_grad:
             raise ValueError(f"grad: input {i} {t.shape} does not require a gradient; make it with requires_grad=True")

@@ -147,19 +147,14 @@ def _pack(operation, tensors, metadata):
     arrays = {}
     for name, value in tensors.items():
         if not isinstance(name, str) or name == "__metadata__":
-            raise TypeError(
-                f"{operation}: got {name!r} as a name, expected a str (and not '__metadata__'); rename it"
-            )
+            raise TypeError(f"{operation}: got {name!r} as a name, expected a str (and not '__metadata__'); rename it")
         array = value.numpy() if isinstance(value, Tensor) else value
         if not isinstance(array, np.ndarray | np.generic) or array.dtype.kind not in "biuf":
             raise TypeError(
-                f"{operation}: {name} is a {type(value).__name__}, expected a Tensor or an array; "
-                f"convert it to numbers"
+                f"{operation}: {name} is a {type(value).__name__}, expected a Tensor or an array; convert it to numbers"
             )
         if array.dtype.kind == "f" and array.dtype.itemsize > 8:
-            raise TypeError(
-                f"{operation}: {name} has dtype {array.dtype}, which safetensors lacks; convert to float64"
-            )
+            raise TypeError(f"{operation}: {name} has dtype {array.dtype}, which safetensors lacks; convert to float64")
         arrays[name] = np.array(array, array.dtype.newbyteorder("="), order="C")
     return pack(arrays, metadata)
 
@@ -182,9 +177,7 @@ def _read(operation, path):
         ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise OSError(
-            f"{operation}: cannot read {path} ({reason}); check the path and its permissions"
-        ) from None
+        raise OSError(f"{operation}: cannot read {path} ({reason}); check the path and its permissions") from None
     except (TypeError, AttributeError) as error:
         raise ValueError(
             f"{operation}: {path} holds numbers of a type that NumPy lacks ({error}); convert them to float32"

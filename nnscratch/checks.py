@@ -21,13 +21,9 @@ def count(owner, what, value, least=1):
     3
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise TypeError(
-            f"{owner}: {what} is {value!r}, expected a whole number of at least {least}; pass an int"
-        )
+        raise TypeError(f"{owner}: {what} is {value!r}, expected a whole number of at least {least}; pass an int")
     if value < least:
-        raise ValueError(
-            f"{owner}: {what} is {value}, expected a whole number of at least {least}; pass a larger one"
-        )
+        raise ValueError(f"{owner}: {what} is {value}, expected a whole number of at least {least}; pass a larger one")
     return int(value)
 
 
@@ -75,8 +71,7 @@ def floating(owner, dtype):
         found = None
     if dtype is None or found is None or found.kind != "f" or found.itemsize > 8:
         raise TypeError(
-            f"{owner}: dtype is {dtype!r}, expected a floating-point type; "
-            f"pass 'float16', 'float32' or 'float64'"
+            f"{owner}: dtype is {dtype!r}, expected a floating-point type; pass 'float16', 'float32' or 'float64'"
         )
     return found
 
@@ -127,9 +122,7 @@ def as_array(what, value):
     try:
         array = np.asarray(value)
     except ValueError:
-        raise ValueError(
-            f"{what} is a nested list whose rows differ in length; pass rows of one length"
-        ) from None
+        raise ValueError(f"{what} is a nested list whose rows differ in length; pass rows of one length") from None
     if array.dtype.kind not in "biuf":
         got = f"{type(value).__name__} of dtype {array.dtype}"
         raise TypeError(f"{what} is a {got}, wants an array of numbers; convert it with numpy.array first")
@@ -160,9 +153,7 @@ def as_samples(what, value):
     """
     array = as_data(what, value)
     if array.ndim == 0 or array.size == 0:
-        raise ValueError(
-            f"{what} has shape {array.shape}, wants at least one sample along axis 0; pass a full array"
-        )
+        raise ValueError(f"{what} has shape {array.shape}, wants at least one sample along axis 0; pass a full array")
     return array
 
 
@@ -187,9 +178,7 @@ def as_labels(what, value, classes=None):
     if array.size:
         lowest, highest, limit = int(array.min()), int(array.max()), 2**63 if classes is None else classes
         if lowest < 0:
-            raise ValueError(
-                f"{what} holds {lowest}, wants labels from 0 up; number the classes 0, 1, 2, ..."
-            )
+            raise ValueError(f"{what} holds {lowest}, wants labels from 0 up; number the classes 0, 1, 2, ...")
         if highest >= limit:
             raise ValueError(f"{what} holds {highest}, wants labels below {limit}; check labels and classes")
     return array.astype(np.int64)
@@ -205,9 +194,7 @@ def label_vector(what, value, classes=None):
     """
     labels = as_labels(what, value, classes)
     if labels.ndim != 1 or labels.size == 0:
-        raise ValueError(
-            f"{what} has shape {labels.shape}, wants labels of shape (N,) with N >= 1; reshape them"
-        )
+        raise ValueError(f"{what} has shape {labels.shape}, wants labels of shape (N,) with N >= 1; reshape them")
     return labels
 
 
@@ -220,9 +207,7 @@ def check_finite(what, array):
     """
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise ValueError(
-            f"{what} holds {array[where]} at index {where}, wants finite numbers; clean the data first"
-        )
+        raise ValueError(f"{what} holds {array[where]} at index {where}, wants finite numbers; clean the data first")
 
 
 def check_lengths(operation, arrays):
@@ -234,9 +219,7 @@ def check_lengths(operation, arrays):
     """
     lengths = [len(array) for array in arrays]
     if len(set(lengths)) > 1:
-        raise ValueError(
-            f"{operation}: the arrays have {lengths} samples along axis 0; pass arrays of one length"
-        )
+        raise ValueError(f"{operation}: the arrays have {lengths} samples along axis 0; pass arrays of one length")
 
 
 def generator(operation, seed):

@@ -51,9 +51,8 @@ def main(argv=None):
         return 1
     except KeyboardInterrupt:
         print(
-            f"nnscratch {arguments.command}: interrupted; the same command with --resume goes on from the "
-            f"last "
-            f"complete epoch",
+            f"nnscratch {arguments.command}: interrupted; the same command with --resume goes on "
+            f"from the last complete epoch",
             file=sys.stderr,
         )
         return 130
@@ -74,14 +73,10 @@ def _parse(argv):
         metavar="SYSTEM",
         help="which (default: mnist-cnn); see `nnscratch systems`",
     )
-    train.add_argument(
-        "--epochs", type=_count(1), metavar="N", help="how many times all samples are gone through"
-    )
+    train.add_argument("--epochs", type=_count(1), metavar="N", help="how many times all samples are gone through")
     train.add_argument("--batch-size", type=_count(1), metavar="N", help="samples in a step")
     train.add_argument("--lr", type=_rate, metavar="RATE", help="the learning rate")
-    train.add_argument(
-        "--seed", type=_count(0), metavar="N", help="everything random follows from it (default: 0)"
-    )
+    train.add_argument("--seed", type=_count(0), metavar="N", help="everything random follows from it (default: 0)")
     train.add_argument(
         "--device", type=_device, default="cpu", help=f"one of {', '.join(backend.devices())} (default: cpu)"
     )
@@ -91,9 +86,7 @@ def _parse(argv):
     train.set_defaults(run=_train)
 
     commands.add_parser("systems", help="what can be trained", allow_abbrev=False).set_defaults(run=_systems)
-    commands.add_parser("info", help="versions, devices, BLAS and threads", allow_abbrev=False).set_defaults(
-        run=_info
-    )
+    commands.add_parser("info", help="versions, devices, BLAS and threads", allow_abbrev=False).set_defaults(run=_info)
 
     if argv and not argv[0].startswith("-") and argv[0] not in commands.choices:
         parser.error(f"there is no command {argv[0]!r}; {_close(argv[0], commands.choices)}")

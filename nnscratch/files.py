@@ -49,7 +49,9 @@ def read_bytes(operation, path):
     except FileNotFoundError:
         raise FileNotFoundError(f"{operation}: there is no file {path}; check the path") from None
     except (OSError, ValueError) as error:
-        raise OSError(f"{operation}: cannot read {path} ({_reason(error)}); check the path and its permissions") from None
+        raise OSError(
+            f"{operation}: cannot read {path} ({_reason(error)}); check the path and its permissions"
+        ) from None
 
 
 def write_bytes(operation, path, content):
@@ -94,7 +96,9 @@ def write_bytes(operation, path, content):
             if os.path.exists(temporary):
                 os.remove(temporary)
     except (OSError, ValueError) as error:
-        raise OSError(f"{operation}: cannot write {path} ({_reason(error)}); choose a writable folder with space") from None
+        raise OSError(
+            f"{operation}: cannot write {path} ({_reason(error)}); choose a writable folder with space"
+        ) from None
     if os.name == "posix":  # elsewhere a folder cannot be opened
         handle = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
         try:

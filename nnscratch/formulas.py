@@ -53,12 +53,20 @@ NOT_OPERATIONS = [
     (r"\frac{TP}{TP + FP}", "", "F14: 001 §5; 002 App. 3; 004 §2.3.6", "metrics.precision"),
     (r"\frac{TP}{TP + FN}", "", _F1, "metrics.recall"),
     (r"\frac{2 \cdot \text{precision} \cdot \text{recall}}{\text{precision} + \text{recall}}", "", _F1, "metrics.f1"),
-    (r"\left( \frac{FP(t)}{FP + TN}, \frac{TP(t)}{TP + FN} \right) \text{ for every threshold } t", "", _ROC, "metrics.roc_curve"),
+    (
+        r"\left( \frac{FP(t)}{FP + TN}, \frac{TP(t)}{TP + FN} \right) \text{ for every threshold } t",
+        "",
+        _ROC,
+        "metrics.roc_curve",
+    ),
     (r"\text{the area under the ROC curve}", "", _ROC, "metrics.auc"),
 ]
 
 CONTRADICTIONS = [
-    ("000 §4's code takes $`0.5 \\cdot \\text{mean}`$, its formula $`\\frac{1}{n} \\sum`$.", "The formula: `F.mse_loss`."),
+    (
+        "000 §4's code takes $`0.5 \\cdot \\text{mean}`$, its formula $`\\frac{1}{n} \\sum`$.",
+        "The formula: `F.mse_loss`.",
+    ),
     ("The worked example W1 gives 2/3 where its formula gives 1.", "The formula; see W1 below."),
     (
         "001 §3 writes $`\\delta^{(L)} = \\sigma'(z) (y - \\hat y)`$ and leaves out the transpose of $`W^{(l+1)}`$; with the update "
@@ -89,7 +97,10 @@ CONTRADICTIONS = [
         "Targets are the inputs moved on by one step, and a sample is drawn from the last step. (The text generator itself is "
         "still to come.)",
     ),
-    ("The worked examples W2 and W3 print values that do not follow from their formulas.", "The formulas; see W2 and W3 below."),
+    (
+        "The worked examples W2 and W3 print values that do not follow from their formulas.",
+        "The formulas; see W2 and W3 below.",
+    ),
 ]
 
 
@@ -138,7 +149,10 @@ The list and its numbers E1–E9 are the source documents' index; the right-hand
 
 def _documents():
     entries = [(o.formula, o.derivative, o.document, _called(o)) for o in OPS.values()]
-    entries += [(o.formula, getattr(o, "derivative", ""), o.document, f"optim.{o.__name__}") for o in (ns.optim.SGD, ns.optim.Adam)]
+    entries += [
+        (o.formula, getattr(o, "derivative", ""), o.document, f"optim.{o.__name__}")
+        for o in (ns.optim.SGD, ns.optim.Adam)
+    ]
     rows = []
     for formula, derivative, document, name in entries + NOT_OPERATIONS:
         numbers = _numbers(document)
@@ -159,7 +173,9 @@ def _topics():
     for module, title in TOPICS.items():
         operations = [o for o in OPS.values() if o.__module__ == f"nnscratch.ops.{module}"]
         about = sys.modules[f"nnscratch.ops.{module}"].__doc__.strip()
-        rows = [[f"`{_called(o)}`", _math(o.formula), _math(o.derivative), _gradient(o), o.document] for o in operations]
+        rows = [
+            [f"`{_called(o)}`", _math(o.formula), _math(o.derivative), _gradient(o), o.document] for o in operations
+        ]
         yield f"### {title}\n\n{about}"
         yield _table(["operation", "formula", "derivative", "by", "source"], rows)
 
@@ -175,7 +191,9 @@ def _composed():
         for name in F.__all__
         if name not in OPS and name not in {c.removeprefix("F.") for c in CALLED.values()}
     ]
-    return "### Made of these\n\nTheir derivatives follow from those of the operations they call.\n\n" + _table(["function", ""], rows)
+    return "### Made of these\n\nTheir derivatives follow from those of the operations they call.\n\n" + _table(
+        ["function", ""], rows
+    )
 
 
 def _called(operation):
@@ -277,7 +295,9 @@ def main(arguments=None):
     """
     import argparse
 
-    parser = argparse.ArgumentParser("python -m nnscratch.formulas", description="Make docs/formulas.md from the operations' formulas.")
+    parser = argparse.ArgumentParser(
+        "python -m nnscratch.formulas", description="Make docs/formulas.md from the operations' formulas."
+    )
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--write", action="store_true", help="write the page into docs/")
     choice.add_argument("--check", action="store_true", help="exit with 1 where the page in docs/ is stale")

@@ -149,7 +149,9 @@ def cross_entropy(prediction, target, from_logits=False, reduction="mean", weigh
     _check_reduction(name, reduction)
     prediction = _floating(name, "prediction", prediction)
     if prediction.ndim == 0 or prediction.size == 0:
-        raise ValueError(f"{name}: prediction has shape {prediction.shape}, expected (..., classes) with at least one; pass some predictions")
+        raise ValueError(
+            f"{name}: prediction has shape {prediction.shape}, expected (..., classes) with at least one; pass some predictions"
+        )
     q, n = _distributions(prediction, target, weight, label_smoothing)
     if not from_logits:
         logits = _logits_behind(prediction, softmax)
@@ -166,11 +168,15 @@ def _distributions(prediction, target, weight, smoothing):
     name, shape, dtype = "cross_entropy", prediction.shape, prediction.dtype
     classes = shape[-1]
     if not 0 <= smoothing < 1:
-        raise ValueError(f"{name}: label_smoothing is {smoothing!r}, expected a number from 0 up to below 1; pass for example 0.1")
+        raise ValueError(
+            f"{name}: label_smoothing is {smoothing!r}, expected a number from 0 up to below 1; pass for example 0.1"
+        )
     if weight is not None:
         weight = np.asarray(weight, dtype)
         if weight.shape != (classes,) or not np.all(weight >= 0):
-            raise ValueError(f"{name}: weight must hold a factor of at least 0 for each of {classes} classes, got {describe(weight)}; pass {classes} of them")
+            raise ValueError(
+                f"{name}: weight must hold a factor of at least 0 for each of {classes} classes, got {describe(weight)}; pass {classes} of them"
+            )
     # F7 divides a single vector's sum by its length, rows' sums by the number of rows
     count = classes if len(shape) == 1 else prediction.size // classes
     values = target if isinstance(target, Tensor) else np.asarray(target)
@@ -181,7 +187,9 @@ def _distributions(prediction, target, weight, smoothing):
             values = values.astype(dtype)
         raw = values.data if isinstance(values, Tensor) else values
         if not np.all((raw >= 0) & (raw <= 1)):
-            raise ValueError(f"{name}: target of shape {shape} holds values outside [0, 1] or nan, expected probabilities; pass labels of shape {shape[:-1]} or one-hot rows")
+            raise ValueError(
+                f"{name}: target of shape {shape} holds values outside [0, 1] or nan, expected probabilities; pass labels of shape {shape[:-1]} or one-hot rows"
+            )
         if smoothing:
             values = values * (1 - smoothing) + raw.sum(-1, keepdims=True) * (smoothing / classes)
         return values if weight is None else values * weight, count
@@ -194,7 +202,9 @@ def _distributions(prediction, target, weight, smoothing):
         return q, count
     n = float(weight[labels].sum(dtype=np.float64))
     if n == 0:
-        raise ValueError(f"{name}: the weights of all labels given are 0, so their mean has no meaning; give a class that occurs a weight")
+        raise ValueError(
+            f"{name}: the weights of all labels given are 0, so their mean has no meaning; give a class that occurs a weight"
+        )
     return q * weight, n
 
 
@@ -213,7 +223,9 @@ def _labels(name, values, shape, classes):
         raise TypeError(f"{name}: labels must be whole numbers, got {values.dtype}; convert them with .astype('int64')")
     if values.min() < 0 or values.max() >= classes:
         bad = values.min() if values.min() < 0 else values.max()
-        raise ValueError(f"{name}: label {bad} is out of range for {classes} classes; pass labels from 0 to {classes - 1}")
+        raise ValueError(
+            f"{name}: label {bad} is out of range for {classes} classes; pass labels from 0 to {classes - 1}"
+        )
     return values
 
 
@@ -253,7 +265,9 @@ def binary_cross_entropy(prediction, target, from_logits=False, reduction="mean"
     prediction, target = _same_shape(name, prediction, target, reduction)
     raw = target.data if isinstance(target, Tensor) else target
     if not np.all((raw >= 0) & (raw <= 1)):
-        raise ValueError(f"{name}: target holds values outside [0, 1] or nan; pass 0 and 1 or probabilities between them")
+        raise ValueError(
+            f"{name}: target holds values outside [0, 1] or nan; pass 0 and 1 or probabilities between them"
+        )
     if not from_logits:
         logits = _logits_behind(prediction, sigmoid)
         if logits is None:
@@ -274,7 +288,9 @@ def _floating(name, what, value):
     if not isinstance(value, Tensor | np.ndarray):
         value = backend.asarray(value)
     if value.dtype.kind != "f":
-        raise TypeError(f"{name}: {what} must be floating point, got {describe(value)}; convert it with .astype('float32')")
+        raise TypeError(
+            f"{name}: {what} must be floating point, got {describe(value)}; convert it with .astype('float32')"
+        )
     return value
 
 
@@ -293,7 +309,9 @@ def _same_shape(name, prediction, target, reduction):
             f"{name}: prediction has shape {prediction.shape}, target {target.shape}; reshape one, as they are compared value by value"
         )
     if prediction.size == 0:
-        raise ValueError(f"{name}: prediction and target of shape {prediction.shape} hold nothing to compare; pass at least one value")
+        raise ValueError(
+            f"{name}: prediction and target of shape {prediction.shape} hold nothing to compare; pass at least one value"
+        )
     return prediction, target if target.dtype == prediction.dtype else target.astype(prediction.dtype)
 
 
@@ -385,7 +403,9 @@ def embedding(indices, weight):
         raise ValueError(f"embedding: weight must have shape (entries, width), got {describe(weight)}; reshape it")
     raw = indices.data if isinstance(indices, Tensor) else np.asarray(indices)
     if raw.size and raw.dtype.kind in "iu" and raw.min() < 0:
-        raise IndexError(f"embedding: index {raw.min()} is out of range for {weight.shape[0]} entries; pass indices from 0 to {weight.shape[0] - 1}")
+        raise IndexError(
+            f"embedding: index {raw.min()} is out of range for {weight.shape[0]} entries; pass indices from 0 to {weight.shape[0] - 1}"
+        )
     try:
         return take(weight, raw, 0)
     except (IndexError, TypeError) as error:
@@ -429,22 +449,35 @@ def batch_norm(x, running_mean=None, running_var=None, weight=None, bias=None, t
     if x.ndim < 2:
         raise ValueError(f"{name}: expected x (N, C, ...), got {describe(x)}; add the missing axes")
     channels = x.shape[1]
-    for what, value in (("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)):
+    for what, value in (
+        ("running_mean", running_mean),
+        ("running_var", running_var),
+        ("weight", weight),
+        ("bias", bias),
+    ):
         if value is not None and value.shape != (channels,):
-            raise ValueError(f"{name}: {what} has shape {value.shape}, x {x.shape} has {channels} channels; check num_features")
+            raise ValueError(
+                f"{name}: {what} has shape {value.shape}, x {x.shape} has {channels} channels; check num_features"
+            )
     axes = (0, *range(2, x.ndim))
     wide = (1, channels, *(1,) * (x.ndim - 2))
     if training:
         n = x.size // channels if channels else 0
         if n < 2:
-            raise ValueError(f"{name}: training needs at least two values a channel, x {x.shape} has {n}; use a larger batch, or eval()")
+            raise ValueError(
+                f"{name}: training needs at least two values a channel, x {x.shape} has {n}; use a larger batch, or eval()"
+            )
         y = standardize(x, axes, eps)
         if running_mean is not None:
             raw = x.data if isinstance(x, Tensor) else x
             for running, batch in ((running_mean, raw.mean(axes)), (running_var, raw.var(axes, ddof=1))):
-                running[...] = (1 - momentum) * (running.data if isinstance(running, Tensor) else running) + momentum * batch
+                running[...] = (1 - momentum) * (
+                    running.data if isinstance(running, Tensor) else running
+                ) + momentum * batch
     elif running_mean is None or running_var is None:
-        raise ValueError(f"{name}: outside training running_mean and running_var are needed; pass them, or training=True")
+        raise ValueError(
+            f"{name}: outside training running_mean and running_var are needed; pass them, or training=True"
+        )
     else:
         y = (x - reshape(running_mean, wide)) / reshape((running_var + eps) ** 0.5, wide)
     return _scale_and_shift(y, weight, bias, wide)
@@ -487,7 +520,9 @@ def layer_norm(x, weight=None, bias=None, axis=-1, eps=1e-5):
     features = x.shape[x.ndim - len(axes) :]
     for what, value in (("weight", weight), ("bias", bias)):
         if value is not None and value.shape != features:
-            raise ValueError(f"layer_norm: {what} has shape {value.shape}, x {x.shape} has features {features}; check normalized_shape")
+            raise ValueError(
+                f"layer_norm: {what} has shape {value.shape}, x {x.shape} has features {features}; check normalized_shape"
+            )
     return _scale_and_shift(standardize(x, axes, eps), weight, bias)
 
 

@@ -54,10 +54,14 @@ def gradcheck(fn, inputs, order=1, step=None, rtol=1e-7, atol=1e-9, seed=0):
     arrays = [t.data if isinstance(t, Tensor) else np.asarray(t) for t in inputs]
     for i, a in enumerate(arrays):
         if a.dtype.kind == "f" and a.dtype != np.float64:
-            raise TypeError(f"gradcheck: input {i} is {a.dtype}, whose digits are too few for differences; pass float64")
+            raise TypeError(
+                f"gradcheck: input {i} is {a.dtype}, whose digits are too few for differences; pass float64"
+            )
     variable = [i for i, a in enumerate(arrays) if a.dtype.kind == "f"]
     if not variable:
-        raise ValueError("gradcheck: no input is of a floating-point dtype, so there is nothing to check; pass float64 arrays")
+        raise ValueError(
+            "gradcheck: no input is of a floating-point dtype, so there is nothing to check; pass float64 arrays"
+        )
     if order < 1:
         raise ValueError(f"gradcheck: order is {order}, expected 1 or more; pass order=1 for first derivatives")
     rng = np.random.default_rng(seed)
@@ -112,7 +116,9 @@ def gradcheck(fn, inputs, order=1, step=None, rtol=1e-7, atol=1e-9, seed=0):
     try:
         return max(worst, gradcheck(gradient, [*arrays, start], order - 1, step, rtol, atol, seed + 1))
     except GradientError as error:
-        raise GradientError(f"{error} (a derivative of order {order}; the last input is the gradient it starts from)") from None
+        raise GradientError(
+            f"{error} (a derivative of order {order}; the last input is the gradient it starts from)"
+        ) from None
 
 
 def _direction(rng, shape):

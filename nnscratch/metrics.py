@@ -266,9 +266,7 @@ def confusion_table(matrix, labels=None):
     matrix = as_labels("confusion_table: matrix", matrix)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
         got = f"matrix has shape {matrix.shape}"
-        raise ValueError(
-            f"confusion_table: {got}, wants (C, C) with C >= 1; pass a result of confusion_matrix"
-        )
+        raise ValueError(f"confusion_table: {got}, wants (C, C) with C >= 1; pass a result of confusion_matrix")
     if labels is not None and not hasattr(labels, "__iter__"):
         raise TypeError(f"confusion_table: labels is {labels!r}, wants the classes' names; pass a list")
     names = [str(label) for label in (range(len(matrix)) if labels is None else labels)]
@@ -314,9 +312,7 @@ def _labels(operation, prediction, target):
     if target.ndim == 2 and target.shape[1] == 1 and prediction.ndim == 1:
         target = target[:, 0]
     if prediction.shape != target.shape:
-        raise ValueError(
-            f"{operation}: {shapes}, wants (N, C) scores or (N,) labels beside (N,) targets; reshape them"
-        )
+        raise ValueError(f"{operation}: {shapes}, wants (N, C) scores or (N,) labels beside (N,) targets; reshape them")
     return _predicted(operation, prediction), _true(operation, target), classes
 
 
@@ -325,9 +321,7 @@ def _predicted(operation, prediction):
     if prediction.dtype.kind == "f":
         if prediction.min() < 0 or prediction.max() > 1:
             got = f"prediction holds {prediction.min():g} to {prediction.max():g} as probabilities of class 1"
-            raise ValueError(
-                f"{operation}: {got}, wants [0, 1]; apply a sigmoid to logits, or cast labels to int"
-            )
+            raise ValueError(f"{operation}: {got}, wants [0, 1]; apply a sigmoid to logits, or cast labels to int")
         prediction = prediction > 0.5
     return as_labels(f"{operation}: prediction", prediction).ravel()
 
@@ -364,9 +358,7 @@ def _counts(operation, prediction, target, average, classes):
     if average == "binary":
         if len(matrix) > 2:
             got = f'average="binary" got {len(matrix)} classes'
-            raise ValueError(
-                f'{operation}: {got}, wants labels 0 and 1; pass average="macro", "micro" or None'
-            )
+            raise ValueError(f'{operation}: {got}, wants labels 0 and 1; pass average="macro", "micro" or None')
         matrix = np.pad(matrix, (0, 2 - len(matrix)))
     counts = np.stack([matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)])
     if average == "micro":

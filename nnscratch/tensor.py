@@ -261,7 +261,11 @@ class Tensor:
     def __setitem__(self, index, value):
         if autograd.is_grad_enabled():
             if self.requires_grad:
-                what = "is a leaf that requires gradients" if self._node is None else f"is a result of {self._node.op.name}"
+                what = (
+                    "is a leaf that requires gradients"
+                    if self._node is None
+                    else f"is a result of {self._node.op.name}"
+                )
                 raise RuntimeError(
                     f"assignment: this tensor {self.shape} {what} and so part of a graph; "
                     f"build a new one with ns.where, or change a leaf inside ns.no_grad()"

@@ -24,7 +24,11 @@ def public(name):
     module = importlib.import_module(name)
     names = getattr(module, "__all__", None) or [n for n in dir(module) if not n.startswith("_")]
     values = {n: getattr(module, n) for n in names}
-    return {n: v for n, v in values.items() if callable(v) and v.__module__.startswith("nnscratch" if hasattr(module, "__all__") else name)}
+    return {
+        n: v
+        for n, v in values.items()
+        if callable(v) and v.__module__.startswith("nnscratch" if hasattr(module, "__all__") else name)
+    }
 
 
 @pytest.mark.parametrize("name", WHERE)

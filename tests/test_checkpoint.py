@@ -21,9 +21,7 @@ from nnscratch.files import writable_folder, write_bytes
 DTYPES = ["float16", "float32", "float64", "int8", "int32", "int64", "uint8", "bool"]
 
 
-@given(
-    st.sampled_from(DTYPES).flatmap(lambda d: arrays.arrays(d, arrays.array_shapes(min_dims=0, min_side=0)))
-)
+@given(st.sampled_from(DTYPES).flatmap(lambda d: arrays.arrays(d, arrays.array_shapes(min_dims=0, min_side=0))))
 def test_any_array_comes_back_bit_for_bit(tmp_path_factory, array):
     path = tmp_path_factory.getbasetemp() / "any.safetensors"
     ns.save({"a": array, "t": array.T}, path)
@@ -150,9 +148,7 @@ def test_checkpoints_of_another_format_and_plain_tensors_are_refused(tmp_path, m
     monkeypatch.setattr("nnscratch.checkpoint.FORMAT", 2)
     write_checkpoint(tmp_path / "new", {}, {})
     monkeypatch.undo()
-    with pytest.raises(
-        ValueError, match="^resume: .*new is a checkpoint of format 2, this nnscratch reads format 1"
-    ):
+    with pytest.raises(ValueError, match="^resume: .*new is a checkpoint of format 2, this nnscratch reads format 1"):
         read_checkpoint(tmp_path / "new")
 
 

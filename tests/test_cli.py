@@ -98,9 +98,7 @@ def test_version_and_help(capsys):
 
 
 def test_the_module_is_the_command():
-    done = subprocess.run(
-        [sys.executable, "-m", "nnscratch", "--version"], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-m", "nnscratch", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"nnscratch {ns.__version__}\n"
     done = subprocess.run([sys.executable, "-m", "nnscratch", "trane"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
@@ -214,9 +212,7 @@ def test_mistakes_of_our_own_keep_their_traceback(monkeypatch):
 
 def test_a_reader_that_goes_away_is_no_error():
     code = "import sys; from nnscratch.cli import main; sys.exit(main(['systems']))"
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as done:
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as done:
         done.stdout.close()
         assert done.stderr.read() == b""
     assert done.returncode == 1

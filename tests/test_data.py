@@ -214,9 +214,7 @@ def test_a_constant_feature_becomes_zero_even_where_its_mean_is_rounded():
     assert not Standardize().fit(x).transform(x).any()
 
 
-@pytest.mark.parametrize(
-    ("dtype", "result"), [("u1", "f4"), ("i8", "f4"), ("f2", "f2"), ("f4", "f4"), ("f8", "f8")]
-)
+@pytest.mark.parametrize(("dtype", "result"), [("u1", "f4"), ("i8", "f4"), ("f2", "f2"), ("f4", "f4"), ("f8", "f8")])
 def test_scaling_dtypes(dtype, result):
     x = np.array([[0, 10], [100, 30]]).astype(dtype)
     z = MinMax().fit(x).transform(x)
@@ -267,15 +265,11 @@ def test_resampling_evens_the_classes_out(labels, seed):
     x = np.arange(len(y))
     classes, counts = np.unique(y, return_counts=True)
     more_x, more_y = oversample(x, y, seed)
-    np.testing.assert_array_equal(
-        np.unique(more_y, return_counts=True), [classes, [counts.max()] * len(classes)]
-    )
+    np.testing.assert_array_equal(np.unique(more_y, return_counts=True), [classes, [counts.max()] * len(classes)])
     np.testing.assert_array_equal(more_y, y[more_x])
     assert set(more_x.tolist()) == set(x.tolist())
     fewer_x, fewer_y = undersample(x, y, seed)
-    np.testing.assert_array_equal(
-        np.unique(fewer_y, return_counts=True), [classes, [counts.min()] * len(classes)]
-    )
+    np.testing.assert_array_equal(np.unique(fewer_y, return_counts=True), [classes, [counts.min()] * len(classes)])
     np.testing.assert_array_equal(fewer_y, y[fewer_x])
     assert len(set(fewer_x.tolist())) == len(fewer_x)
 

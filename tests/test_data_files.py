@@ -63,9 +63,7 @@ def test_idx_refuses_every_truncation(tmp_path):
     for whole in (content, packed):
         for length in range(len(whole)):
             (tmp_path / "cut").write_bytes(whole[:length])
-            with pytest.raises(
-                ValueError, match=r"^read_idx: .*cut (is empty|starts|is truncated|is a damaged)"
-            ):
+            with pytest.raises(ValueError, match=r"^read_idx: .*cut (is empty|starts|is truncated|is a damaged)"):
                 read_idx(tmp_path / "cut")
 
 
@@ -142,17 +140,13 @@ def test_sample_is_a_stratified_part_of_mnist():
 def test_sample_is_small_and_its_source_is_stated():
     assert digits.SAMPLE.stat().st_size <= 2_500_000
     note = digits.SAMPLE.with_name("MNIST.md").read_text(encoding="utf-8")
-    assert all(
-        word in note for word in ("LeCun", "Cortes", "Burges", "CC BY-SA 3.0", "seed 0", "10,000", "2,000")
-    )
+    assert all(word in note for word in ("LeCun", "Cortes", "Burges", "CC BY-SA 3.0", "seed 0", "10,000", "2,000"))
     with np.load(digits.SAMPLE, allow_pickle=False) as arrays:
         assert len(np.unique(arrays["places_train"])) == 10_000 and arrays["places_train"].max() < 60_000
         assert len(np.unique(arrays["places_test"])) == 2_000 and arrays["places_test"].max() < 10_000
 
 
-@pytest.mark.skipif(
-    "NNSCRATCH_DATA" not in os.environ, reason="needs the full MNIST in $NNSCRATCH_DATA/mnist/"
-)
+@pytest.mark.skipif("NNSCRATCH_DATA" not in os.environ, reason="needs the full MNIST in $NNSCRATCH_DATA/mnist/")
 def test_sample_agrees_with_the_full_set():
     sets = zip(mnist(sample=True), mnist(), ("train", "test"), strict=True)
     for (x, y), (full_x, full_y), part in sets:

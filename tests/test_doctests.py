@@ -47,7 +47,12 @@ def test_examples(name, tmp_path, monkeypatch):
 def test_the_examples_of_operations_and_kernels_are_found():
     found = {
         test.name
-        for name in ("nnscratch.ops.elementwise", "nnscratch.ops.conv", "nnscratch.autograd", "nnscratch.kernels.numerics")
+        for name in (
+            "nnscratch.ops.elementwise",
+            "nnscratch.ops.conv",
+            "nnscratch.autograd",
+            "nnscratch.kernels.numerics",
+        )
         for test in doctest.DocTestFinder().find(importlib.import_module(name))
         if test.examples
     }

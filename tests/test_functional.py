@@ -90,7 +90,10 @@ def test_f6_mse(rows):
 def test_f7_f8_rows_and_reductions():
     rng = np.random.default_rng(1)
     p, q = rng.dirichlet(np.ones(4), 3), rng.dirichlet(np.ones(4), 3)
-    rows = [-mpmath.fsum(mpmath.mpf(b) * mpmath.log(mpmath.mpf(a)) for a, b in zip(u, v, strict=True)) for u, v in zip(p, q, strict=True)]
+    rows = [
+        -mpmath.fsum(mpmath.mpf(b) * mpmath.log(mpmath.mpf(a)) for a, b in zip(u, v, strict=True))
+        for u, v in zip(p, q, strict=True)
+    ]
     close(F.cross_entropy(p, q), mpmath.fsum(rows) / 3)
     close(F.cross_entropy(p, q, reduction="sum"), mpmath.fsum(rows))
     for value, exact in zip(F.cross_entropy(p, q, reduction="none"), rows, strict=True):
@@ -165,12 +168,20 @@ def test_class_weights_and_label_smoothing():
     z, labels, weight = rng.standard_normal((5, 3)), np.array([0, 2, 1, 1, 0]), np.array([1.0, 2.0, 0.5])
     logp = F.log_softmax(z)
     each = -weight[labels] * logp[np.arange(5), labels]
-    np.testing.assert_allclose(F.cross_entropy(z, labels, from_logits=True, weight=weight), each.sum() / weight[labels].sum(), rtol=1e-14)
-    np.testing.assert_allclose(F.cross_entropy(z, labels, from_logits=True, weight=weight, reduction="sum"), each.sum(), rtol=1e-14)
-    smooth = 0.9 * np.eye(3)[labels] + 0.1 / 3
-    np.testing.assert_allclose(F.cross_entropy(z, labels, from_logits=True, label_smoothing=0.1), -(smooth * logp).sum() / 5, rtol=1e-14)
     np.testing.assert_allclose(
-        F.cross_entropy(z, np.eye(3)[labels], from_logits=True, label_smoothing=0.1), -(smooth * logp).sum() / 5, rtol=1e-14
+        F.cross_entropy(z, labels, from_logits=True, weight=weight), each.sum() / weight[labels].sum(), rtol=1e-14
+    )
+    np.testing.assert_allclose(
+        F.cross_entropy(z, labels, from_logits=True, weight=weight, reduction="sum"), each.sum(), rtol=1e-14
+    )
+    smooth = 0.9 * np.eye(3)[labels] + 0.1 / 3
+    np.testing.assert_allclose(
+        F.cross_entropy(z, labels, from_logits=True, label_smoothing=0.1), -(smooth * logp).sum() / 5, rtol=1e-14
+    )
+    np.testing.assert_allclose(
+        F.cross_entropy(z, np.eye(3)[labels], from_logits=True, label_smoothing=0.1),
+        -(smooth * logp).sum() / 5,
+        rtol=1e-14,
     )
 
 
@@ -182,7 +193,9 @@ def test_losses_at_certain_predictions():
     assert F.binary_cross_entropy(np.array([0.0]), np.array([1.0])) == math.inf
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "tanh", "softplus", "softmax", "log_softmax", "logsumexp", "gelu", "silu", "normal_cdf"])
+@pytest.mark.parametrize(
+    "name", ["sigmoid", "tanh", "softplus", "softmax", "log_softmax", "logsumexp", "gelu", "silu", "normal_cdf"]
+)
 def test_whole_numbers_are_computed_in_floating_point(name):
     whole = np.array([1, 2])
     fn = getattr(F, name)
@@ -192,7 +205,10 @@ def test_whole_numbers_are_computed_in_floating_point(name):
 
 
 def test_mixed_dtypes_promote_as_in_numpy():
-    x, w = ns.tensor(np.arange(16, dtype=np.uint8).reshape(1, 1, 4, 4)), ns.tensor(np.ones((1, 1, 2, 2), np.float32), requires_grad=True)
+    x, w = (
+        ns.tensor(np.arange(16, dtype=np.uint8).reshape(1, 1, 4, 4)),
+        ns.tensor(np.ones((1, 1, 2, 2), np.float32), requires_grad=True),
+    )
     y = F.conv2d(x, w)
     assert y.dtype == np.float32 and y.data[0, 0, 0, 0] == 10
     wide = F.conv2d(x.astype("float64"), w)
@@ -209,7 +225,10 @@ def composed(rng):
     z = rng.standard_normal((4, 3))
     labels = np.array([0, 2, 1, 1])
     return {
-        "concatenate": (lambda a, b: ns.concatenate([a, b, a], axis=1), [rng.standard_normal((2, 3)), rng.standard_normal((2, 1))]),
+        "concatenate": (
+            lambda a, b: ns.concatenate([a, b, a], axis=1),
+            [rng.standard_normal((2, 3)), rng.standard_normal((2, 1))],
+        ),
         "stack": (lambda a, b: ns.stack([a, b], axis=1), [rng.standard_normal((2, 3)), rng.standard_normal((2, 3))]),
         "split": (lambda a: (p := ns.split(a, [1, 3], axis=1))[0] * p[2] + p[1].sum(), [rng.standard_normal((2, 4))]),
         "conv1d": (

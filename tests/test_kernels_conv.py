@@ -101,9 +101,7 @@ def test_keeps_dtype_and_inputs(dtype):
 
 
 def test_half_precision_is_rounded_once():
-    x, w, bias, g, geometry = arrays(
-        (2, 16, (8, 8), 4, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1), np.float16
-    )
+    x, w, bias, g, geometry = arrays((2, 16, (8, 8), 4, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1), np.float16)
     single = [a.astype(np.float32) for a in (x, w, bias, g)]
     expected = conv.conv2d(*single[:3], *geometry).astype(np.float16)
     np.testing.assert_array_equal(conv.conv2d(x, w, bias, *geometry), expected)

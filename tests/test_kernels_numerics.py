@@ -123,8 +123,7 @@ def test_elementwise(name, dtype):
     """On extremes, and on 400 points spread evenly over where the function does something."""
     x = np.concatenate([extremes(dtype), np.linspace(-40, 40, 400).astype(dtype)])
     worst = [
-        ulp_error(c, ELEMENTWISE[name](v), dtype)
-        for c, v in zip(getattr(numerics, name)(x), exact(x), strict=True)
+        ulp_error(c, ELEMENTWISE[name](v), dtype) for c, v in zip(getattr(numerics, name)(x), exact(x), strict=True)
     ]
     assert max(worst) <= LIMIT, x[np.argmax(worst)]
 
@@ -146,8 +145,7 @@ def rows(dtype):
     free = st.lists(floats(dtype), min_size=1, max_size=8)
     near = st.tuples(floats(dtype), st.lists(st.floats(-40, 40), min_size=1, max_size=8)).map(
         lambda pair: [
-            dtype(np.clip(float(pair[0]) + v, *[float(np.finfo(dtype).max) * s for s in (-1, 1)]))
-            for v in pair[1]
+            dtype(np.clip(float(pair[0]) + v, *[float(np.finfo(dtype).max) * s for s in (-1, 1)])) for v in pair[1]
         ]
     )
     shares = st.lists(st.floats(1e-6, 1), min_size=1, max_size=8).map(
@@ -331,13 +329,9 @@ def test_axes_strides_and_dtypes(dtype, axis):
 def test_large_strided_scalar_and_half(name):
     function = getattr(numerics, name)
     x = np.linspace(-9, 9, 60_000).astype(np.float32)
-    np.testing.assert_array_equal(
-        function(x.reshape(200, 300)[:, ::-2]), function(x).reshape(200, 300)[:, ::-2]
-    )
+    np.testing.assert_array_equal(function(x.reshape(200, 300)[:, ::-2]), function(x).reshape(200, 300)[:, ::-2])
     half = x.astype(np.float16)
-    np.testing.assert_array_equal(
-        function(half), function(half.astype(np.float64)).astype(np.float16), strict=True
-    )
+    np.testing.assert_array_equal(function(half), function(half.astype(np.float64)).astype(np.float16), strict=True)
     scalar = function(np.array(0.5, np.float32))
     assert scalar.shape == () and scalar.dtype == np.float32 and isinstance(scalar, np.ndarray)
 

@@ -35,9 +35,7 @@ def test_maxima_agree_with_the_loops(drawn):
     index = pool.max_pool2d_index(x, *geometry)
     np.testing.assert_array_equal(pool.max_pool2d(x, *geometry), reference.max_pool2d(x, *geometry))
     np.testing.assert_array_equal(index, reference.max_pool2d_index(x, *geometry))
-    np.testing.assert_array_equal(
-        pool.pool_gather(x, index, *geometry), reference.pool_gather(x, index, *geometry)
-    )
+    np.testing.assert_array_equal(pool.pool_gather(x, index, *geometry), reference.pool_gather(x, index, *geometry))
 
 
 @given(inputs())
@@ -51,9 +49,7 @@ def test_sums_and_scattering_agree_with_the_loops_and_are_transposes(drawn):
     np.testing.assert_allclose(scattered, reference.pool_scatter(g, index, size, *geometry), **close)
     np.testing.assert_allclose(unpooled, reference.sum_unpool2d(g, size, *geometry), **close)
     np.testing.assert_allclose(pool.sum_pool2d(x, *geometry), reference.sum_pool2d(x, *geometry), **close)
-    np.testing.assert_allclose(
-        np.vdot(pool.pool_gather(x, index, *geometry), g), np.vdot(x, scattered), **close
-    )
+    np.testing.assert_allclose(np.vdot(pool.pool_gather(x, index, *geometry), g), np.vdot(x, scattered), **close)
     np.testing.assert_allclose(np.vdot(pool.sum_pool2d(x, *geometry), g), np.vdot(x, unpooled), **close)
 
 

@@ -85,9 +85,7 @@ def test_roc_agrees_with_scikit_learn(pair):
 @given(pair=scored)
 def test_auc_is_mann_whitneys_share_of_pairs(pair):
     scores, target = pair
-    wins = [
-        (p > n) + (p == n) / 2 for p in scores[target == 1].tolist() for n in scores[target == 0].tolist()
-    ]
+    wins = [(p > n) + (p == n) / 2 for p in scores[target == 1].tolist() for n in scores[target == 0].tolist()]
     assert auc(scores, target) == sum(wins) / len(wins)
 
 

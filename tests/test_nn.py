@@ -204,7 +204,11 @@ def test_loading_between_forward_and_backward_is_noticed():
         (lambda s: {k: v for k, v in s.items() if k != "4.bias"}, ValueError, r"4\.bias is missing"),
         (lambda s: {**s, "extra": np.ones(1)}, ValueError, "extra is unexpected"),
         (lambda s: {}, ValueError, r"0\.weight is missing.*1\.running_var is missing"),
-        (lambda s: {**s, "0.weight": np.ones((3, 4), "float32")}, ValueError, r"\(3, 4\) float32, expected \(4, 3\) float32"),
+        (
+            lambda s: {**s, "0.weight": np.ones((3, 4), "float32")},
+            ValueError,
+            r"\(3, 4\) float32, expected \(4, 3\) float32",
+        ),
         (lambda s: {**s, "0.weight": np.ones((4, 3))}, ValueError, "float64, expected .* float32"),
         (lambda s: {**s, "4.bias": [0.0, 0.0]}, ValueError, r"4\.bias is \[0\.0, 0\.0\], expected \(2,\) float32"),
         (lambda s: {**s, "1.running_var": None}, ValueError, "is None"),
@@ -278,7 +282,9 @@ def test_residual():
     np.testing.assert_array_equal(nn.Residual(nn.ReLU())(x).data, [[2, -2]])
     f, way = nn.Linear(2, 3), nn.Linear(2, 3, bias=False)
     np.testing.assert_array_equal(nn.Residual(f, way)(x).data, (f(x) + way(x)).data)
-    with pytest.raises(ValueError, match=r"Residual: the module gives \(1, 3\), the way around it \(1, 2\).*pass a shortcut"):
+    with pytest.raises(
+        ValueError, match=r"Residual: the module gives \(1, 3\), the way around it \(1, 2\).*pass a shortcut"
+    ):
         nn.Residual(f)(x)
     with pytest.raises(ValueError, match="make the shortcut give"):
         nn.Residual(f, nn.Linear(2, 1))(x)
@@ -400,7 +406,11 @@ def test_summary_counts_what_is_shared_once_and_knows_frozen_parameters():
     net.first.requires_grad_(False)
     table = net.summary((3,))
     assert (table.total, table.trainable) == (13, 1)
-    assert sorted(table.rows) == [("-", "Twice", "(N, 3)", 1), ("first", "Linear", "(N, 3)", 0), ("first", "Linear", "(N, 3)", 12)]
+    assert sorted(table.rows) == [
+        ("-", "Twice", "(N, 3)", 1),
+        ("first", "Linear", "(N, 3)", 0),
+        ("first", "Linear", "(N, 3)", 12),
+    ]
 
 
 def test_summary_in_the_modules_own_dtype_and_of_indices():

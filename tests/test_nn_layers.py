@@ -52,7 +52,9 @@ LAYERS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("layer", "x"), LAYERS, ids=lambda v: repr(v).split("\n")[0] if isinstance(v, nn.Module) else "")
+@pytest.mark.parametrize(
+    ("layer", "x"), LAYERS, ids=lambda v: repr(v).split("\n")[0] if isinstance(v, nn.Module) else ""
+)
 def test_derivatives_agree_with_central_differences(layer, x):
     x = ns.tensor(x, requires_grad=True)
     weights = normal(*layer(x).shape)
@@ -110,7 +112,9 @@ def test_one_axis_layers_are_two_axis_layers_of_height_one():
     conv = nn.Conv1d(4, 2, 3, stride=2, padding=1, groups=2, **D)
     wide = F.conv2d(x[:, :, None], conv.weight.data[:, :, None], conv.bias.data, (1, 2), (0, 1), 1, 2)
     np.testing.assert_array_equal(conv(x).data, wide[:, :, 0])
-    np.testing.assert_array_equal(nn.MaxPool1d(3, 2, 1)(x), F.max_pool2d(x[:, :, None], (1, 3), (1, 2), (0, 1))[:, :, 0])
+    np.testing.assert_array_equal(
+        nn.MaxPool1d(3, 2, 1)(x), F.max_pool2d(x[:, :, None], (1, 3), (1, 2), (0, 1))[:, :, 0]
+    )
 
 
 def test_dropout_keeps_the_mean_and_does_nothing_in_evaluation():
@@ -219,7 +223,14 @@ def test_initialisers_have_the_moments_of_their_formulas(name, mean, variance):
     assert abs(w.mean() - mean) <= 5 * np.sqrt(variance / w.size)
     # the variance of a sample's variance is at most 2 sigma^4 / n for these
     assert abs(w.var() - variance) <= 5 * variance * np.sqrt(2 / w.size)
-    kurtosis = {"glorot_normal": 3, "he_normal": 3, "standard_normal": 3, "glorot_uniform": 1.8, "he_uniform": 1.8, "uniform01": 1.8}
+    kurtosis = {
+        "glorot_normal": 3,
+        "he_normal": 3,
+        "standard_normal": 3,
+        "glorot_uniform": 1.8,
+        "he_uniform": 1.8,
+        "uniform01": 1.8,
+    }
     if name in kurtosis:
         assert abs(((w - mean) ** 4).mean() / variance**2 - kurtosis[name]) < 0.1
     assert nn.init.NAMED[name] is getattr(nn.init, name)

@@ -21,11 +21,17 @@ def arguments(name, i, seed=0, dtype=np.float64):
     op = OPS[name]
     case = op.samples[i]
     args, kwargs = case.make(np.random.default_rng(seed), dtype)
-    inputs = [
-        j
-        for j, spec in enumerate(case.args)
-        if isinstance(spec, Array) and spec.kind not in ("integers", "mask") and op._input_name(j) not in op.constant
-    ] if op.constant is not True else []
+    inputs = (
+        [
+            j
+            for j, spec in enumerate(case.args)
+            if isinstance(spec, Array)
+            and spec.kind not in ("integers", "mask")
+            and op._input_name(j) not in op.constant
+        ]
+        if op.constant is not True
+        else []
+    )
     return op, args, kwargs, inputs
 
 
@@ -197,7 +203,9 @@ def test_ties_and_kinks():
     assert gradient(lambda x: ns.functional.leaky_relu(x, 0.1), [0.0]) == [[0.1]]
     assert gradient(lambda x: ns.functional.elu(x, 0.5), [0.0]) == [[0.5]]
     assert gradient(lambda x: x**0, [0.0]) == [[0]]
-    assert gradient(lambda x: ns.functional.max_pool2d(ns.reshape(x, (1, 1, 2, 2)), 2), [1.0, 3.0, 3.0, 0.0]) == [[0, 1, 0, 0]]
+    assert gradient(lambda x: ns.functional.max_pool2d(ns.reshape(x, (1, 1, 2, 2)), 2), [1.0, 3.0, 3.0, 0.0]) == [
+        [0, 1, 0, 0]
+    ]
     assert gradient(lambda x: ns.functional.l1_loss(x, np.array([1.0, 1.0])), [1.0, 3.0]) == [[0, 0.5]]
 
 
@@ -214,7 +222,9 @@ def test_prod_has_its_derivatives_at_zeros(zeros):
 
 
 @given(
-    shapes=st.sampled_from([((3, 4), (4,)), ((2, 1, 4), (3, 1)), ((), (2, 3)), ((1,), (1, 1)), ((0, 2), (1, 2)), ((3,), (3,))]),
+    shapes=st.sampled_from(
+        [((3, 4), (4,)), ((2, 1, 4), (3, 1)), ((), (2, 3)), ((1,), (1, 1)), ((0, 2), (1, 2)), ((3,), (3,))]
+    ),
     name=st.sampled_from(["add", "subtract", "multiply", "divide", "maximum", "minimum"]),
     seed=st.integers(0, 1000),
 )

@@ -143,7 +143,10 @@ def test_a_step_is_in_place_and_keeps_dtypes(make, dtype):
 
 def test_each_parameter_counts_its_own_steps():
     late, whole = parameter([1.0], [1.0]), parameter([1.0], [1.0])
-    a, b = optim.Adam([late, parameter([1.0])], 0.1, bias_correction=True), optim.Adam([whole], 0.1, bias_correction=True)
+    a, b = (
+        optim.Adam([late, parameter([1.0])], 0.1, bias_correction=True),
+        optim.Adam([whole], 0.1, bias_correction=True),
+    )
     for grad in (None, ns.tensor([2.0], dtype="float64"), None, ns.tensor([-1.0], dtype="float64")):
         late.grad = whole.grad = grad
         a.step()
@@ -304,7 +307,9 @@ def test_a_state_that_does_not_fit_changes_nothing(damage, error, words):
 # Gradients and penalties
 
 
-@given(st.lists(st.lists(st.floats(-1e150, 1e150), min_size=0, max_size=4), min_size=1, max_size=4), st.floats(1e-3, 1e3))
+@given(
+    st.lists(st.lists(st.floats(-1e150, 1e150), min_size=0, max_size=4), min_size=1, max_size=4), st.floats(1e-3, 1e3)
+)
 def test_clip_grad_norm(rows, limit):
     params = [parameter(np.zeros(len(row)), row) for row in rows]
     flat = np.concatenate([np.asarray(row, dtype=np.float64) for row in rows])

@@ -69,7 +69,11 @@ def test_installed_from_the_wheel_it_works_in_any_folder(wheel, tmp_path):
     command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target", target, wheel]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    program = f"import sys; sys.path.insert(0, {str(target)!r}); " + TRY_KERNELS + "; import nnscratch.data as d; print(d.mnist(sample=True)[0][0].shape)"
+    program = (
+        f"import sys; sys.path.insert(0, {str(target)!r}); "
+        + TRY_KERNELS
+        + "; import nnscratch.data as d; print(d.mnist(sample=True)[0][0].shape)"
+    )
     package, kernels, shape = python(program, "-I", cwd=elsewhere)
     assert Path(package) == target / "nnscratch" / "__init__.py"
     assert Path(kernels) == target / "nnscratch" / "kernels" / "__init__.py"

@@ -87,9 +87,19 @@ def test_reductions_over_any_axes(name, shape, keepdims, seed, data):
         return OPS[name](t, axis=axis, keepdims=keepdims)
 
     check(fn, [x * 0.5], seed)
-    reference = {"max": np.max, "min": np.min, "sum": np.sum, "mean": np.mean, "prod": np.prod, "var": np.var, "std": np.std}
+    reference = {
+        "max": np.max,
+        "min": np.min,
+        "sum": np.sum,
+        "mean": np.mean,
+        "prod": np.prod,
+        "var": np.var,
+        "std": np.std,
+    }
     if name in reference:
-        np.testing.assert_allclose(fn(ns.tensor(x)).data, reference[name](x, axis=axis, keepdims=keepdims), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(
+            fn(ns.tensor(x)).data, reference[name](x, axis=axis, keepdims=keepdims), rtol=1e-12, atol=1e-12
+        )
 
 
 @settings(max_examples=150)

@@ -16,8 +16,7 @@ def layers(name):
     """The network as text: what the index says of it."""
     model = systems.get(name).model()
     return " ".join(
-        type(layer).__name__ + (str(layer.weight.shape) if hasattr(layer, "weight") else "")
-        for layer in model
+        type(layer).__name__ + (str(layer.weight.shape) if hasattr(layer, "weight") else "") for layer in model
     )
 
 
@@ -256,9 +255,7 @@ def test_resuming_with_other_settings_is_refused(tmp_path, arguments, message, c
     before = {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)}
     with pytest.raises(ValueError, match=f"^train: .*{message}"):
         system.run(resume=True, out=tmp_path, **arguments)
-    with pytest.raises(
-        ValueError, match="^train: .*is of the system 'binary-classifier', got 'worked-2-3-1'"
-    ):
+    with pytest.raises(ValueError, match="^train: .*is of the system 'binary-classifier', got 'worked-2-3-1'"):
         systems.get("worked-2-3-1").run(resume=True, out=tmp_path)
     assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == before
 

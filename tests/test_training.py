@@ -253,9 +253,7 @@ def test_history_prints_as_a_table_and_knows_its_best_epoch():
 
 
 def test_history_plots_every_value_with_its_validation():
-    history = History(
-        {"loss": [2.0, 1.0], "f1": [0.5, 0.6], "val_loss": [2.0, 1.5], "lr": [1, 1], "seconds": [1, 1]}
-    )
+    history = History({"loss": [2.0, 1.0], "f1": [0.5, 0.6], "val_loss": [2.0, 1.5], "lr": [1, 1], "seconds": [1, 1]})
     figure = history.plot()
     assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "f1"]
     assert [list(line.get_ydata()) for line in figure.axes[0].lines] == [[2.0, 1.0], [2.0, 1.5]]
@@ -679,9 +677,7 @@ class Wrong(nn.Module):
         return self.result(self.layer(x))
 
 
-@pytest.mark.parametrize(
-    "result", [lambda y: y.sum(), lambda y: y.numpy(), lambda y: (y, y), lambda y: y[:0]]
-)
+@pytest.mark.parametrize("result", [lambda y: y.sum(), lambda y: y.numpy(), lambda y: (y, y), lambda y: y[:0]])
 def test_models_that_predict_no_sample_are_refused(result):
     model = Wrong(result)
     trainer = Trainer(model, "mse", optim.SGD(model.parameters(), lr=0.1))
@@ -745,9 +741,7 @@ def test_callbacks_refuse_wrong_settings(make, kind, message):
 def test_losses_and_metrics_that_return_no_number_are_refused():
     model = nn.Sequential(nn.Linear(2, 3))
     optimizer = optim.SGD(model.parameters(), lr=0.1)
-    with pytest.raises(
-        TypeError, match=r"^fit: the loss returned \(20, 3\) float32, expected a Tensor of one element"
-    ):
+    with pytest.raises(TypeError, match=r"^fit: the loss returned \(20, 3\) float32, expected a Tensor of one element"):
         Trainer(model, lambda p, t: p, optimizer).fit(X, Y, verbose=False)
 
     def pair(prediction, target):
@@ -764,9 +758,7 @@ def test_a_loss_that_diverges_names_epoch_and_batch(loss):
     model = nn.Sequential(nn.Linear(2, 3), *([nn.Softmax()] if loss == "cross_entropy" else []))
     trainer = Trainer(model, loss, optim.SGD(model.parameters(), lr=1e38))
     y = Y if loss == "cross_entropy" else np.eye(3)[Y]
-    with pytest.raises(
-        RuntimeError, match=r"^fit: epoch \d+, batch \d+: the loss is no longer a finite number; lower"
-    ):
+    with pytest.raises(RuntimeError, match=r"^fit: epoch \d+, batch \d+: the loss is no longer a finite number; lower"):
         trainer.fit(1e4 * X, y, epochs=20, batch_size=5, verbose=False)
 
 

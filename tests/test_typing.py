@@ -17,7 +17,16 @@ MISTAKES = {
 def test_mypy_finds_the_mistakes_and_nothing_else(tmp_path):
     (tmp_path / "program.py").write_text(EXAMPLE + "".join(MISTAKES))
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--config-file", ROOT / "setup.cfg", "--cache-dir", tmp_path / "cache", "program.py"],
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--config-file",
+            ROOT / "setup.cfg",
+            "--cache-dir",
+            tmp_path / "cache",
+            "program.py",
+        ],
         cwd=tmp_path,
         env={"MYPYPATH": str(ROOT)},
         capture_output=True,

@@ -56,7 +56,9 @@ class CPU:
         try:
             array = np.asarray(data)
         except ValueError:
-            raise ValueError("tensor: the nested lists have rows of different lengths; pass a rectangular array") from None
+            raise ValueError(
+                "tensor: the nested lists have rows of different lengths; pass a rectangular array"
+            ) from None
         if dtype is None and not hasattr(data, "dtype") and array.dtype.kind in "iuf":
             dtype = np.float32
         if array.dtype.kind not in "biuf":
@@ -69,7 +71,9 @@ class CPU:
             except TypeError:
                 dtype = None
             if dtype is None or dtype.kind not in "biuf":
-                raise TypeError("tensor: dtype must be a float, int or bool type such as 'float32' or 'int64'; pass one of those")
+                raise TypeError(
+                    "tensor: dtype must be a float, int or bool type such as 'float32' or 'int64'; pass one of those"
+                )
             array = array.astype(dtype, copy=False)
         return array
 

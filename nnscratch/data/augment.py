@@ -107,13 +107,9 @@ def scale(images, factor=1.0):
     images = _check_images("scale", images)
     factor = _each("scale: factor", factor, images)
     if factor.min() < 1e-6:
-        raise ValueError(
-            f"scale: factor is {factor.min():g}, wants a number of at least 1e-6; 1 keeps the size"
-        )
+        raise ValueError(f"scale: factor is {factor.min():g}, wants a number of at least 1e-6; 1 keeps the size")
     (rows, columns), (middle_row, middle_column) = _grid(images), _centre(images)
-    return _read(
-        images, (rows - middle_row) / factor + middle_row, (columns - middle_column) / factor + middle_column
-    )
+    return _read(images, (rows - middle_row) / factor + middle_row, (columns - middle_column) / factor + middle_column)
 
 
 def crop(images, top, left, height, width):
@@ -153,12 +149,8 @@ def crop(images, top, left, height, width):
         raise TypeError("crop: top or left holds a fraction, wants whole pixels; round them or use shift")
     h, w = images.shape[2:]
     if min(top.min(), left.min()) < 0 or top.max() + height > h or left.max() + width > w:
-        got = (
-            f"{height} x {width} at top {top.min():g} to {top.max():g}, left {left.min():g} to {left.max():g}"
-        )
-        raise ValueError(
-            f"crop: {got} is not inside images of {h} x {w}; choose a smaller size or another place"
-        )
+        got = f"{height} x {width} at top {top.min():g} to {top.max():g}, left {left.min():g} to {left.max():g}"
+        raise ValueError(f"crop: {got} is not inside images of {h} x {w}; choose a smaller size or another place")
     n = np.arange(len(images))[:, None, None, None]
     channel = np.arange(images.shape[1])[:, None, None]
     rows = top.astype(int)[..., None] + np.arange(height)[:, None]
@@ -358,22 +350,16 @@ class Compose:
 def _check_images(operation, images):
     images = as_data(f"{operation}: images", images)
     if images.dtype.kind != "f":
-        raise TypeError(
-            f"{operation}: images have dtype {images.dtype}, wants floats; use images / numpy.float32(255)"
-        )
+        raise TypeError(f"{operation}: images have dtype {images.dtype}, wants floats; use images / numpy.float32(255)")
     if images.ndim != 4 or images.size == 0:
-        raise ValueError(
-            f"{operation}: images have shape {images.shape}, wants (N, C, H, W), none 0; reshape them"
-        )
+        raise ValueError(f"{operation}: images have shape {images.shape}, wants (N, C, H, W), none 0; reshape them")
     check_finite(f"{operation}: images", images)
     return images
 
 
 def _check_axis(operation, axis):
     if isinstance(axis, bool) or axis not in (-1, -2, 2, 3):
-        raise ValueError(
-            f"{operation}: axis is {axis!r}, wants -1 (left to right) or -2 (top to bottom); pass one"
-        )
+        raise ValueError(f"{operation}: axis is {axis!r}, wants -1 (left to right) or -2 (top to bottom); pass one")
     return axis
 
 
@@ -381,13 +367,9 @@ def _each(what, value, images):
     """Return a parameter as float64 of shape (N, 1, 1) or (1, 1, 1), to go with rows and columns."""
     value = as_array(what, value).astype(np.float64)
     if not (np.abs(value) <= 1e6).all():
-        raise ValueError(
-            f"{what} holds {value.min():g} to {value.max():g}, wants finite numbers up to 1e6; check them"
-        )
+        raise ValueError(f"{what} holds {value.min():g} to {value.max():g}, wants finite numbers up to 1e6; check them")
     if value.shape not in ((), (len(images),)):
-        raise ValueError(
-            f"{what} has shape {value.shape}, wants one number or ({len(images)},); pass one per image"
-        )
+        raise ValueError(f"{what} has shape {value.shape}, wants one number or ({len(images)},); pass one per image")
     return value.reshape(-1, 1, 1)
 
 
@@ -404,9 +386,7 @@ def _read(images, rows, columns):
     """Read the images at positions of shape (N or 1, H, W), between pixels by bilinear interpolation."""
     n, c, height, width = images.shape
     # Rounded, so that rounding noise in a position on a pixel cannot mix in that pixel's neighbour.
-    rows, columns = np.broadcast_arrays(
-        *(np.round(np.broadcast_to(p, (n, height, width)), 9) for p in (rows, columns))
-    )
+    rows, columns = np.broadcast_arrays(*(np.round(np.broadcast_to(p, (n, height, width)), 9) for p in (rows, columns)))
     top, left = np.floor(rows), np.floor(columns)
     down, right = rows - top, columns - left
     flat = images.reshape(n, c, height * width)

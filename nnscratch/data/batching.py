@@ -85,7 +85,5 @@ class batches:  # used as a function, like `range`
 def _as_tuple(what, value):
     values = value if isinstance(value, tuple) else (value,)
     if not values:
-        raise ValueError(
-            f"{what} is an empty tuple, wants at least one array; pass an array or a tuple of arrays"
-        )
+        raise ValueError(f"{what} is an empty tuple, wants at least one array; pass an array or a tuple of arrays")
     return tuple(as_samples(what, array) for array in values)

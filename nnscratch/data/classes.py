@@ -84,9 +84,7 @@ def class_weights(labels, classes=None):
     if len(present) < classes:
         missing = next(c for c in range(classes) if c >= len(present) or present[c] != c)
         got = f"class {missing} of {classes} has no samples"
-        raise ValueError(
-            f"class_weights: {got}, wants at least one of each; add some or renumber the classes"
-        )
+        raise ValueError(f"class_weights: {got}, wants at least one of each; add some or renumber the classes")
     return (len(labels) / (classes * counts)).astype(np.float32)
 
 

@@ -61,9 +61,7 @@ def mnist(sample=False):
     """
     if not isinstance(sample, bool):
         got = f"sample is {sample!r}"
-        raise TypeError(
-            f"mnist: {got}, wants True or False; for other files set NNSCRATCH_DATA or use read_idx"
-        )
+        raise TypeError(f"mnist: {got}, wants True or False; for other files set NNSCRATCH_DATA or use read_idx")
     if sample:
         with np.load(SAMPLE, allow_pickle=False) as arrays:
             parts = [arrays[name] for name in ("x_train", "y_train", "x_test", "y_test")]
@@ -110,9 +108,7 @@ def _find():
         paths = [find_file(own, name) for name in FILES]
         missing = [name for name, path in zip(FILES, paths, strict=True) if path is None]
         if missing:
-            raise FileNotFoundError(
-                f"mnist: {own} lacks {', '.join(missing)} (plain or .gz); put the files there"
-            )
+            raise FileNotFoundError(f"mnist: {own} lacks {', '.join(missing)} (plain or .gz); put the files there")
         return paths
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "nnscratch", "mnist")
     return [find_file(cache, name) or _download(cache, name) for name in FILES]

@@ -53,9 +53,7 @@ def parse_idx(operation, path, content):
     if len(content) != expected:
         fault = "is truncated" if len(content) < expected else "is too long"
         wanted = f"{expected} bytes for its header and shape {shape}"
-        raise ValueError(
-            f"{operation}: {path} {fault}: it holds {len(content)}, wants {wanted}; fetch it again"
-        )
+        raise ValueError(f"{operation}: {path} {fault}: it holds {len(content)}, wants {wanted}; fetch it again")
     return np.frombuffer(content, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
 
 
@@ -129,16 +127,10 @@ def write_idx(path, array):
     code = next((code for code, dtype in TYPES.items() if np.dtype(dtype) == big), None)
     if code is None:
         wanted = "uint8, int8, int16, int32, float32 or float64"
-        raise TypeError(
-            f"write_idx: array has dtype {array.dtype}, IDX knows {wanted}; convert it with astype"
-        )
+        raise TypeError(f"write_idx: array has dtype {array.dtype}, IDX knows {wanted}; convert it with astype")
     if array.ndim == 0:
-        raise ValueError(
-            "write_idx: array is a single number of shape (), wants at least one axis; use reshape(1)"
-        )
-    content = (
-        bytes([0, 0, code, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.astype(big).tobytes()
-    )
+        raise ValueError("write_idx: array is a single number of shape (), wants at least one axis; use reshape(1)")
+    content = bytes([0, 0, code, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.astype(big).tobytes()
     if as_path("write_idx", path).endswith(".gz"):
         import gzip
 

@@ -39,9 +39,7 @@ def make_sample(folder):
     sample = {}
     for part, files, count in (("train", "train", TRAIN), ("test", "t10k", TEST)):
         images, labels = arrays[f"{files}-images-idx3-ubyte"], arrays[f"{files}-labels-idx1-ubyte"]
-        _, places = split(
-            np.arange(len(labels), dtype=np.int32), test=count / len(labels), stratify=labels, seed=0
-        )
+        _, places = split(np.arange(len(labels), dtype=np.int32), test=count / len(labels), stratify=labels, seed=0)
         sample |= {f"x_{part}": images[places], f"y_{part}": labels[places], f"places_{part}": places}
     return sample
 

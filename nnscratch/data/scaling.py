@@ -75,9 +75,7 @@ class _Scaler:
             raise ValueError(f"{self._name}.{method}: {got}; pass the same features")
         working = np.promote_types(self._dtype, _working_dtype(x))
         with np.errstate(over="ignore", invalid="ignore"):
-            result = formula(
-                x.astype(working, copy=False), *(p.astype(working) for p in (self.offset, self.scale))
-            )
+            result = formula(x.astype(working, copy=False), *(p.astype(working) for p in (self.offset, self.scale)))
             result = result.astype(x.dtype if x.dtype.kind == "f" else np.float32, copy=False)
         check_finite(f"{self._name}.{method}: the result in {result.dtype}", result)
         return result

@@ -52,9 +52,7 @@ def split(*arrays, test=0.2, validation=0.0, stratify=None, seed=0):
     training = round(1 - test - validation, 9)
     if training <= 0 or test + validation == 0:
         got = f"test={test:g} and validation={validation:g}"
-        raise ValueError(
-            f"split: got {got}, wants shares above 0 that leave some for training; choose others"
-        )
+        raise ValueError(f"split: got {got}, wants shares above 0 that leave some for training; choose others")
     shares = [share for share in (training, validation, test) if share > 0]
     if stratify is None:
         labels = np.zeros(len(data[0]), np.int64)
@@ -93,9 +91,7 @@ def _parts(labels, shares, stratified, random):
     parts = [np.concatenate(part) for part in dealt]
     if min(len(part) for part in parts) == 0:
         sizes = [len(part) for part in parts]
-        raise ValueError(
-            f"split: {len(labels)} samples give parts of {sizes}, wants none empty; use larger shares"
-        )
+        raise ValueError(f"split: {len(labels)} samples give parts of {sizes}, wants none empty; use larger shares")
     return [random.permutation(part) for part in parts] if stratified else parts
 
 
@@ -142,13 +138,9 @@ def k_fold(samples, k=5, shuffle=True, stratified=False, seed=0):
         count = len(labels)
     k = checks.count("k_fold", "k", k, 2)
     if k > count:
-        raise ValueError(
-            f"k_fold: k is {k} with {count} sample(s), wants a sample for each fold; use a smaller k"
-        )
+        raise ValueError(f"k_fold: k is {k} with {count} sample(s), wants a sample for each fold; use a smaller k")
     if stratified and labels is None:
-        raise TypeError(
-            f"k_fold: stratified=True got {samples} as a count, wants class labels; pass the labels"
-        )
+        raise TypeError(f"k_fold: stratified=True got {samples} as a count, wants class labels; pass the labels")
     random = generator("k_fold", seed)
     order = random.permutation(count) if shuffle else np.arange(count)
     if stratified:

@@ -148,8 +148,7 @@ class Residual(Module):
         for what, value in (("module", module), ("shortcut", shortcut)):
             if not isinstance(value, Module) and (value is not None or what == "module"):
                 raise TypeError(
-                    f"Residual: {what} is {value!r}, expected a module; "
-                    f"pass a layer or an nn.Sequential of layers"
+                    f"Residual: {what} is {value!r}, expected a module; pass a layer or an nn.Sequential of layers"
                 )
         self.module = module
         self.shortcut = shortcut

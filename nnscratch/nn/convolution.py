@@ -33,9 +33,7 @@ class _Conv(Weighted):
         self._make((*shape, *self.kernel_size), fans, self.out_channels, bias, init, bias_init, dtype)
 
     def extra_repr(self):
-        text = (
-            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
-        )
+        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
         for name, usual in (
             ("padding", (0, (0, 0))),
             ("output_padding", ((0, 0),)),
@@ -173,8 +171,7 @@ class ConvTranspose2d(_Conv):
         layer = "ConvTranspose2d"
         if isinstance(padding, str):
             raise ValueError(
-                f"{layer}: padding {padding!r} has no meaning here; "
-                f"pass the numbers of rows and columns to take off"
+                f"{layer}: padding {padding!r} has no meaning here; pass the numbers of rows and columns to take off"
             )
         kernel = pair(layer, "kernel_size", kernel_size, 1)
         geometry(layer, LARGE, kernel, stride, padding, dilation)

@@ -53,9 +53,7 @@ def fans_of(shape):
     (288, 576)
     """
     if len(shape) < 2:
-        raise ValueError(
-            f"init: a weight of shape {tuple(shape)} does not show its fans; pass fans=(fan_in, fan_out)"
-        )
+        raise ValueError(f"init: a weight of shape {tuple(shape)} does not show its fans; pass fans=(fan_in, fan_out)")
     cells = math.prod(shape[2:])
     return shape[1] * cells, shape[0] * cells
 
@@ -238,8 +236,7 @@ def make(layer, what, initialiser, shape, fans, dtype):
         array = np.asarray(initialiser(shape, fans, backend.get().rng, dtype))
     except TypeError as error:
         raise TypeError(
-            f"{layer}: {what} failed ({error}); "
-            f"an initialiser takes (shape, fans, rng, dtype) and returns an array"
+            f"{layer}: {what} failed ({error}); an initialiser takes (shape, fans, rng, dtype) and returns an array"
         ) from error
     if array.shape != shape or array.dtype.kind not in "iuf":
         raise ValueError(

@@ -52,9 +52,7 @@ class Linear(Weighted):
     (1, 2)
     """
 
-    def __init__(
-        self, in_features, out_features, bias=True, init="glorot_uniform", bias_init="zeros", dtype="float32"
-    ):
+    def __init__(self, in_features, out_features, bias=True, init="glorot_uniform", bias_init="zeros", dtype="float32"):
         super().__init__()
         self.in_features = checks.count("Linear", "in_features", in_features)
         self.out_features = checks.count("Linear", "out_features", out_features)
@@ -191,9 +189,7 @@ class Flatten(Module):
         """
         start, shape = self.start_axis, np.shape(x)
         if len(shape) <= start:
-            raise ValueError(
-                f"Flatten: x is {describe(x)}, expected an axis {start} to start at; lower start_axis"
-            )
+            raise ValueError(f"Flatten: x is {describe(x)}, expected an axis {start} to start at; lower start_axis")
         # The product rather than -1, which NumPy cannot resolve for an empty batch.
         return reshape(x, (*shape[:start], math.prod(shape[start:])))
 

@@ -254,9 +254,7 @@ class Module:
             Where `mode` is neither True nor False.
         """
         if not isinstance(mode, bool):
-            raise TypeError(
-                f"train: mode is {mode!r}, expected True or False; pass False or call eval() to leave it"
-            )
+            raise TypeError(f"train: mode is {mode!r}, expected True or False; pass False or call eval() to leave it")
         for m in self.modules():
             m.training = mode
         return self

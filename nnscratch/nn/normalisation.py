@@ -164,6 +164,4 @@ class LayerNorm(Module):
 
     def extra_repr(self):
         shape = self.normalized_shape
-        return f"{shape[0] if len(shape) == 1 else shape}, eps={self.eps}" + (
-            "" if self.affine else ", affine=False"
-        )
+        return f"{shape[0] if len(shape) == 1 else shape}, eps={self.eps}" + ("" if self.affine else ", affine=False")

@@ -35,9 +35,7 @@ class _Pool(Module):
 
     def forward(self, x):
         """(N, C, ...) -> (N, C, ...), one value for each window"""
-        return type(self).function(
-            x, self.kernel_size, self.stride, self.padding, getattr(self, self.last[0])
-        )
+        return type(self).function(x, self.kernel_size, self.stride, self.padding, getattr(self, self.last[0]))
 
     def extra_repr(self):
         text = f"kernel_size={self.kernel_size}, stride={self.stride}"

@@ -42,9 +42,7 @@ class Summary:
         table = [("Layer", "Type", "Output", "Parameters"), *((*row[:3], f"{row[3]:,}") for row in self.rows)]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = [
-            "  ".join(cell.ljust(n) for cell, n in zip(row[:3], widths, strict=False))
-            + "  "
-            + row[3].rjust(widths[3])
+            "  ".join(cell.ljust(n) for cell, n in zip(row[:3], widths, strict=False)) + "  " + row[3].rjust(widths[3])
             for row in table
         ]
         lines.append(
@@ -76,9 +74,7 @@ def summarise(module, input_shapes, dtype):
             result = inner(*inputs, **settings)
             fresh = {id(p): p for _, p in m._own(Parameter) if id(p) not in counted}
             counted.update(fresh)
-            rows.append(
-                (paths[id(m)] or "-", type(m).__name__, _shape(result), sum(p.size for p in fresh.values()))
-            )
+            rows.append((paths[id(m)] or "-", type(m).__name__, _shape(result), sum(p.size for p in fresh.values())))
             return result
 
         return forward
@@ -104,13 +100,9 @@ def summarise(module, input_shapes, dtype):
 def _zeros(module, input_shapes, dtype):
     """A batch of one sample of zeros for each shape."""
     if not input_shapes:
-        raise TypeError(
-            "summary: got no shape; pass that of one sample without its batch, such as (1, 28, 28)"
-        )
+        raise TypeError("summary: got no shape; pass that of one sample without its batch, such as (1, 28, 28)")
     for shape in input_shapes:
-        if not isinstance(shape, tuple | list) or not all(
-            isinstance(n, int | np.integer) and n >= 0 for n in shape
-        ):
+        if not isinstance(shape, tuple | list) or not all(isinstance(n, int | np.integer) and n >= 0 for n in shape):
             raise TypeError(
                 f"summary: got {shape!r}, expected the shape of one sample without its batch; "
                 f"pass a tuple such as (1, 28, 28)"

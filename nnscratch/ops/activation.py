@@ -270,7 +270,11 @@ def _(g, x):
     return g * (s * (1 + x * (1 - s)))
 
 
-@op(formula=r"x \text{ for } x > 0, \text{ else } s x", derivative=r"1 \text{ or } s \quad (s \text{ at } 0)", samples=(*_KINK, Case(apart(4), 0.2)))
+@op(
+    formula=r"x \text{ for } x > 0, \text{ else } s x",
+    derivative=r"1 \text{ or } s \quad (s \text{ at } 0)",
+    samples=(*_KINK, Case(apart(4), 0.2)),
+)
 def leaky_relu(x, slope=0.01):
     """The rectifier with a small slope below 0 (Maas et al., 2013); its derivative at 0 is the slope.
 

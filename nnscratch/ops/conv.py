@@ -18,8 +18,12 @@ from nnscratch.samples import Case, normal
 def pair(name, what, value, least):
     """A setting as (vertical, horizontal) whole numbers of at least `least`."""
     both = value if isinstance(value, tuple | list) else (value, value)
-    if len(both) != 2 or not all(hasattr(v, "__index__") and not isinstance(v, bool) and v.__index__() >= least for v in both):
-        raise ValueError(f"{name}: {what} must be a whole number of at least {least} or a pair of them, got {value!r}; correct it")
+    if len(both) != 2 or not all(
+        hasattr(v, "__index__") and not isinstance(v, bool) and v.__index__() >= least for v in both
+    ):
+        raise ValueError(
+            f"{name}: {what} must be a whole number of at least {least} or a pair of them, got {value!r}; correct it"
+        )
     return both[0].__index__(), both[1].__index__()
 
 
@@ -46,7 +50,9 @@ def geometry(name, size, kernel, stride, padding, dilation):
 def _edges(name, padding):
     """Padding as ((top, bottom), (left, right))."""
     if isinstance(padding, str):
-        raise ValueError(f"{name}: padding {padding!r} is unknown; pass numbers, or for conv2d and pooling 'same' or 'valid'")
+        raise ValueError(
+            f"{name}: padding {padding!r} is unknown; pass numbers, or for conv2d and pooling 'same' or 'valid'"
+        )
     if isinstance(padding, tuple | list) and len(padding) == 2 and all(isinstance(p, tuple | list) for p in padding):
         return tuple(pair(name, "padding", p, 0) for p in padding)
     return tuple((p, p) for p in pair(name, "padding", padding, 0))
@@ -60,7 +66,9 @@ def _check(name, x, weight, bias, groups):
     groups, _ = pair(name, "groups", (groups, groups), 1)
     channels, out, each = x.shape[1], weight.shape[0], weight.shape[1]
     if channels % groups or out % groups:
-        raise ValueError(f"{name}: {groups} groups do not divide {channels} input and {out} output channels; choose a divisor of both")
+        raise ValueError(
+            f"{name}: {groups} groups do not divide {channels} input and {out} output channels; choose a divisor of both"
+        )
     if each * groups != channels:
         raise ValueError(
             f"{name}: x has {channels} channels, weight expects {each * groups} (x: {describe(x)}, weight: {describe(weight)}); check in_channels and groups"
@@ -68,7 +76,9 @@ def _check(name, x, weight, bias, groups):
     if 0 in weight.shape[2:]:
         raise ValueError(f"{name}: the kernel {weight.shape[2:]} is empty; give it at least one cell")
     if bias is not None and np.shape(bias) != (out,):
-        raise ValueError(f"{name}: bias has shape {np.shape(bias)}, expected ({out},), one for each output channel; check out_channels")
+        raise ValueError(
+            f"{name}: bias has shape {np.shape(bias)}, expected ({out},), one for each output channel; check out_channels"
+        )
     return groups
 
 
@@ -209,7 +219,9 @@ def conv2d_weight(d, x, kernel, stride=1, padding=0, dilation=1, groups=1):
     """
     stride, padding, dilation, out = geometry("conv2d_weight", x.shape[2:], kernel, stride, padding, dilation)
     if d.shape[0] != x.shape[0] or d.shape[2:] != out or d.shape[1] % groups or x.shape[1] % groups:
-        raise ValueError(f"conv2d_weight: d is {describe(d)}, expected ({x.shape[0]}, out, {out[0]}, {out[1]}) for x {describe(x)}; check the settings")
+        raise ValueError(
+            f"conv2d_weight: d is {describe(d)}, expected ({x.shape[0]}, out, {out[0]}, {out[1]}) for x {describe(x)}; check the settings"
+        )
     d, x = common_dtype(d, x)
     return backend.of(x).kernels.conv2d_weight(d, x, tuple(kernel), stride, padding, dilation, groups)
 
@@ -298,16 +310,22 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
     stride, dilation = pair(name, "stride", stride, 1), pair(name, "dilation", dilation, 1)
     extra = pair(name, "output_padding", output_padding, 0)
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
-        raise ValueError(f"{name}: output_padding {output_padding!r} must be less than the stride {stride} or the dilation {dilation}; lower it")
+        raise ValueError(
+            f"{name}: output_padding {output_padding!r} must be less than the stride {stride} or the dilation {dilation}; lower it"
+        )
     if x.shape[1] % groups:
         raise ValueError(f"{name}: {groups} groups do not divide {x.shape[1]} input channels; choose a divisor")
     out = weight.shape[1] * groups
     if bias is not None and np.shape(bias) != (out,):
-        raise ValueError(f"{name}: bias has shape {np.shape(bias)}, expected ({out},), one for each output channel; check out_channels")
+        raise ValueError(
+            f"{name}: bias has shape {np.shape(bias)}, expected ({out},), one for each output channel; check out_channels"
+        )
     edges = _edges(name, padding)
     size = tuple(
         (n - 1) * s - before - after + d * (k - 1) + o + 1
-        for n, s, (before, after), d, k, o in zip(x.shape[2:], stride, edges, dilation, weight.shape[2:], extra, strict=True)
+        for n, s, (before, after), d, k, o in zip(
+            x.shape[2:], stride, edges, dilation, weight.shape[2:], extra, strict=True
+        )
     )
     if min(size) < 1:
         raise ValueError(f"{name}: the padding {padding!r} leaves nothing of the result; lower it")

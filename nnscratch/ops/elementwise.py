@@ -365,7 +365,11 @@ def _share(x, other):
     return (sign(x - other) + 1) / 2
 
 
-@op(formula=r"\max(a, b)", derivative=r"[a > b] + \tfrac12 [a = b]", samples=(Case(apart(3, 4), apart(4, shift=0.15)), Case(apart(3), 0.3)))
+@op(
+    formula=r"\max(a, b)",
+    derivative=r"[a > b] + \tfrac12 [a = b]",
+    samples=(Case(apart(3, 4), apart(4, shift=0.15)), Case(apart(3), 0.3)),
+)
 def maximum(a, b):
     """The greater of two, element by element; at a tie each side gets half of the gradient; nan wins.
 
@@ -388,7 +392,11 @@ def _(g, a, b):
     return g * _share(b, a)
 
 
-@op(formula=r"\min(a, b)", derivative=r"[a < b] + \tfrac12 [a = b]", samples=(Case(apart(3, 4), apart(4, shift=0.15)), Case(apart(3), 0.3)))
+@op(
+    formula=r"\min(a, b)",
+    derivative=r"[a < b] + \tfrac12 [a = b]",
+    samples=(Case(apart(3, 4), apart(4, shift=0.15)), Case(apart(3), 0.3)),
+)
 def minimum(a, b):
     """The lesser of two, element by element; at a tie each side gets half of the gradient; nan wins.
 

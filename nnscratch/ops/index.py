@@ -87,7 +87,9 @@ def _whole(name, indices, n):
     if indices.size == 0:
         return indices.astype(np.int64)
     if indices.dtype.kind not in "iu":
-        raise TypeError(f"{name}: indices must be whole numbers, got {indices.dtype}; convert them with .astype('int64')")
+        raise TypeError(
+            f"{name}: indices must be whole numbers, got {indices.dtype}; convert them with .astype('int64')"
+        )
     if indices.min() < -n or indices.max() >= n:
         bad = indices.min() if indices.min() < -n else indices.max()
         raise IndexError(f"{name}: index {bad} is out of range for {n} entries; pass indices from 0 to {n - 1}")

@@ -39,7 +39,9 @@ def matmul(a, b):
     """
     sa, sb = np.shape(a), np.shape(b)
     if not sa or not sb:
-        raise ValueError(f"matmul: needs at least one axis each, got a: {describe(a)}, b: {describe(b)}; use * for numbers")
+        raise ValueError(
+            f"matmul: needs at least one axis each, got a: {describe(a)}, b: {describe(b)}; use * for numbers"
+        )
     inner = sb[-2] if len(sb) > 1 else sb[0]
     if sa[-1] != inner:
         raise ValueError(
@@ -178,7 +180,9 @@ def einsum(subscripts, *operands):
     tensor([3., 7.])
     """
     if not isinstance(subscripts, str):
-        raise TypeError(f"einsum: the subscripts come first, as a string such as 'ij,jk->ik', got {describe(subscripts)}")
+        raise TypeError(
+            f"einsum: the subscripts come first, as a string such as 'ij,jk->ik', got {describe(subscripts)}"
+        )
     if subscripts.split("->")[0].count(",") + 1 != len(operands):
         raise ValueError(
             f"einsum: {subscripts!r} names {subscripts.split('->')[0].count(',') + 1} operands, got {len(operands)}; "

@@ -255,7 +255,9 @@ def log_likelihood(probability):
     tensor(-2.0794415)
     """
     if not np.all(np.greater_equal(probability, 0)):
-        raise ValueError(f"log_likelihood: got a negative probability or nan in {describe(probability)}; pass probabilities, not their logarithms")
+        raise ValueError(
+            f"log_likelihood: got a negative probability or nan in {describe(probability)}; pass probabilities, not their logarithms"
+        )
     with np.errstate(divide="ignore"):  # log 0 = -inf is the true value
         return backend.of(probability).kernels.accurate_sum(np.log(probability))
 

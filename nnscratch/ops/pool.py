@@ -15,10 +15,17 @@ def _windows(name, x_shape, kernel, stride, padding, dilation):
     kernel = pair(name, "kernel_size", kernel, 1)
     if len(x_shape) != 4:
         raise ValueError(f"{name}: expected x (N, C, H, W), got shape {tuple(x_shape)}; add the missing axes")
-    stride, padding, dilation, out = geometry(name, x_shape[2:], kernel, kernel if stride is None else stride, padding, dilation)
+    stride, padding, dilation, out = geometry(
+        name, x_shape[2:], kernel, kernel if stride is None else stride, padding, dilation
+    )
     # With a dilation a window can step over all of x however little padding there is.
-    outside = any(max(edge) > k / 2 for edge, k in zip(padding, kernel, strict=True)) if dilation == (1, 1) else (
-        np.any(padding) and not backend.cpu.kernels.window_counts(x_shape[2:], kernel, stride, padding, dilation).all()
+    outside = (
+        any(max(edge) > k / 2 for edge, k in zip(padding, kernel, strict=True))
+        if dilation == (1, 1)
+        else (
+            np.any(padding)
+            and not backend.cpu.kernels.window_counts(x_shape[2:], kernel, stride, padding, dilation).all()
+        )
     )
     if outside:
         raise ValueError(
@@ -98,7 +105,10 @@ def _(g, x_shape, index, kernel_size, stride, padding, dilation):
     formula=r"x \text{ added into the cells that an index names}",
     derivative=r"\text{pool\_gather}",
     constant=("index",),
-    samples=(Case(normal(1, 1, 2, 3), _INDEX, (4, 6), 2, 2, 0, 1), Case(normal(1, 1, 2, 3), _INDEX, (3, 4), 2, 1, 0, 1)),
+    samples=(
+        Case(normal(1, 1, 2, 3), _INDEX, (4, 6), 2, 2, 0, 1),
+        Case(normal(1, 1, 2, 3), _INDEX, (3, 4), 2, 1, 0, 1),
+    ),
 )
 def pool_scatter(x, index, size, kernel_size, stride, padding, dilation):
     """The transpose of `pool_gather`: zeros of height and width `size` with `x` added into the cells that `index` names."""
@@ -172,7 +182,9 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0, count_include_pad=True):
     tensor([[[[2.5]]]])
     """
     y = sum_pool2d(x, kernel_size, stride, padding)
-    kernel, stride, padding, dilation, _ = _windows("avg_pool2d", np.shape(x) if not hasattr(x, "shape") else x.shape, kernel_size, stride, padding, 1)
+    kernel, stride, padding, dilation, _ = _windows(
+        "avg_pool2d", np.shape(x) if not hasattr(x, "shape") else x.shape, kernel_size, stride, padding, 1
+    )
     if count_include_pad:
         return y / (kernel[0] * kernel[1])
     counts = backend.cpu.kernels.window_counts(x.shape[2:], kernel, stride, padding, dilation)
@@ -206,7 +218,9 @@ def adaptive_avg_pool2d(x, output_size):
     name = "adaptive_avg_pool2d"
     out = pair(name, "output_size", output_size, 1)
     if np.ndim(x) != 4 or 0 in x.shape[2:]:
-        raise ValueError(f"{name}: expected x (N, C, H, W) with at least one cell, got {describe(x)}; add the missing axes")
+        raise ValueError(
+            f"{name}: expected x (N, C, H, W) with at least one cell, got {describe(x)}; add the missing axes"
+        )
     down, across = (_averages(n, o).astype(x.dtype) for n, o in zip(x.shape[2:], out, strict=True))
     return matmul(matmul(down, x), across.T)
 
@@ -232,7 +246,9 @@ def max_pool1d(x, kernel_size, stride=None, padding=0, dilation=1):
     if np.ndim(x) != 3:
         raise ValueError(f"max_pool1d: expected x (N, C, L), got {describe(x)}; add the missing axes")
     stride = kernel_size if stride is None else stride
-    y = max_pool2d(reshape(x, (*x.shape[:2], 1, x.shape[2])), (1, kernel_size), (1, stride), (0, padding), (1, dilation))
+    y = max_pool2d(
+        reshape(x, (*x.shape[:2], 1, x.shape[2])), (1, kernel_size), (1, stride), (0, padding), (1, dilation)
+    )
     return reshape(y, (*y.shape[:2], y.shape[3]))
 
 
@@ -248,5 +264,7 @@ def avg_pool1d(x, kernel_size, stride=None, padding=0, count_include_pad=True):
     if np.ndim(x) != 3:
         raise ValueError(f"avg_pool1d: expected x (N, C, L), got {describe(x)}; add the missing axes")
     stride = kernel_size if stride is None else stride
-    y = avg_pool2d(reshape(x, (*x.shape[:2], 1, x.shape[2])), (1, kernel_size), (1, stride), (0, padding), count_include_pad)
+    y = avg_pool2d(
+        reshape(x, (*x.shape[:2], 1, x.shape[2])), (1, kernel_size), (1, stride), (0, padding), count_include_pad
+    )
     return reshape(y, (*y.shape[:2], y.shape[3]))

@@ -163,7 +163,12 @@ def _(g, x, y, axis):
 @op(
     formula=r"\frac{1}{n - d} \sum_i (x_i - \bar x)^2",
     derivative=r"\frac{2 (x_i - \bar x)}{n - d}",
-    samples=(Case(normal(3, 4)), Case(normal(3, 4), 0), Case(normal(3, 4), 1, 1), Case(normal(2, 3, 4), (0, 2), 0, True)),
+    samples=(
+        Case(normal(3, 4)),
+        Case(normal(3, 4), 0),
+        Case(normal(3, 4), 1, 1),
+        Case(normal(2, 3, 4), (0, 2), 0, True),
+    ),
 )
 def var(x, axis=None, ddof=0, keepdims=False):
     """The variance over `axis`, dividing by n - ddof.
@@ -192,7 +197,12 @@ def _(g, x, axis, ddof):
 @op(
     formula=r"\sqrt{\operatorname{var} x}",
     derivative=r"\frac{x_i - \bar x}{(n - d)\, y} \quad (0 \text{ where } y = 0)",
-    samples=(Case(normal(3, 4)), Case(normal(3, 4), 0), Case(normal(3, 4), 1, 1), Case(normal(2, 3, 4), (0, 2), 0, True)),
+    samples=(
+        Case(normal(3, 4)),
+        Case(normal(3, 4), 0),
+        Case(normal(3, 4), 1, 1),
+        Case(normal(2, 3, 4), (0, 2), 0, True),
+    ),
 )
 def std(x, axis=None, ddof=0, keepdims=False):
     """The standard deviation over `axis`, dividing by n - ddof; where all elements are equal its derivative is taken as 0.
@@ -345,4 +355,3 @@ def argmin(x, axis=None):
     """
     _refuse_empty("argmin", x, axis)
     return np.argmin(x, axis)
-

@@ -328,7 +328,9 @@ def split(x, sections, axis=0):
     if hasattr(sections, "__index__"):
         count = sections.__index__()
         if count < 1 or n % count:
-            raise ValueError(f"split: {n} elements along axis {axis} do not make {count} equal parts; pass the indices to cut at")
+            raise ValueError(
+                f"split: {n} elements along axis {axis} do not make {count} equal parts; pass the indices to cut at"
+            )
         cuts = list(range(0, n + 1, n // count)) if n else [0] * (count + 1)
     else:
         cuts = [0, *sections, n]
@@ -339,7 +341,11 @@ def split(x, sections, axis=0):
 @op(
     formula=r"x \text{ with } \text{value} \text{ set around it}",
     derivative=r"g \text{ without the edge}",
-    samples=(Case(normal(2, 3), ((1, 2), (0, 1))), Case(normal(3), ((2, 0),), 1.5), Case(normal(2, 0), ((1, 1), (0, 0)))),
+    samples=(
+        Case(normal(2, 3), ((1, 2), (0, 1))),
+        Case(normal(3), ((2, 0),), 1.5),
+        Case(normal(2, 0), ((1, 1), (0, 0))),
+    ),
 )
 def pad(x, widths, value=0):
     """With `value` set around: ``widths`` is a pair (before, after) for each axis, or one pair or number for all.

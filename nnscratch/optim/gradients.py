@@ -101,8 +101,7 @@ def clip_grad_value(params, limit):
     for p, g in found:
         if np.isnan(g).any():
             raise ValueError(
-                f"{owner}: a gradient of shape {p.shape} holds nan; look for it in the data, "
-                f"or lower the learning rate"
+                f"{owner}: a gradient of shape {p.shape} holds nan; look for it in the data, or lower the learning rate"
             )
     for p, g in found:
         _replace(p, np.clip(g, -limit, limit))

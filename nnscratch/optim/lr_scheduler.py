@@ -106,9 +106,7 @@ class LRScheduler:
         name = type(self).__name__
         what = f"{name}.load_state_dict"
         if not isinstance(state, dict):
-            raise TypeError(
-                f"{what}: got {describe(state)}, expected a dict; pass what state_dict() returned"
-            )
+            raise TypeError(f"{what}: got {describe(state)}, expected a dict; pass what state_dict() returned")
         if state.get("scheduler") != name:
             raise ValueError(
                 f"{what}: the state is of {state.get('scheduler', 'no schedule')!r}; "
@@ -118,13 +116,10 @@ class LRScheduler:
             step = checks.count(what, "step", state["step"], 0)
             base = [checks.number(what, "base", b, 0) for b in state["base"]]
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{what}: the state is damaged ({error}); pass what state_dict() returned"
-            ) from error
+            raise ValueError(f"{what}: the state is damaged ({error}); pass what state_dict() returned") from error
         if len(base) != len(self._base):
             raise ValueError(
-                f"{what}: the state is for {len(base)} groups, the optimiser has {len(self._base)}; "
-                f"use the same groups"
+                f"{what}: the state is for {len(base)} groups, the optimiser has {len(self._base)}; use the same groups"
             )
         self._step, self._base = step, base
         self._apply()
@@ -246,8 +241,7 @@ class CosineLR(LRScheduler):
         least = min(group["lr"] for group in _optimizer("CosineLR", optimizer).param_groups)
         if self.minimum > least:
             raise ValueError(
-                f"CosineLR: minimum is {minimum}, the optimiser's rate {least}; "
-                f"choose one that is not above it"
+                f"CosineLR: minimum is {minimum}, the optimiser's rate {least}; choose one that is not above it"
             )
         super().__init__(optimizer)
 

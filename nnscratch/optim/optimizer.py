@@ -24,17 +24,13 @@ def tensors(owner, params):
     2
     """
     if hasattr(params, "parameters"):
-        raise TypeError(
-            f"{owner}: got a {type(params).__name__}, expected its parameters; pass model.parameters()"
-        )
+        raise TypeError(f"{owner}: got a {type(params).__name__}, expected its parameters; pass model.parameters()")
     if isinstance(params, Tensor):
         raise TypeError(f"{owner}: got a single tensor {describe(params)}, expected several; pass [tensor]")
     try:
         found = list(params)
     except TypeError:
-        raise TypeError(
-            f"{owner}: params is {describe(params)}, expected tensors; pass model.parameters()"
-        ) from None
+        raise TypeError(f"{owner}: params is {describe(params)}, expected tensors; pass model.parameters()") from None
     if not found:
         raise ValueError(
             f"{owner}: got no parameters; pass model.parameters() anew, as a generator can be used only once"
@@ -42,9 +38,7 @@ def tensors(owner, params):
     seen = set()
     for i, p in enumerate(found):
         if not isinstance(p, Tensor):
-            raise TypeError(
-                f"{owner}: parameter {i} is {describe(p)}, expected a tensor; pass model.parameters()"
-            )
+            raise TypeError(f"{owner}: parameter {i} is {describe(p)}, expected a tensor; pass model.parameters()")
         if id(p) in seen:
             raise ValueError(f"{owner}: parameter {i} {describe(p)} is given twice; give each tensor once")
         seen.add(id(p))
@@ -73,13 +67,10 @@ def gradients(owner, params):
         if g is None:
             continue
         if not isinstance(g, Tensor):
-            raise TypeError(
-                f"{owner}: .grad of parameter {i} is {describe(g)}, expected a Tensor or None; wrap it"
-            )
+            raise TypeError(f"{owner}: .grad of parameter {i} is {describe(g)}, expected a Tensor or None; wrap it")
         if g.shape != p.shape or g.dtype != p.dtype:
             raise ValueError(
-                f"{owner}: parameter {i} is {describe(p)}, its .grad {describe(g)}; "
-                f"give them one shape and dtype"
+                f"{owner}: parameter {i} is {describe(p)}, its .grad {describe(g)}; give them one shape and dtype"
             )
         found.append((p, g.data))
     return found
@@ -123,11 +114,7 @@ class Optimizer:
 
     def __init__(self, params, settings):
         name = type(self).__name__
-        if (
-            not hasattr(params, "parameters")
-            and not isinstance(params, Tensor)
-            and hasattr(params, "__iter__")
-        ):
+        if not hasattr(params, "parameters") and not isinstance(params, Tensor) and hasattr(params, "__iter__"):
             params = list(params)
         grouped = isinstance(params, list) and any(isinstance(p, dict) for p in params)
         groups = params if grouped else [{"params": params}]
@@ -140,9 +127,7 @@ class Optimizer:
                 )
             unknown = [k for k in group if k != "params" and k not in settings]
             if unknown:
-                raise ValueError(
-                    f"{name}: group {i} has no setting {unknown[0]!r}; use {', '.join(settings)}"
-                )
+                raise ValueError(f"{name}: group {i} has no setting {unknown[0]!r}; use {', '.join(settings)}")
             own = self._check({**settings, **{k: v for k, v in group.items() if k != "params"}})
             self.param_groups.append({"params": tensors(name, group["params"]), **own})
         self._settings = tuple(settings)
@@ -288,9 +273,7 @@ class Optimizer:
         name = type(self).__name__
         what = f"{name}.load_state_dict"
         if not isinstance(state, dict):
-            raise TypeError(
-                f"{what}: got {describe(state)}, expected a dict; pass what state_dict() returned"
-            )
+            raise TypeError(f"{what}: got {describe(state)}, expected a dict; pass what state_dict() returned")
         if state.get("optimizer") != name:
             raise ValueError(
                 f"{what}: the state is of {state.get('optimizer', 'no optimiser')!r}; "
@@ -303,9 +286,7 @@ class Optimizer:
             settings = [self._check({k: group[k] for k in self._settings}) for group in groups]
             steps = [checks.count(what, "a number of steps", n, 0) for n in steps]
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{what}: the state is damaged ({error}); pass what state_dict() returned"
-            ) from error
+            raise ValueError(f"{what}: the state is damaged ({error}); pass what state_dict() returned") from error
         if found != sizes or len(steps) != sum(sizes):
             raise ValueError(
                 f"{what}: the state is of groups with {found} parameters, this optimiser has {sizes}; "
@@ -326,18 +307,13 @@ class Optimizer:
                 wrong.append(f"{key} is {describe(value)}, expected {p.shape} {np.dtype(dtype)}")
                 continue
             target = backend.of(p.data)
-            arrays[int(number)][slot] = target.asarray(
-                value.data if isinstance(value, Tensor) else value
-            ).copy()
+            arrays[int(number)][slot] = target.asarray(value.data if isinstance(value, Tensor) else value).copy()
         each = [own for own, size in zip(settings, sizes, strict=True) for _ in range(size)]
         for i, own in enumerate(each):
-            wrong += [
-                f"{i}.{slot} is missing" for slot in self._used(own) if steps[i] and slot not in arrays[i]
-            ]
+            wrong += [f"{i}.{slot} is missing" for slot in self._used(own) if steps[i] and slot not in arrays[i]]
         if wrong:
             raise ValueError(
-                f"{what}: the state does not fit: {', '.join(wrong)}; "
-                f"build the optimiser with the same parameters"
+                f"{what}: the state does not fit: {', '.join(wrong)}; build the optimiser with the same parameters"
             )
         for group, own in zip(self.param_groups, settings, strict=True):
             group.update(own)

@@ -49,9 +49,7 @@ class SGD(Optimizer):
     slots = ("velocity",)
 
     def __init__(self, params, lr, momentum=0.0, nesterov=False, weight_decay=0.0):
-        super().__init__(
-            params, {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
-        )
+        super().__init__(params, {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay})
 
     def _used(self, group):
         return self.slots if group["momentum"] else ()
@@ -147,9 +145,7 @@ class Adam(Optimizer):
     def _check(self, settings):
         name, betas = type(self).__name__, settings["betas"]
         if not isinstance(betas, tuple | list) or len(betas) != 2:
-            raise TypeError(
-                f"{name}: betas is {betas!r}, expected a pair of numbers; pass for example (0.9, 0.999)"
-            )
+            raise TypeError(f"{name}: betas is {betas!r}, expected a pair of numbers; pass for example (0.9, 0.999)")
         return {
             "lr": checks.number(name, "lr", settings["lr"], 0),
             "betas": tuple(checks.number(name, f"betas[{i}]", b, 0, 1, "[)") for i, b in enumerate(betas)),
@@ -197,7 +193,5 @@ class AdamW(Adam):
     0.01
     """
 
-    def __init__(
-        self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, bias_correction=False, weight_decay=0.01
-    ):
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, bias_correction=False, weight_decay=0.01):
         super().__init__(params, lr, betas, eps, bias_correction, weight_decay, decoupled=True)

@@ -37,9 +37,7 @@ class Regression(System):
         x, species = x[species > 0], species[species > 0]
         train, test = data.split(x, test=0.2, stratify=species)
         scale = data.Standardize().fit(train[:, :3])
-        return tuple(
-            (scale.transform(part[:, :3]), part[:, 3:] / np.float32(WIDEST)) for part in (train, test)
-        )
+        return tuple((scale.transform(part[:, :3]), part[:, 3:] / np.float32(WIDEST)) for part in (train, test))
 
     def report(self, trainer, train, test, out):
         loss = trainer.evaluate(*test)["loss"]

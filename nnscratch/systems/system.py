@@ -200,9 +200,7 @@ class Classifier(System):
         x, y = test
         values = trainer.evaluate(x, y)
         prediction = trainer.predict(x)
-        labels = (
-            prediction.argmax(-1) if prediction.shape[-1] > 1 else (prediction[:, 0] > 0.5).astype(np.int64)
-        )
+        labels = prediction.argmax(-1) if prediction.shape[-1] > 1 else (prediction[:, 0] > 0.5).astype(np.int64)
         truth = y.reshape(-1).astype(np.int64)
         common = np.bincount(train[1].reshape(-1).astype(np.int64)).argmax()
         baseline = float(np.mean(truth == common))

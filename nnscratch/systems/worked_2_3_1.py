@@ -64,9 +64,7 @@ def follow(model, lr):
     z_o = output(a_h)
     probability = softmax(z_o)
     loss = ns.functional.cross_entropy(probability, [0])
-    step = [
-        p - lr * g for p, g in zip(model.parameters(), ns.grad(loss, list(model.parameters())), strict=True)
-    ]
+    step = [p - lr * g for p, g in zip(model.parameters(), ns.grad(loss, list(model.parameters())), strict=True)]
     w_h, b_h, w_o, b_o = (p.numpy() for p in step)
     values = (
         z_h,

@@ -144,9 +144,7 @@ class Checkpoint(Callback):
 
     def __init__(self, path, every=1, monitor=None, notes=None):
         if not isinstance(path, str | os.PathLike):
-            raise TypeError(
-                f"Checkpoint: path is a {type(path).__name__}, expected a str or a pathlib.Path; pass one"
-            )
+            raise TypeError(f"Checkpoint: path is a {type(path).__name__}, expected a str or a pathlib.Path; pass one")
         self.path = os.fsdecode(path)
         self.every = checks.count("Checkpoint", "every", every)
         self.monitor = monitor

@@ -59,9 +59,7 @@ class History:
 
     def __getitem__(self, name):
         if name not in self._lists:
-            raise ValueError(
-                f"history: it has no {name!r}; use one of {', '.join(self._lists) or 'none yet'}"
-            )
+            raise ValueError(f"history: it has no {name!r}; use one of {', '.join(self._lists) or 'none yet'}")
         return self._lists[name]
 
     def best(self, monitor=None):
@@ -91,8 +89,7 @@ class History:
         columns += [[name, *(_number(name, v) for v in values)] for name, values in self.items()]
         widths = [max(map(len, column)) for column in columns]
         lines = [
-            "  ".join(cell.rjust(n) for cell, n in zip(row, widths, strict=True))
-            for row in zip(*columns, strict=True)
+            "  ".join(cell.rjust(n) for cell, n in zip(row, widths, strict=True)) for row in zip(*columns, strict=True)
         ]
         if self._monitor() in self:
             lines[self.best()] += f"  best {self._monitor()}"

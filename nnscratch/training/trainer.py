@@ -45,9 +45,8 @@ class Trainer:
     optimizer : optim.Optimizer
         Of the model's parameters.
     metrics : sequence of str or callable
-        "accuracy", "precision", "recall", "
-        ""f1"; or functions of prediction and target, both NumPy arrays, that
-        return a number, known by their ``__name__``.
+        "accuracy", "precision", "recall", "f1"; or functions of prediction and
+        target, both NumPy arrays, that return a number, known by their ``__name__``.
     scheduler : optim.lr_scheduler.LRScheduler, optional
         Of the same optimiser.
     scheduler_step : {"epoch", "batch"}
@@ -81,9 +80,7 @@ class Trainer:
 
     def __init__(self, model, loss, optimizer, metrics=(), scheduler=None, scheduler_step="epoch"):
         if not isinstance(model, Module):
-            raise TypeError(
-                f"Trainer: model is a {type(model).__name__}, expected an nn.Module; pass a network"
-            )
+            raise TypeError(f"Trainer: model is a {type(model).__name__}, expected an nn.Module; pass a network")
         groups = getattr(optimizer, "param_groups", None)
         if groups is None:
             raise TypeError(
@@ -108,9 +105,7 @@ class Trainer:
         for metric in metrics:
             name = metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)
             if name == "loss" or name in self.metrics:
-                raise ValueError(
-                    f"Trainer: two values would be called {name!r}; give each metric its own __name__"
-                )
+                raise ValueError(f"Trainer: two values would be called {name!r}; give each metric its own __name__")
             self.metrics[name] = _named("metric", metric, METRICS)
         self.scheduler = scheduler
         self.scheduler_step = scheduler_step
@@ -486,9 +481,7 @@ class Trainer:
             )
         if (content["scheduler"] is None) != (self.scheduler is None):
             had = "a" if self.scheduler is None else "no"
-            raise ValueError(
-                f"resume: the run in {path} had {had} scheduler; make the Trainer as it was then"
-            )
+            raise ValueError(f"resume: the run in {path} had {had} scheduler; make the Trainer as it was then")
         keeping = [c for c in self._callbacks if c.state_dict() is not None]
         names = [type(c).__name__ for c in keeping]
         before = [name for name, _ in content["callbacks"]]
@@ -538,9 +531,7 @@ def _named(kind, value, known):
     if callable(value):
         return value
     if not isinstance(value, str) or value not in known:
-        raise ValueError(
-            f"Trainer: {kind} is {value!r}, expected a function or one of {', '.join(known)}; pass one"
-        )
+        raise ValueError(f"Trainer: {kind} is {value!r}, expected a function or one of {', '.join(known)}; pass one")
     return known[value]
 
 
@@ -551,9 +542,7 @@ def _ordered(callbacks):
     callbacks = list(callbacks)
     for callback in callbacks:
         if not isinstance(callback, Callback):
-            raise TypeError(
-                f"fit: got {callback!r} as a callback, expected a training.Callback; derive it from that"
-            )
+            raise TypeError(f"fit: got {callback!r} as a callback, expected a training.Callback; derive it from that")
     return sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoint))
 
 
