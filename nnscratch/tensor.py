@@ -360,6 +360,35 @@ class Tensor:
     def __ge__(self, other):
         return OPS["greater_equal"](self, other)
 
+    def _in_place(self, name, other):
+        if autograd.is_grad_enabled():
+            if self.requires_grad and self._node is None:
+                raise RuntimeError(
+                    f"{name}: this tensor {self.shape} is a leaf that requires gradients, which cannot change where it is "
+                    f"recorded; write x = x + ... for a new tensor, or change it inside ns.no_grad()"
+                )
+            if self.requires_grad or (isinstance(other, Tensor) and other.requires_grad):
+                return OPS[name](self, other)  # what is in a graph stays as it is: the name gets a new tensor
+        result = OPS[name](self, other)
+        if not np.can_cast(result.dtype, self.dtype, "same_kind"):
+            raise TypeError(
+                f"{name}: {result.dtype} results do not fit into a tensor of {self.dtype}; convert it first"
+            )
+        self[...] = result
+        return self
+
+    def __iadd__(self, other):
+        return self._in_place("add", other)
+
+    def __isub__(self, other):
+        return self._in_place("subtract", other)
+
+    def __imul__(self, other):
+        return self._in_place("multiply", other)
+
+    def __itruediv__(self, other):
+        return self._in_place("divide", other)
+
     # NumPy's methods
 
     def sum(self, axis=None, keepdims=False):

@@ -1,6 +1,8 @@
 """The engine: the graph, the backward pass, and what protects them."""
 
+import copy
 import gc
+import pickle
 import weakref
 
 import numpy as np
@@ -329,6 +331,50 @@ def test_assignment_into_a_graph_is_refused():
     with pytest.raises(RuntimeError, match="an assignment would lose"):
         ns.tensor([1.0, 2.0])[0] = h[0]
     assert x.tolist() == [1.0, 2.0]
+
+
+def test_augmented_assignment():
+    w = leaf(1.0, 2.0)
+    shared = w.data
+    (w * w).sum().backward()
+    with ns.no_grad():
+        w -= 0.5 * w.grad
+    assert w.data is shared and w.tolist() == [0.0, 0.0] and w.is_leaf and w.requires_grad
+    with pytest.raises(RuntimeError, match="is a leaf that requires gradients"):
+        w += 1
+    total = 0
+    for t in (w * 2, w + 1):
+        total += t.sum()
+    total *= 3
+    total.backward()
+    assert w.grad.tolist() == [2.0 + 9.0, 4.0 + 9.0]
+    count = ns.tensor([1.0, 2.0])
+    view = count[:1]
+    count /= 2
+    assert view.tolist() == [0.5]
+    with pytest.raises(TypeError, match="float64 results do not fit into a tensor of int64"):
+        whole = ns.tensor([1, 2], dtype="int64")
+        whole += np.array([0.5, 0.5])
+    with pytest.raises(ValueError, match="assignment"):
+        count += np.ones((2, 2), np.float32)
+
+
+def test_an_augmented_assignment_is_seen_by_the_graph():
+    x, c = leaf(1.0, 2.0), ns.tensor([3.0, 4.0], dtype="float64")
+    y = (x * c).sum()
+    c += 1
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward()
+
+
+def test_copies_of_leaves_are_independent():
+    x = leaf(1.0, 2.0)
+    x.grad = ns.tensor([5.0, 5.0], dtype="float64")
+    twin = copy.deepcopy(x)
+    with ns.no_grad():
+        twin[0] = 9
+    assert x.tolist() == [1.0, 2.0] and twin.tolist() == [9.0, 2.0] and twin.requires_grad
+    assert pickle.loads(pickle.dumps(x)).tolist() == [1.0, 2.0]
 
 
 # Users' operations
