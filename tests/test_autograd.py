@@ -352,8 +352,8 @@ def test_augmented_assignment():
     view = count[:1]
     count /= 2
     assert view.tolist() == [0.5]
+    whole = ns.tensor([1, 2], dtype="int64")
     with pytest.raises(TypeError, match="float64 results do not fit into a tensor of int64"):
-        whole = ns.tensor([1, 2], dtype="int64")
         whole += np.array([0.5, 0.5])
     with pytest.raises(ValueError, match="assignment"):
         count += np.ones((2, 2), np.float32)
