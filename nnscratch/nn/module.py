@@ -4,6 +4,7 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import describe, no_grad
+from nnscratch.nn.summary import summarise
 from nnscratch.tensor import Tensor
 
 
@@ -399,8 +400,6 @@ class Module:
         1      ReLU    (N, 4)           0
         16 parameters: 16 trainable, 0 not; 64 bytes, with the 0 values in buffers
         """
-        from nnscratch.nn.summary import summarise
-
         return summarise(self, input_shapes, dtype)
 
     def extra_repr(self):

@@ -4,7 +4,6 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import no_grad
-from nnscratch.nn.module import Buffer, Module, Parameter
 from nnscratch.tensor import Tensor
 
 
@@ -63,18 +62,24 @@ def _size(n):
 def summarise(module, input_shapes, dtype):
     """See `Module.summary`."""
     paths = {id(m): path for path, m in module.named_modules()}
-    before = [(m, dict(vars(m)), [(b, b.data.copy()) for _, b in m._own(Buffer)]) for m in module.modules()]
+    parameters = {id(p): p for p in module.parameters()}
+    attributes = [(m, dict(vars(m))) for m in module.modules()]
+    buffers = [(b, b.data.copy()) for b in module.buffers()]
     rng = backend.get().rng
     random_state = rng.bit_generator.state
     rows: list = []
     counted: set = set()
 
+    def own(m):
+        return {id(v) for v in vars(m).values()} & parameters.keys()
+
     def watched(m, inner):
         def forward(*inputs, **settings):
             result = inner(*inputs, **settings)
-            fresh = {id(p): p for _, p in m._own(Parameter) if id(p) not in counted}
+            fresh = own(m) - counted
             counted.update(fresh)
-            rows.append((paths[id(m)] or "-", type(m).__name__, _shape(result), sum(p.size for p in fresh.values())))
+            size = sum(parameters[p].size for p in fresh)
+            rows.append((paths[id(m)] or "-", type(m).__name__, _shape(result), size))
             return result
 
         return forward
@@ -83,17 +88,17 @@ def summarise(module, input_shapes, dtype):
     try:
         module.eval()
         for m in module.modules():
-            if m._own(Parameter) or not m._own(Module):
+            if own(m) or next(iter(m.children()), None) is None:
                 vars(m)["forward"] = watched(m, m.forward)
         with no_grad():
             module(*inputs)
     finally:
         rng.bit_generator.state = random_state
-        for m, attributes, buffers in before:
+        for m, before in attributes:
             vars(m).clear()
-            vars(m).update(attributes)
-            for buffer, values in buffers:
-                buffer.data[...] = values
+            vars(m).update(before)
+        for buffer, values in buffers:
+            buffer.data[...] = values
     return Summary(module, rows)
 
 
