@@ -212,7 +212,7 @@ class Op:
                 wrap = True
                 if a.requires_grad:
                     active.append(i)
-            elif type(a) is list and self._input_name(i) in self.rules:
+            elif type(a) in (list, tuple) and self._input_name(i) in self.rules:
                 raw[i] = backend.asarray(a)
         try:
             out = self.forward(*raw, **kwargs)
@@ -231,10 +231,10 @@ class Op:
                     break
         result = Tensor._of(out, version)
         if active and _state.recording and self.constant is not True:
-            self._record(result, args, kwargs, active)
+            self._record(result, args, raw, kwargs, active)
         return result
 
-    def _record(self, result, args, kwargs, active):
+    def _record(self, result, args, raw, kwargs, active):
         keep, active = self._plan(tuple(active), len(args))
         if not active:
             return
@@ -260,6 +260,7 @@ class Op:
                     a = parent
             else:
                 versions.append(0)
+                a = raw[i]
             kept.append(a)
         versions.append(node.version[0])
         node.args = kept

@@ -26,7 +26,7 @@ from nnscratch.ops.loss import REDUCTIONS, log_likelihood
 from nnscratch.ops.normalise import standardize
 from nnscratch.ops.pool import adaptive_avg_pool2d, avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
 from nnscratch.ops.reduce import logsumexp
-from nnscratch.ops.shape import reshape
+from nnscratch.ops.shape import operand, reshape
 from nnscratch.tensor import Tensor
 
 __all__ = [
@@ -399,6 +399,7 @@ def embedding(indices, weight):
     tensor([[3., 4.],
             [3., 4.]])
     """
+    weight = operand(weight)
     if weight.ndim != 2:
         raise ValueError(f"embedding: weight must have shape (entries, width), got {describe(weight)}; reshape it")
     raw = indices.data if isinstance(indices, Tensor) else np.asarray(indices)
@@ -455,9 +456,9 @@ def batch_norm(x, running_mean=None, running_var=None, weight=None, bias=None, t
         ("weight", weight),
         ("bias", bias),
     ):
-        if value is not None and value.shape != (channels,):
+        if value is not None and np.shape(value) != (channels,):
             raise ValueError(
-                f"{name}: {what} has shape {value.shape}, x {x.shape} has {channels} channels; check num_features"
+                f"{name}: {what} has shape {np.shape(value)}, x {x.shape} has {channels} channels; check num_features"
             )
     axes = (0, *range(2, x.ndim))
     wide = (1, channels, *(1,) * (x.ndim - 2))
@@ -519,9 +520,9 @@ def layer_norm(x, weight=None, bias=None, axis=-1, eps=1e-5):
         raise ValueError(f"layer_norm: expected at least {len(axes)} axes, got {describe(x)}; add the missing ones")
     features = x.shape[x.ndim - len(axes) :]
     for what, value in (("weight", weight), ("bias", bias)):
-        if value is not None and value.shape != features:
+        if value is not None and np.shape(value) != features:
             raise ValueError(
-                f"layer_norm: {what} has shape {value.shape}, x {x.shape} has features {features}; check normalized_shape"
+                f"layer_norm: {what} has shape {np.shape(value)}, x {x.shape} has features {features}; check normalized_shape"
             )
     return _scale_and_shift(standardize(x, axes, eps), weight, bias)
 

@@ -246,6 +246,13 @@ def test_raw_arrays_in_raw_arrays_out():
     assert isinstance(mixed, ns.Tensor) and mixed.tolist() == [3.0, 8.0]
 
 
+def test_lists_are_operands_like_any_other():
+    x = ns.tensor([[1.0, 2.0]], requires_grad=True)
+    for y in (x @ [[3.0], [4.0]], x * [3.0, 4.0], (x * (3.0, 4.0)), ns.functional.linear(x, [[3.0, 4.0]])):
+        assert y.dtype == np.float32
+        assert ns.grad(y.sum(), x, create_graph=True).tolist() == [[3.0, 4.0]]
+
+
 # Dtypes
 
 

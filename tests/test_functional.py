@@ -272,6 +272,26 @@ def test_derivatives_of_compositions(name):
     assert ns.gradcheck(fn, inputs, order=2, rtol=1e-6, atol=1e-8) <= 1e-6
 
 
+def test_lists_are_taken_everywhere():
+    image, row = [[[[1.0, 2.0], [3.0, 4.0]]]], [[[1.0, 2.0, 4.0]]]
+    results = {
+        "conv_transpose2d": F.conv_transpose2d(image, [[[[1.0]]]]),
+        "conv2d": F.conv2d(image, [[[[1.0]]]]),
+        "conv1d": F.conv1d(row, [[[1.0]]]),
+        "max_pool2d": F.max_pool2d(image, 1),
+        "avg_pool2d": F.avg_pool2d(image, 1, count_include_pad=False),
+        "adaptive_avg_pool2d": F.adaptive_avg_pool2d(image, 2),
+        "max_pool1d": F.max_pool1d(row, 1),
+        "avg_pool1d": F.avg_pool1d(row, 1),
+    }
+    for name, result in results.items():
+        assert result.dtype == np.float32, name
+        np.testing.assert_array_equal(result, row if name.endswith("1d") else image, name)
+    assert F.embedding([1], [[1.0], [2.0]]).tolist() == [[2.0]]
+    assert ns.stack([[1.0], [2.0]]).tolist() == [[1.0], [2.0]]
+    assert F.batch_norm([[1.0], [3.0]], training=True).shape == F.layer_norm([[1.0], [3.0]]).shape == (2, 1)
+
+
 def test_conv_transpose_is_the_transpose_of_conv():
     rng = np.random.default_rng(0)
     x, w = rng.standard_normal((1, 2, 7, 6)), rng.standard_normal((3, 2, 3, 2))

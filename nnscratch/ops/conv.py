@@ -11,7 +11,7 @@ from nnscratch.autograd import describe, op
 from nnscratch.kernels.windows import output_sizes
 from nnscratch.ops.elementwise import common_dtype
 from nnscratch.ops.reduce import sum
-from nnscratch.ops.shape import expand_dims, reshape
+from nnscratch.ops.shape import expand_dims, operand, reshape
 from nnscratch.samples import Case, normal
 
 
@@ -303,6 +303,7 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
     tensor([[[[ 1., 12., 20.]]]])
     """
     name = "conv_transpose2d"
+    x, weight = operand(x), operand(weight)
     if np.ndim(x) != 4 or np.ndim(weight) != 4 or x.shape[1] != weight.shape[0]:
         raise ValueError(
             f"{name}: expected x (N, C, H, W) and weight (C, out / groups, kh, kw), got x: {describe(x)}, weight: {describe(weight)}; check in_channels"

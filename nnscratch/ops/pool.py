@@ -6,7 +6,7 @@ from nnscratch import backend
 from nnscratch.autograd import describe, op
 from nnscratch.ops.conv import geometry, pair
 from nnscratch.ops.linear import matmul
-from nnscratch.ops.shape import reshape
+from nnscratch.ops.shape import operand, reshape
 from nnscratch.samples import Case, apart, normal
 
 
@@ -181,10 +181,9 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0, count_include_pad=True):
     >>> ns.functional.avg_pool2d(ns.tensor([[[[1.0, 2.0], [4.0, 3.0]]]]), 2)
     tensor([[[[2.5]]]])
     """
+    x = operand(x)
     y = sum_pool2d(x, kernel_size, stride, padding)
-    kernel, stride, padding, dilation, _ = _windows(
-        "avg_pool2d", np.shape(x) if not hasattr(x, "shape") else x.shape, kernel_size, stride, padding, 1
-    )
+    kernel, stride, padding, dilation, _ = _windows("avg_pool2d", x.shape, kernel_size, stride, padding, 1)
     if count_include_pad:
         return y / (kernel[0] * kernel[1])
     counts = backend.cpu.kernels.window_counts(x.shape[2:], kernel, stride, padding, dilation)
@@ -215,7 +214,7 @@ def adaptive_avg_pool2d(x, output_size):
     >>> ns.functional.adaptive_avg_pool2d(ns.tensor([[[[1.0, 2.0, 3.0]]]]), (1, 2))
     tensor([[[[1.5, 2.5]]]])
     """
-    name = "adaptive_avg_pool2d"
+    name, x = "adaptive_avg_pool2d", operand(x)
     out = pair(name, "output_size", output_size, 1)
     if np.ndim(x) != 4 or 0 in x.shape[2:]:
         raise ValueError(
@@ -243,7 +242,8 @@ def max_pool1d(x, kernel_size, stride=None, padding=0, dilation=1):
     >>> ns.functional.max_pool1d(ns.tensor([[[1.0, 3.0, 2.0, 4.0]]]), 2)
     tensor([[[3., 4.]]])
     """
-    if np.ndim(x) != 3:
+    x = operand(x)
+    if x.ndim != 3:
         raise ValueError(f"max_pool1d: expected x (N, C, L), got {describe(x)}; add the missing axes")
     stride = kernel_size if stride is None else stride
     y = max_pool2d(
@@ -261,7 +261,8 @@ def avg_pool1d(x, kernel_size, stride=None, padding=0, count_include_pad=True):
     >>> ns.functional.avg_pool1d(ns.tensor([[[1.0, 3.0, 2.0, 4.0]]]), 2)
     tensor([[[2., 3.]]])
     """
-    if np.ndim(x) != 3:
+    x = operand(x)
+    if x.ndim != 3:
         raise ValueError(f"avg_pool1d: expected x (N, C, L), got {describe(x)}; add the missing axes")
     stride = kernel_size if stride is None else stride
     y = avg_pool2d(

@@ -9,6 +9,11 @@ from nnscratch.autograd import op
 from nnscratch.samples import Case, normal
 
 
+def operand(x):
+    """`x` as something with a shape: itself, where it is a Tensor or an array, else an array of it."""
+    return x if hasattr(x, "shape") else backend.asarray(x)
+
+
 def normalise_axis(axis, ndim, name):
     """Axes as a sorted tuple of non-negative numbers (None: all of them)."""
     if axis is None:
@@ -292,9 +297,9 @@ def stack(arrays, axis=0):
     tensor([[1., 2.],
             [3., 4.]])
     """
-    arrays = tuple(arrays)
+    arrays = tuple(map(operand, arrays))
     _check_join("stack", arrays)
-    shapes = {np.shape(getattr(a, "data", a)) if not hasattr(a, "shape") else a.shape for a in arrays}
+    shapes = {a.shape for a in arrays}
     if len(shapes) > 1:
         raise ValueError(f"stack: the arrays have different shapes {sorted(shapes)}; give them one shape first")
     return join(*(expand_dims(a, axis) for a in arrays), axis=axis)
@@ -322,7 +327,7 @@ def split(x, sections, axis=0):
     >>> ns.split(ns.tensor([1.0, 2.0, 3.0, 4.0]), 2)
     [tensor([1., 2.]), tensor([3., 4.])]
     """
-    x = x if hasattr(x, "shape") else backend.asarray(x)
+    x = operand(x)
     (axis,) = normalise_axis(axis, len(x.shape), "split")
     n = x.shape[axis]
     if hasattr(sections, "__index__"):
