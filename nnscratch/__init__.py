@@ -13,7 +13,6 @@ __version__ = "0.1.0"
 if not _os.path.isdir(_os.path.join(__path__[0], "kernels")):
     __path__.append(_os.path.dirname(__path__[0]))
 
-from nnscratch import functional
 from nnscratch.autograd import GradientError, enable_grad, grad, is_grad_enabled, no_grad, op
 from nnscratch.backend import devices, manual_seed
 from nnscratch.gradcheck import gradcheck
@@ -72,6 +71,7 @@ from nnscratch.tensor import Tensor, tensor
 # Found when first used, so that `import nnscratch` stays about as quick as `import numpy`.
 _LATER = {
     "data": "nnscratch.data",
+    "functional": "nnscratch.functional",
     "load": "nnscratch.checkpoint:load",
     "metrics": "nnscratch.metrics",
     "nn": "nnscratch.nn",

@@ -19,7 +19,8 @@ import numpy as np
 
 from nnscratch import backend
 
-#: Every operation of nnscratch by name; filled by `nnscratch.ops`. Users' own operations are not listed.
+#: Every operation of the modules of `nnscratch.ops` that have been imported (`nnscratch.functional` imports them all), by
+#: name. Users' own operations are not listed.
 OPS: dict = {}
 
 #: The Tensor class; set by `nnscratch.tensor`, which stands a floor higher.
@@ -162,6 +163,8 @@ class Op:
             raise TypeError(
                 f"op: {self.name} has an input called y or g; a rule means the result and its gradient by them"
             )
+        if self.__module__.startswith("nnscratch.ops."):
+            OPS[self.name] = self
 
     def __repr__(self):
         return f"<op {self.name}({', '.join(self.names)})>"
