@@ -208,6 +208,7 @@ class Op:
             args = self._place(args, kwargs)
         raw = list(args)
         active = []
+        weak = []
         wrap = False
         for i, a in enumerate(args):
             if isinstance(a, Tensor):
@@ -217,6 +218,12 @@ class Op:
                     active.append(i)
             elif type(a) in (list, tuple) and self._input_name(i) in self.rules:
                 raw[i] = backend.asarray(a)
+            elif type(a) is np.float64:
+                weak.append(i)
+        if weak and wrap:
+            # np.sqrt(2) is a Python float, too, and as weak: it must not turn float32 into float64
+            for i in weak:
+                raw[i] = float(args[i])
         try:
             out = self.forward(*raw, **kwargs)
         except (ValueError, TypeError, IndexError, OverflowError) as error:

@@ -261,6 +261,8 @@ def test_dtypes_do_not_drift():
         t = ns.tensor([1.0, 2.0], dtype=dtype, requires_grad=True)
         for y in (t + 1, 2.5 * t, t / 3, t**2, 1 - t, t.mean(), t.var(), t[0], ns.where(t > 1, t, 0), 1 / t, 2**t):
             assert y.dtype == dtype
+        for y in (t * np.sqrt(2), np.float64(2) * t, np.sqrt(2) - t, ns.maximum(t, np.float64(0))):
+            assert y.dtype == dtype and ns.grad(y.sum(), t, create_graph=True).dtype == dtype
     wide, narrow = ns.tensor([1.0], dtype="float64", requires_grad=True), ns.tensor([1.0], requires_grad=True)
     y = wide * narrow
     assert y.dtype == np.float64
