@@ -241,6 +241,45 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(tmp_path, monkeypatch, caps
     assert again["test_accuracy"] == whole["test_accuracy"]
 
 
+def test_an_interrupted_mnist_cnn_goes_on_along_its_falling_rate(tmp_path, monkeypatch, capsys):
+    system = tiny(systems.get("mnist-cnn"), monkeypatch)
+    whole = system.run(epochs=3, batch_size=16, out=tmp_path / "whole", verbose=False)
+    rates = whole["history"]["lr"]
+    assert rates == pytest.approx([1e-3, 0.75e-3, 0.25e-3])
+
+    with monkeypatch.context() as patch:
+        write = ns.Trainer.save_checkpoint
+
+        def write_and_stop(trainer, path, notes=None):
+            write(trainer, path, notes)
+            raise KeyboardInterrupt
+
+        patch.setattr(ns.Trainer, "save_checkpoint", write_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            system.run(epochs=3, batch_size=16, out=tmp_path / "part", verbose=False)
+    resumed = system.run(resume=True, out=tmp_path / "part", verbose=False)
+    assert resumed["history"]["lr"] == rates
+    one, other = (ns.load(tmp_path / name / "model.safetensors") for name in ("whole", "part"))
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name])
+
+
+def test_one_blas_thread_trains(tmp_path, monkeypatch, capsys):
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    seen = []
+    fit = ns.Trainer.fit
+
+    def watched(trainer, *arguments, **settings):
+        seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return fit(trainer, *arguments, **settings)
+
+    monkeypatch.setattr(ns.Trainer, "fit", watched)
+    with threadpool_limits(2, "blas"):
+        systems.get("worked-2-3-1").run(out=tmp_path, verbose=False)
+    assert set(seen) == {1}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -93,7 +93,8 @@ class System:
         full : bool
             Whether to take the full data set; see `ns.data.mnist`.
         resume : bool
-            Go on from the last complete epoch in `out`, with the settings it began with.
+            Go on from the last complete epoch in `out`, with the settings it began with. With more `epochs` than then,
+            a schedule takes what is left of its course over the new number.
         out : str or os.PathLike, optional
             The folder, by default ``runs/NAME``.
         verbose : bool
