@@ -130,10 +130,17 @@ class Tensor:
             text += ", requires_grad=True"
         return f"tensor({text})"
 
+    def __format__(self, spec):
+        if not spec:
+            return repr(self)
+        if self.size != 1:
+            raise TypeError(f"format: {spec!r} is for one number, the tensor has shape {self.shape}; index it first")
+        return format(self.item(), spec)
+
     def __bool__(self):
         if self.size != 1:
             raise ValueError(
-                f"bool: a tensor of shape {self.shape} is neither true nor false; compare it with .any() or .all() on .numpy()"
+                f"bool: a tensor of shape {self.shape} is neither true nor false; use .numpy().any() or .numpy().all()"
             )
         return bool(self.data)
 

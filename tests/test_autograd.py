@@ -485,6 +485,7 @@ def test_a_rule_of_the_wrong_shape_or_dtype_names_the_operation(returned, words)
         (lambda: ns.manual_seed(-1), ValueError, "manual_seed: got -1"),
         (lambda: ns.manual_seed(0.5), ValueError, "manual_seed: got 0.5"),
         (lambda: ns.tensor([1.0, 2.0]).item(), ValueError, "expected one element"),
+        (lambda: f"{ns.tensor([1.0, 2.0]):.2f}", TypeError, "is for one number"),
         (lambda: bool(ns.tensor([1.0, 2.0])), ValueError, "neither true nor false"),
         (lambda: len(ns.tensor(1.0)), TypeError, "has no length"),
         (lambda: range(3)[ns.tensor([1.5])], TypeError, "only an integer tensor"),
@@ -513,3 +514,4 @@ def test_conversions():
     assert repr(ns.tensor([1.0], requires_grad=True)) == "tensor([1.], requires_grad=True)"
     assert repr(leaf(1.0) * 2) == "tensor([2.], dtype=float64, op=multiply)"
     assert {t: 1}[t] == 1
+    assert f"{t[0, 1]:.2f} {ns.tensor(3.5):5.1f}" == "2.00   3.5" and f"{t}" == repr(t)
