@@ -220,16 +220,3 @@ def check_lengths(operation, arrays):
     lengths = [len(array) for array in arrays]
     if len(set(lengths)) > 1:
         raise ValueError(f"{operation}: the arrays have {lengths} samples along axis 0; pass arrays of one length")
-
-
-def generator(operation, seed):
-    """Return a `numpy.random.Generator`: ``seed`` itself, or a new one; None is fresh entropy.
-
-    Examples
-    --------
-    >>> int(generator("batches", 0).integers(100)) == int(generator("batches", 0).integers(100))
-    True
-    """
-    if isinstance(seed, np.random.Generator):
-        return seed
-    return np.random.default_rng(None if seed is None else count(operation, "seed", seed, 0))

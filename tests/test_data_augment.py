@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import nnscratch as ns
 from nnscratch.data import (
     Compose,
     RandomCrop,
@@ -34,6 +35,16 @@ def bilinear(image, row, column):
         for c in range(image.shape[1]):
             total += max(0, 1 - abs(row - r)) * max(0, 1 - abs(column - c)) * image[r, c]
     return total
+
+
+def test_manual_seed_decides_what_has_no_seed_of_its_own(images):
+    for transformation in (RandomShift(2), RandomRotate(20), RandomScale(0.8, 1.2), RandomCrop(5, 5), RandomFlip()):
+        drawn = []
+        for seed in (7, 7, 8):
+            ns.manual_seed(seed)
+            drawn.append(np.concatenate([transformation(images) for _ in range(5)]))
+        np.testing.assert_array_equal(drawn[0], drawn[1])
+        assert not np.array_equal(drawn[0], drawn[2])
 
 
 def test_identity_parameters_return_exactly_the_input(images):

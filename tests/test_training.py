@@ -441,6 +441,18 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(tmp_path, done):
     assert trainer.history.epochs == 6
 
 
+def test_an_augmentation_without_a_seed_resumes_too(tmp_path):
+    x, y = images()
+    settings = {"batch_size": 16, "augment": ns.data.RandomShift(1), "verbose": False}
+    whole = everything(0)[0]
+    whole.fit(x, y, epochs=3, **settings)
+    first = everything(0)[0]
+    first.fit(x, y, epochs=1, callbacks=[Checkpoint(tmp_path / "a")], **settings)
+    second = everything(99)[0]
+    second.fit(x, y, epochs=3, resume=tmp_path / "a", **settings)
+    assert outcome(second) == outcome(whole)
+
+
 def test_momentum_and_a_schedule_by_epoch_resume_too(tmp_path):
     def make(seed):
         ns.manual_seed(seed)

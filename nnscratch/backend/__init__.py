@@ -1,5 +1,8 @@
 """The seam between devices: one object for each kind of device, found by an array's type or by a device's name."""
 
+import numpy as np
+
+from nnscratch import checks
 from nnscratch.backend.cpu import CPU
 
 cpu = CPU()
@@ -68,3 +71,23 @@ def manual_seed(seed):
         raise ValueError(f"manual_seed: got {seed!r}, expected a whole number of zero or more; pass for example 0")
     for b in _BY_NAME.values():
         b.seed(seed)
+
+
+def generator(operation, seed=None):
+    """A `numpy.random.Generator`: `seed` itself, a new one from a whole number, or, for None, that which `manual_seed` seeds.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where `seed` is none of these.
+
+    Examples
+    --------
+    >>> int(generator("batches", 0).integers(100)) == int(generator("batches", 0).integers(100))
+    True
+    """
+    if seed is None:
+        return cpu.rng
+    if isinstance(seed, np.random.Generator):
+        return seed
+    return np.random.default_rng(checks.count(operation, "seed", seed, 0))

@@ -37,14 +37,13 @@ KERNELS = {
 
 
 class CPU:
-    """NumPy as a backend: array namespace, kernels, transfer, random numbers."""
+    """NumPy as a backend: kernels, transfer, random numbers."""
 
     name = "cpu"
-    xp = np
 
     def seed(self, seed):
-        """Start the random numbers anew."""
-        self.rng = np.random.default_rng(seed)
+        """Start the random numbers anew, for everybody who holds the generator."""
+        self.rng.bit_generator.state = np.random.default_rng(seed).bit_generator.state
 
     @functools.cached_property
     def rng(self):
@@ -83,9 +82,6 @@ class CPU:
 
     def to_numpy(self, array):
         return array
-
-    def synchronize(self):
-        """Wait for the device; NumPy never runs ahead."""
 
     @functools.cached_property
     def kernels(self):

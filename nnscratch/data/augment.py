@@ -8,7 +8,8 @@ all is 0. Nothing here changes its input.
 import numpy as np
 
 from nnscratch import checks
-from nnscratch.checks import as_array, as_data, check_finite, generator
+from nnscratch.backend import generator
+from nnscratch.checks import as_array, as_data, check_finite
 
 
 def shift(images, down=0.0, right=0.0):
@@ -188,7 +189,7 @@ def flip(images, axis=-1):
 
 
 class _Random:
-    """A transformation with random parameters, drawn anew for each image from a seed or a Generator."""
+    """A transformation with random parameters, drawn anew for each image: from a seed, a Generator, or (None) what `ns.manual_seed` seeds."""
 
     def __init__(self, seed):
         self._generator = generator(type(self).__name__, seed)

@@ -1,7 +1,8 @@
 """Batches of a data set, in order or shuffled from a seed."""
 
 from nnscratch import checks
-from nnscratch.checks import as_samples, check_lengths, generator
+from nnscratch.backend import generator
+from nnscratch.checks import as_samples, check_lengths
 
 
 class batches:  # used as a function, like `range`

@@ -3,7 +3,8 @@
 import numpy as np
 
 from nnscratch import checks
-from nnscratch.checks import as_labels, as_samples, check_lengths, generator, label_vector
+from nnscratch.backend import generator
+from nnscratch.checks import as_labels, as_samples, check_lengths, label_vector
 
 
 def one_hot(labels, classes, dtype=np.float32):

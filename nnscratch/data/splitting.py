@@ -3,7 +3,8 @@
 import numpy as np
 
 from nnscratch import checks
-from nnscratch.checks import as_samples, check_lengths, generator, label_vector
+from nnscratch.backend import generator
+from nnscratch.checks import as_samples, check_lengths, label_vector
 
 
 def split(*arrays, test=0.2, validation=0.0, stratify=None, seed=0):
