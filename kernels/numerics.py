@@ -88,18 +88,6 @@ def softplus(x):
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
-def log_sigmoid(x):
-    """``log(sigmoid(x)) = -softplus(-x)``.
-
-    Examples
-    --------
-    >>> log_sigmoid(np.array([-1e300, 50.0]))
-    array([-1.00000000e+300, -1.92874985e-022])
-    """
-    y = softplus(-x)
-    return np.negative(y, out=y)
-
-
 @_elementwise
 def binary_cross_entropy_logits(z, y):
     """``-y log(sigmoid(z)) - (1 - y) log(1 - sigmoid(z))``, elementwise.

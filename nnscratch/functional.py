@@ -20,7 +20,7 @@ from nnscratch.ops.activation import (
     tanh,
 )
 from nnscratch.ops.conv import conv1d, conv2d, conv_transpose2d
-from nnscratch.ops.index import take
+from nnscratch.ops.index import take, whole_indices
 from nnscratch.ops.linear import linear
 from nnscratch.ops.loss import REDUCTIONS, log_likelihood
 from nnscratch.ops.normalise import standardize
@@ -211,11 +211,15 @@ def _distributions(prediction, target, weight, smoothing):
 def _labels(name, values, shape, classes):
     """Labels as whole numbers in range, or an error that says what they should have been."""
     values = values.data if isinstance(values, Tensor) else values
-    if values.shape != shape or not shape:
+    if not shape:
         raise ValueError(
-            f"{name}: target has shape {values.shape}, expected labels {shape} or probabilities {(*shape, classes)} for this prediction; reshape it"
-            if shape
-            else f"{name}: prediction is one vector of {classes}, so target must be one of that length, got shape {values.shape}; for one label pass prediction[None] and [label]"
+            f"{name}: prediction is one vector of {classes}, so target must be one of that length, got shape "
+            f"{values.shape}; for one label pass prediction[None] and [label]"
+        )
+    if values.shape != shape:
+        raise ValueError(
+            f"{name}: target has shape {values.shape}, expected labels {shape} or probabilities {(*shape, classes)} "
+            f"for this prediction; reshape it"
         )
     if values.dtype.kind == "f" and np.all(values == np.floor(values)):
         values = values.astype(np.int64)
@@ -402,15 +406,8 @@ def embedding(indices, weight):
     weight = operand(weight)
     if weight.ndim != 2:
         raise ValueError(f"embedding: weight must have shape (entries, width), got {describe(weight)}; reshape it")
-    raw = indices.data if isinstance(indices, Tensor) else np.asarray(indices)
-    if raw.size and raw.dtype.kind in "iu" and raw.min() < 0:
-        raise IndexError(
-            f"embedding: index {raw.min()} is out of range for {weight.shape[0]} entries; pass indices from 0 to {weight.shape[0] - 1}"
-        )
-    try:
-        return take(weight, raw, 0)
-    except (IndexError, TypeError) as error:
-        raise type(error)(str(error).replace("take:", "embedding:")) from None
+    raw = indices.data if isinstance(indices, Tensor) else indices
+    return take(weight, whole_indices("embedding", raw, weight.shape[0], least=0), 0)
 
 
 def batch_norm(x, running_mean=None, running_var=None, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):

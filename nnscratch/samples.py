@@ -5,6 +5,9 @@ A `Case` is a description that costs nothing at import: arrays are drawn when `C
 
 import numpy as np
 
+#: The kinds of arrays that keep a dtype of their own, and have no derivative.
+FIXED = {"integers": np.int64, "mask": bool}
+
 
 class Array:
     """An array to be drawn: its shape, and which values suit the operation."""
@@ -16,9 +19,7 @@ class Array:
         return f"{self.kind}{self.shape}"
 
     def make(self, rng, dtype=np.float64):
-        return getattr(self, "_" + self.kind)(rng, **self.details).astype(
-            dtype if self.kind not in ("integers", "mask") else (np.int64 if self.kind == "integers" else bool)
-        )
+        return getattr(self, "_" + self.kind)(rng, **self.details).astype(FIXED.get(self.kind, dtype))
 
     def _normal(self, rng):
         return rng.standard_normal(self.shape)

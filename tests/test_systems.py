@@ -306,6 +306,7 @@ def test_resuming_with_other_settings_is_refused(tmp_path, arguments, message, c
         ({"batch_size": 1.5}, TypeError, "train: batch_size is 1.5"),
         ({"lr": float("nan")}, ValueError, "train: lr is nan"),
         ({"seed": -1}, ValueError, "manual_seed: got -1"),
+        ({"out": 3}, TypeError, "train: path is a int, expected a str"),
         ({"device": "cuda:9"}, ValueError, "device: 'cuda:9' is not available"),
         ({"full": True}, ValueError, "train: worked-2-3-1 has no larger data set"),
         ({"resume": True}, FileNotFoundError, "train: there is no .* to resume"),

@@ -5,7 +5,7 @@ import math
 from nnscratch import checks
 from nnscratch import functional as F
 from nnscratch.nn.layers import Weighted
-from nnscratch.ops.conv import geometry, pair
+from nnscratch.ops.conv import extra_padding, geometry, pair
 
 #: An input so large that every kernel fits, for checking settings before there is an input.
 LARGE = (2**40, 2**40)
@@ -176,12 +176,7 @@ class ConvTranspose2d(_Conv):
         kernel = pair(layer, "kernel_size", kernel_size, 1)
         geometry(layer, LARGE, kernel, stride, padding, dilation)
         stride, dilation = pair(layer, "stride", stride, 1), pair(layer, "dilation", dilation, 1)
-        self.output_padding = pair(layer, "output_padding", output_padding, 0)
-        if any(e >= max(s, d) for e, s, d in zip(self.output_padding, stride, dilation, strict=True)):
-            raise ValueError(
-                f"{layer}: output_padding {output_padding!r} must be less than the stride {stride} "
-                f"or the dilation {dilation}; lower it"
-            )
+        self.output_padding = extra_padding(layer, output_padding, stride, dilation)
         self._setup(in_channels, out_channels, kernel, stride, padding, dilation, groups)
         self._weights(True, bias, init, bias_init, dtype)
 

@@ -58,6 +58,17 @@ def _edges(name, padding):
     return tuple((p, p) for p in pair(name, "padding", padding, 0))
 
 
+def extra_padding(name, output_padding, stride, dilation):
+    """The output padding of a transposed convolution as a pair, less than the stride or the dilation."""
+    extra = pair(name, "output_padding", output_padding, 0)
+    if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
+        raise ValueError(
+            f"{name}: output_padding {output_padding!r} must be less than the stride {stride} "
+            f"or the dilation {dilation}; lower it"
+        )
+    return extra
+
+
 def _check(name, x, weight, bias, groups):
     if np.ndim(x) != 4 or np.ndim(weight) != 4:
         raise ValueError(
@@ -309,11 +320,7 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
             f"{name}: expected x (N, C, H, W) and weight (C, out / groups, kh, kw), got x: {describe(x)}, weight: {describe(weight)}; check in_channels"
         )
     stride, dilation = pair(name, "stride", stride, 1), pair(name, "dilation", dilation, 1)
-    extra = pair(name, "output_padding", output_padding, 0)
-    if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
-        raise ValueError(
-            f"{name}: output_padding {output_padding!r} must be less than the stride {stride} or the dilation {dilation}; lower it"
-        )
+    extra = extra_padding(name, output_padding, stride, dilation)
     if x.shape[1] % groups:
         raise ValueError(f"{name}: {groups} groups do not divide {x.shape[1]} input channels; choose a divisor")
     out = weight.shape[1] * groups

@@ -81,8 +81,8 @@ def _(g, index):
     return getitem(g, index)
 
 
-def _whole(name, indices, n):
-    """Indices as whole numbers, refused where they are none or out of range."""
+def whole_indices(name, indices, n, least=None):
+    """Indices as whole numbers, refused where they are none or out of range: below `least` (-n by default) or n or more."""
     indices = np.asarray(indices)
     if indices.size == 0:
         return indices.astype(np.int64)
@@ -90,8 +90,9 @@ def _whole(name, indices, n):
         raise TypeError(
             f"{name}: indices must be whole numbers, got {indices.dtype}; convert them with .astype('int64')"
         )
-    if indices.min() < -n or indices.max() >= n:
-        bad = indices.min() if indices.min() < -n else indices.max()
+    least = -n if least is None else least
+    if indices.min() < least or indices.max() >= n:
+        bad = indices.min() if indices.min() < least else indices.max()
         raise IndexError(f"{name}: index {bad} is out of range for {n} entries; pass indices from 0 to {n - 1}")
     return indices
 
@@ -124,7 +125,7 @@ def take(x, indices, axis=None):
     """
     shape = np.shape(x)
     n = np.size(x) if axis is None else shape[normalise_axis(axis, len(shape), "take")[0]]
-    return np.take(x, _whole("take", indices, n), axis)
+    return np.take(x, whole_indices("take", indices, n), axis)
 
 
 @take.rule("x")
@@ -168,7 +169,7 @@ def take_along_axis(x, indices, axis):
         raise ValueError(
             f"take_along_axis: indices have {indices.ndim} axes, x has {np.ndim(x)}; give both the same number"
         )
-    return np.take_along_axis(x, _whole("take_along_axis", indices, np.shape(x)[axis]), axis)
+    return np.take_along_axis(x, whole_indices("take_along_axis", indices, np.shape(x)[axis]), axis)
 
 
 @take_along_axis.rule("x")

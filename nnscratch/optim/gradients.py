@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from nnscratch import backend, checks, ops
+from nnscratch import backend, checks
+from nnscratch.ops import elementwise
 from nnscratch.optim.optimizer import gradients, tensors
 from nnscratch.tensor import Tensor
 
@@ -144,7 +145,7 @@ def l1_penalty(params, factor):
     >>> ns.optim.l1_penalty([ns.tensor([1.0, -2.0])], 0.5)
     tensor(1.5)
     """
-    return _penalty("l1_penalty", params, factor, ops.elementwise.abs)
+    return _penalty("l1_penalty", params, factor, elementwise.abs)
 
 
 def l2_penalty(params, factor):
@@ -175,4 +176,4 @@ def l2_penalty(params, factor):
     >>> ns.optim.l2_penalty([ns.tensor([1.0, -2.0])], 0.5)
     tensor(2.5)
     """
-    return _penalty("l2_penalty", params, factor, ops.elementwise.square)
+    return _penalty("l2_penalty", params, factor, elementwise.square)

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 import nnscratch as ns
 from nnscratch import backend, checks
 from nnscratch.checkpoint import read_checkpoint
-from nnscratch.files import writable_folder, write_bytes
+from nnscratch.files import as_path, writable_folder, write_bytes
 from nnscratch.training import Checkpoint, Trainer
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -113,7 +113,7 @@ class System:
             Where the folder cannot be written in, or data are missing; nothing is trained then.
         """
         given = {"batch_size": batch_size, "lr": lr, "seed": seed, "full": full or None}
-        out = os.fsdecode(os.path.join("runs", self.name) if out is None else out)
+        out = as_path("train", os.path.join("runs", self.name) if out is None else out)
         settings = {
             "batch_size": self.batch_size,
             "lr": self.lr,

@@ -4,7 +4,7 @@ import glob
 import os
 
 from nnscratch import checks
-from nnscratch.files import writable_folder
+from nnscratch.files import as_path, writable_folder
 from nnscratch.training.history import ascending
 
 
@@ -75,7 +75,7 @@ class EarlyStopping(Callback):
     def __init__(self, monitor="val_loss", patience=3, min_delta=0.0, mode="auto", restore_best=True):
         self.monitor = monitor
         self.patience = checks.count("EarlyStopping", "patience", patience)
-        self.min_delta = checks.number("EarlyStopping", "min_delta", min_delta, 0, 1e300)
+        self.min_delta = checks.number("EarlyStopping", "min_delta", min_delta, 0)
         if mode not in ("auto", "min", "max"):
             raise ValueError(f"EarlyStopping: mode is {mode!r}; pass 'auto', 'min' or 'max'")
         self._sign = -1 if mode == "min" or (mode == "auto" and not ascending(str(monitor))) else 1
@@ -143,9 +143,7 @@ class Checkpoint(Callback):
     """
 
     def __init__(self, path, every=1, monitor=None, notes=None):
-        if not isinstance(path, str | os.PathLike):
-            raise TypeError(f"Checkpoint: path is a {type(path).__name__}, expected a str or a pathlib.Path; pass one")
-        self.path = os.fsdecode(path)
+        self.path = as_path("Checkpoint", path)
         self.every = checks.count("Checkpoint", "every", every)
         self.monitor = monitor
         self.notes = notes
