@@ -1,0 +1,350 @@
+"""Every operation of the table once more, by its definition, on numbers of 50 digits.
+
+A reference takes what its operation takes, with arrays of `mpmath.mpf` (dtype object) in the place of floating-point
+arrays, and returns such an array. It never calls the operation or its kernels.
+"""
+
+import mpmath
+import numpy as np
+
+from nnscratch.kernels import reference as loops
+from nnscratch.ops.conv import geometry, pair
+
+DIGITS = 50
+
+exp, log, sqrt, sin, cos, tanh, erf, ncdf, isnan = (
+    np.frompyfunc(f, 1, 1)
+    for f in (
+        mpmath.exp,
+        mpmath.log,
+        mpmath.sqrt,
+        mpmath.sin,
+        mpmath.cos,
+        mpmath.tanh,
+        mpmath.erf,
+        mpmath.ncdf,
+        mpmath.isnan,
+    )
+)
+
+
+def exact(reference, args, kwargs):
+    """What a reference gives for the arguments of its operation, as an array.
+
+    Parameters
+    ----------
+    reference : callable
+        One of `REFERENCES`, or your own.
+    args, kwargs : sequence, dict
+        Arguments of the operation; floating-point arrays are turned into numbers of 50 digits, exactly.
+
+    Returns
+    -------
+    array of mpmath.mpf, or of bool or int where that is the operation's result
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(exact(lambda x: 1 / x, [np.array([3.0])], {})[0])
+    0.33333333333333333333333333333333333333333333333333
+    """
+    with mpmath.workdps(DIGITS):
+        args = [_lifted(a) for a in args]
+        return np.asarray(reference(*args, **{k: _lifted(v) for k, v in kwargs.items()}))
+
+
+def _lifted(value):
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        return value
+    out = np.empty(value.shape, object)
+    for place in np.ndindex(value.shape):
+        out[place] = mpmath.mpf(float(value[place]))
+    return out
+
+
+def units(result, expected, magnitude=None):
+    """The greatest error of a result, in units in the last place of float64.
+
+    Parameters
+    ----------
+    result : array
+        Of an operation.
+    expected : array of mpmath.mpf, int or bool
+        What `exact` gives.
+    magnitude : array of mpmath.mpf, optional
+        Of which magnitude the unit is taken: by default of the expected value.
+
+    Returns
+    -------
+    float
+        0 where every element is the expected one; infinite where shapes differ, or whole numbers or booleans do.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> third = exact(lambda x: 1 / x, [np.array([3.0])], {})
+    >>> units(np.array([1 / 3]), third) < 0.5
+    True
+    """
+    result = np.asarray(result)
+    if result.shape != expected.shape:
+        return np.inf
+    if result.dtype.kind != "f":
+        return 0.0 if np.array_equal(result, expected) else np.inf
+    magnitude = expected if magnitude is None else magnitude
+    worst = 0.0
+    with mpmath.workdps(DIGITS):
+        for place in np.ndindex(result.shape):
+            if result[place] != expected[place]:
+                error = abs(mpmath.mpf(float(result[place])) - expected[place])
+                worst = max(worst, float(error / np.spacing(float(abs(magnitude[place])))))
+    return worst
+
+
+# Definitions that need more than a line
+
+
+def _count(x, y):
+    """How many elements of `x` each element of its reduction `y` was made from."""
+    return np.size(x) // max(np.size(y), 1)
+
+
+def _mean(x, axis=None, keepdims=False):
+    total = np.sum(x, axis=axis, keepdims=keepdims)
+    return total / _count(x, total)
+
+
+def _var(x, axis=None, ddof=0, keepdims=False):
+    d = x - _mean(x, axis, True)
+    total = np.sum(d * d, axis=axis, keepdims=keepdims)
+    return total / (_count(x, total) - ddof)
+
+
+def _softmax(x, axis=-1):
+    e = exp(x)
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+def _sum_to(x, shape):
+    out = np.full(shape, mpmath.mpf(0))
+    for place in np.ndindex(x.shape):
+        tail = place[x.ndim - len(shape) :]
+        out[tuple(i if n > 1 else 0 for i, n in zip(tail, shape, strict=True))] += x[place]
+    return out
+
+
+def _put_add(x, shape, index):
+    out = np.full(shape, mpmath.mpf(0))
+    places = np.arange(out.size).reshape(shape)[index]
+    for place, value in zip(np.ravel(places), np.broadcast_to(x, np.shape(places)).flat, strict=True):
+        out.flat[place] += value
+    return out
+
+
+def _linear(x, weight, bias=0):
+    return np.sum(x[..., None, :] * weight, axis=-1) + bias
+
+
+def _einsum(subscripts, *operands):
+    """Every product of one element of each operand, added into the place that its letters name."""
+    left, arrow, right = subscripts.replace(" ", "").partition("->")
+    if not arrow:
+        right = "..." * ("..." in left) + "".join(sorted(c for c in set(left) - {",", "."} if left.count(c) == 1))
+    terms = left.split(",")
+    dots = [o.ndim - len(t.replace("...", "")) for t, o in zip(terms, operands, strict=True)]
+    spare = "0123456789"[: max(dots)]  # names for the axes that ... stands for, which end together
+    terms = [t.replace("...", spare[len(spare) - n :]) for t, n in zip(terms, dots, strict=True)]
+    right = right.replace("...", spare)
+    sizes: dict = {}
+    for term, o in zip(terms, operands, strict=True):
+        for letter, n in zip(term, o.shape, strict=True):
+            sizes[letter] = max(n, sizes.get(letter, 1))
+    out = np.full([sizes[c] for c in right], mpmath.mpf(0))
+    for place in np.ndindex(*sizes.values()):
+        at = dict(zip(sizes, place, strict=True))
+        product = mpmath.mpf(1)
+        for term, o in zip(terms, operands, strict=True):
+            product *= o[tuple(min(at[c], n - 1) for c, n in zip(term, o.shape, strict=True))]
+        out[tuple(at[c] for c in right)] += product
+    return out
+
+
+def _reduced(losses, reduction, n=None):
+    if reduction == "none":
+        return losses
+    total = np.sum(losses)
+    return total / (np.size(losses) if n is None else n) if reduction == "mean" else total
+
+
+def _cross_entropy(p, q, reduction, n):
+    return _reduced(-np.sum(q * log(p), axis=-1), reduction, n)
+
+
+def _binary_cross_entropy(p, q, reduction="mean"):
+    return _reduced(-(q * log(p) + (1 - q) * log(1 - p)), reduction)
+
+
+def _sigmoid(x):
+    return 1 / (1 + exp(-x))
+
+
+def _conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    settings = geometry("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)[:3]
+    return loops.conv2d(x, weight, bias, *settings, groups)
+
+
+def _conv2d_input(d, weight, size, stride=1, padding=0, dilation=1, groups=1):
+    settings = geometry("conv2d_input", size, weight.shape[2:], stride, padding, dilation)[:3]
+    return loops.conv2d_input(d, weight, size, *settings, groups)
+
+
+def _conv2d_weight(d, x, kernel, stride=1, padding=0, dilation=1, groups=1):
+    settings = geometry("conv2d_weight", x.shape[2:], kernel, stride, padding, dilation)[:3]
+    return loops.conv2d_weight(d, x, kernel, *settings, groups)
+
+
+def _windows(size, kernel, stride, padding, dilation):
+    kernel = pair("pooling", "kernel_size", kernel, 1)
+    return kernel, *geometry("pooling", size, kernel, kernel if stride is None else stride, padding, dilation)[:3]
+
+
+def _max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1):
+    return loops.max_pool2d(x, *_windows(x.shape[2:], kernel_size, stride, padding, dilation))
+
+
+def _pool_gather(x, index, *settings):
+    return loops.pool_gather(x, index, *_windows(x.shape[2:], *settings))
+
+
+def _pool_scatter(x, index, size, *settings):
+    return loops.pool_scatter(x, index, size, *_windows(size, *settings))
+
+
+def _sum_pool2d(x, kernel_size, stride=None, padding=0):
+    return loops.sum_pool2d(x, *_windows(x.shape[2:], kernel_size, stride, padding, 1))
+
+
+def _sum_unpool2d(x, size, kernel_size, stride=None, padding=0):
+    return loops.sum_unpool2d(x, size, *_windows(size, kernel_size, stride, padding, 1))
+
+
+#: By the operation's name.
+REFERENCES = {
+    # elementwise
+    "add": lambda a, b: a + b,
+    "subtract": lambda a, b: a - b,
+    "multiply": lambda a, b: a * b,
+    "divide": lambda a, b: a / b,
+    "negative": lambda x: -x,
+    "power": lambda a, b: a**b,
+    "square": lambda x: x * x,
+    "abs": lambda x: np.where(x < 0, -x, x),
+    "sign": lambda x: np.where(x < 0, mpmath.mpf(-1), np.where(x > 0, mpmath.mpf(1), mpmath.mpf(0))),
+    "exp": exp,
+    "log": log,
+    "sqrt": sqrt,
+    "sin": sin,
+    "cos": cos,
+    "erf": erf,
+    "maximum": lambda a, b: np.where(a > b, a, b),
+    "minimum": lambda a, b: np.where(a < b, a, b),
+    "clip": lambda x, low=None, high=None: np.minimum(
+        np.maximum(x, -mpmath.inf if low is None else low), mpmath.inf if high is None else high
+    ),
+    "where": lambda condition, a, b: condition * a + ~condition * b,
+    "copy": lambda x: x,
+    "astype": lambda x, dtype: x,
+    "equal": lambda a, b: a == b,
+    "not_equal": lambda a, b: a != b,
+    "less": lambda a, b: a < b,
+    "less_equal": lambda a, b: a <= b,
+    "greater": lambda a, b: a > b,
+    "greater_equal": lambda a, b: a >= b,
+    "logical_and": lambda a, b: (a != 0) & (b != 0),
+    "logical_or": lambda a, b: (a != 0) | (b != 0),
+    "logical_not": lambda x: x == 0,
+    "isnan": isnan,
+    # shape
+    "reshape": np.reshape,
+    "transpose": np.transpose,
+    "swapaxes": np.swapaxes,
+    "squeeze": np.squeeze,
+    "expand_dims": np.expand_dims,
+    "broadcast_to": np.broadcast_to,
+    "sum_to": _sum_to,
+    "concatenate": lambda *arrays, axis=0: np.concatenate(arrays, axis),
+    "pad": lambda x, widths, value=0: np.pad(x, widths, constant_values=value),
+    "flip": np.flip,
+    # index
+    "getitem": lambda x, index: x[index],
+    "put_add": _put_add,
+    "take": np.take,
+    "take_along_axis": np.take_along_axis,
+    # linear
+    "matmul": np.matmul,
+    "linear": _linear,
+    "einsum": _einsum,
+    # reduce
+    "sum": np.sum,
+    "mean": _mean,
+    "max": np.max,
+    "min": np.min,
+    "var": _var,
+    "std": lambda *args, **kwargs: sqrt(_var(*args, **kwargs)),
+    "prod": np.prod,
+    "cumsum": np.cumsum,
+    "logsumexp": lambda x, axis=None, keepdims=False: log(np.sum(exp(x), axis=axis, keepdims=keepdims)),
+    "argmax": np.argmax,
+    "argmin": np.argmin,
+    # activation
+    "sigmoid": _sigmoid,
+    "relu": lambda x: np.where(x > 0, x, mpmath.mpf(0)),
+    "tanh": tanh,
+    "softmax": _softmax,
+    "log_softmax": lambda x, axis=-1: log(_softmax(x, axis)),
+    "softplus": lambda x: log(1 + exp(x)),
+    "gelu": lambda x: x * ncdf(x),
+    "normal_cdf": ncdf,
+    "silu": lambda x: x * _sigmoid(x),
+    "leaky_relu": lambda x, slope=0.01: np.where(x > 0, x, slope * x),
+    "elu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * (exp(x) - 1)),
+    # loss
+    "mse_loss": lambda prediction, target, reduction="mean": _reduced((prediction - target) ** 2, reduction),
+    "l1_loss": lambda prediction, target, reduction="mean": _reduced(abs(prediction - target), reduction),
+    "probability_cross_entropy": _cross_entropy,
+    "softmax_cross_entropy": lambda z, *rest: _cross_entropy(_softmax(z), *rest),
+    "probability_binary_cross_entropy": _binary_cross_entropy,
+    "sigmoid_binary_cross_entropy": lambda z, *rest: _binary_cross_entropy(_sigmoid(z), *rest),
+    "log_likelihood": lambda probability: np.sum(log(probability)),
+    # convolution, pooling, normalisation
+    "conv2d": _conv2d,
+    "conv2d_input": _conv2d_input,
+    "conv2d_weight": _conv2d_weight,
+    "max_pool2d": _max_pool2d,
+    "pool_gather": _pool_gather,
+    "pool_scatter": _pool_scatter,
+    "sum_pool2d": _sum_pool2d,
+    "sum_unpool2d": _sum_unpool2d,
+    "standardize": lambda x, axis, eps=1e-5: (x - _mean(x, axis, True)) / sqrt(_var(x, axis, 0, True) + eps),
+}
+
+
+def _of_absolutes(reference):
+    def magnitude(*args, **kwargs):
+        return reference(*(abs(a) if isinstance(a, np.ndarray) and a.dtype == object else a for a in args), **kwargs)
+
+    return magnitude
+
+
+#: For operations that add up terms of either sign: how great the terms are, added up without their signs. Where terms
+#: cancel, no order of summation in float64 gives the result to its own last place.
+MAGNITUDES = {
+    name: _of_absolutes(REFERENCES[name])
+    for name in (
+        "sum sum_to mean cumsum put_add matmul linear einsum conv2d conv2d_input conv2d_weight "
+        "pool_scatter sum_pool2d sum_unpool2d"
+    ).split()
+}
+MAGNITUDES["standardize"] = lambda x, axis, eps=1e-5: (
+    (abs(x) + _mean(abs(x), axis, True)) / sqrt(_var(x, axis, 0, True) + eps)
+)
