@@ -17,9 +17,9 @@ from nnscratch.ops.activation import (
     relu,
     silu,
     softplus,
-    tanh,
 )
 from nnscratch.ops.conv import conv1d, conv2d, conv_transpose2d
+from nnscratch.ops.elementwise import tanh
 from nnscratch.ops.index import take, whole_indices
 from nnscratch.ops.linear import linear
 from nnscratch.ops.loss import REDUCTIONS, log_likelihood

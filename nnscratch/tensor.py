@@ -315,6 +315,12 @@ class Tensor:
     def __rtruediv__(self, other):
         return OPS["divide"](other, self)
 
+    def __mod__(self, other):
+        return OPS["remainder"](self, other)
+
+    def __rmod__(self, other):
+        return OPS["remainder"](other, self)
+
     def __pow__(self, other):
         return OPS["power"](self, other)
 
@@ -348,6 +354,11 @@ class Tensor:
         return OPS["logical_or"](self, other)
 
     __ror__ = __or__
+
+    def __xor__(self, other):
+        return OPS["logical_xor"](self, other)
+
+    __rxor__ = __xor__
 
     def __eq__(self, other):
         return OPS["equal"](self, other)

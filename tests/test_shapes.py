@@ -47,10 +47,12 @@ def test_where_of_any_shapes_that_broadcast(shapes, seed):
     check(lambda a, b: ns.where(condition, a, b), draw(seed, normal(*a), normal(*b)), seed)
 
 
+#: The operations that are not defined, or have poles, somewhere among the numbers of `apart`.
+SOMEWHERE = ("acos", "acosh", "asin", "atanh", "log", "log1p", "sqrt", "tan")
 ONE = sorted(
     name
     for name, op in OPS.items()
-    if op.positional == ("x",) and op.constant is not True and name not in ("log", "sqrt", "copy")
+    if op.positional == ("x",) and op.constant is not True and name not in (*SOMEWHERE, "copy")
 )
 
 

@@ -79,39 +79,6 @@ def _(g, y):
     return multiply(g, greater(y, 0))
 
 
-@op(
-    formula=r"f(x) = \frac{e^x - e^{-x}}{e^x + e^{-x}}",
-    derivative=r"1 - f(x)^2",
-    document="F4: 000 §4",
-    samples=_ONE,
-)
-def tanh(x):
-    """The hyperbolic tangent, within 4 units in the last place for all finite inputs.
-
-    Parameters
-    ----------
-    x : Tensor or array
-        Any shape, floating point.
-
-    Returns
-    -------
-    The same shape and dtype, in [-1, 1].
-
-    Examples
-    --------
-    >>> import nnscratch as ns
-    >>> ns.functional.tanh(ns.tensor([0.0, 1.0]))
-    tensor([0.       , 0.7615942])
-    """
-    x = floating(x)
-    return backend.of(x).kernels.tanh(x)
-
-
-@tanh.rule("x")
-def _(g, y):
-    return g * (1 - y * y)
-
-
 def _check_axis(name, x, axis):
     if np.ndim(x) == 0:
         raise ValueError(f"{name}: got a single number, expected at least one axis to normalise over; pass a vector")

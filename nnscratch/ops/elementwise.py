@@ -1,7 +1,7 @@
 """Arithmetic, powers, elementary functions, selection and comparison, element by element.
 
 Kinks and ties: |x| has the derivative 0 at 0; where `maximum` or `minimum` meets a tie each side gets half; `clip` passes
-the gradient on at its bounds.
+the gradient on at its bounds; `remainder` has, where it jumps, the derivative of the side it lies on.
 """
 
 import numpy as np
@@ -19,6 +19,7 @@ _PAIR = (
 _ONE = (Case(normal(3, 4)), Case(normal()), Case(normal(2, 0)))
 _POSITIVE = (Case(positive(3, 4)), Case(positive()))
 _APART = (Case(apart(3, 4)), Case(apart(5)))
+_INSIDE = (Case(apart(2, 3)), Case(apart()))  # within (-1, 1)
 
 
 def floating(x):
@@ -136,6 +137,38 @@ def _(g, b, y):
     return -g * y / b
 
 
+@op(
+    formula=r"a - b \lfloor \tfrac{a}{b} \rfloor",
+    derivative=r"1, \quad -\lfloor \tfrac{a}{b} \rfloor",
+    samples=(
+        Case(apart(3, 4), 0.3),
+        Case(apart(2, 3), apart(3, shift=2.0)),
+        Case(apart(4), -0.3),
+        Case(2.0, apart(3, shift=-3.0)),
+    ),
+)
+def remainder(a, b):
+    """What is left of a divided by b, with the sign of b, as Python's ``%``; division by 0 gives NumPy's nan and its warning.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.tensor([5.0, -5.0]) % 3
+    tensor([2., 1.])
+    """
+    return np.remainder(a, b)
+
+
+@remainder.rule("a")
+def _(g):
+    return g
+
+
+@remainder.rule("b")
+def _(g, a, b):
+    return -g * floor(a / b)
+
+
 @op(formula=r"-x", derivative=r"-1", samples=_ONE)
 def negative(x):
     """The opposite of each element.
@@ -244,6 +277,58 @@ def sign(x):
     return np.sign(x)
 
 
+@op(formula=r"\lfloor x \rfloor", derivative=r"0", constant=True, samples=_APART)
+def floor(x):
+    """The greatest whole number of at most each element; no gradient passes.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.floor(ns.tensor([1.5, -1.5]))
+    tensor([ 1., -2.])
+    """
+    return np.floor(x)
+
+
+@op(formula=r"\lceil x \rceil", derivative=r"0", constant=True, samples=_APART)
+def ceil(x):
+    """The least whole number of at least each element; no gradient passes.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.ceil(ns.tensor([1.5, -1.5]))
+    tensor([ 2., -1.])
+    """
+    return np.ceil(x)
+
+
+@op(formula=r"\operatorname{sign}(x) \lfloor |x| \rfloor", derivative=r"0", constant=True, samples=_APART)
+def trunc(x):
+    """Each element without its fraction; no gradient passes.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.trunc(ns.tensor([1.5, -1.5]))
+    tensor([ 1., -1.])
+    """
+    return np.trunc(x)
+
+
+@op(formula=r"\text{the whole number nearest to } x", derivative=r"0", constant=True, samples=_APART)
+def round(x):
+    """The whole number nearest to each element, at a tie the even one; no gradient passes.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.round(ns.tensor([0.5, 1.5, -1.7]))
+    tensor([ 0.,  2., -2.])
+    """
+    return np.rint(x)
+
+
 @op(formula=r"e^x", derivative=r"e^x", samples=_ONE)
 def exp(x):
     """e to the power of each element.
@@ -298,6 +383,63 @@ def _(g, y):
     return g / (2 * y)
 
 
+@op(formula=r"\frac{1}{x}", derivative=r"-\frac{1}{x^2}", samples=_POSITIVE)
+def reciprocal(x):
+    """1 divided by each element; whole numbers become float64.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.reciprocal(ns.tensor([2.0, -4.0]))
+    tensor([ 0.5 , -0.25])
+    """
+    return np.reciprocal(floating(x))
+
+
+@reciprocal.rule("x")
+def _(g, y):
+    return -g * y * y
+
+
+@op(formula=r"\ln(1 + x)", derivative=r"\frac{1}{1 + x}", samples=_POSITIVE)
+def log1p(x):
+    """The natural logarithm of 1 + x, which keeps its digits where x is small.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.log1p(ns.tensor([0.0, 1e-10]))
+    tensor([0.e+00, 1.e-10])
+    """
+    return np.log1p(x)
+
+
+@log1p.rule("x")
+def _(g, x):
+    return g / (1 + x)
+
+
+@op(formula=r"e^x - 1", derivative=r"e^x", samples=_ONE)
+def expm1(x):
+    """e to the power of each element, less 1, which keeps its digits where x is small.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.expm1(ns.tensor([0.0, 1e-10]))
+    tensor([0.e+00, 1.e-10])
+    """
+    return np.expm1(x)
+
+
+@expm1.rule("x")
+def _(g, x):
+    return g * exp(x)
+
+
+# Trigonometric and hyperbolic functions
+
+
 @op(formula=r"\sin x", derivative=r"\cos x", samples=_ONE)
 def sin(x):
     """The sine of each element, in radians.
@@ -332,6 +474,205 @@ def cos(x):
 @cos.rule("x")
 def _(g, x):
     return -g * sin(x)
+
+
+@op(formula=r"\tan x", derivative=r"1 + \tan^2 x", samples=_INSIDE)
+def tan(x):
+    """The tangent of each element, in radians.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.tan(ns.tensor([0.0, 1.0]))
+    tensor([0.       , 1.5574077])
+    """
+    return np.tan(x)
+
+
+@tan.rule("x")
+def _(g, y):
+    return g * (1 + y * y)
+
+
+@op(formula=r"\arcsin x", derivative=r"\frac{1}{\sqrt{1 - x^2}}", samples=_INSIDE)
+def asin(x):
+    """The angle in [-π/2, π/2] whose sine is each element; nan, with NumPy's warning, outside [-1, 1].
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.asin(ns.tensor([0.0, 1.0]))
+    tensor([0.       , 1.5707964])
+    """
+    return np.arcsin(x)
+
+
+@asin.rule("x")
+def _(g, x):
+    return g / sqrt((1 - x) * (1 + x))
+
+
+@op(formula=r"\arccos x", derivative=r"-\frac{1}{\sqrt{1 - x^2}}", samples=_INSIDE)
+def acos(x):
+    """The angle in [0, π] whose cosine is each element; nan, with NumPy's warning, outside [-1, 1].
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.acos(ns.tensor([1.0, 0.0]))
+    tensor([0.       , 1.5707964])
+    """
+    return np.arccos(x)
+
+
+@acos.rule("x")
+def _(g, x):
+    return -g / sqrt((1 - x) * (1 + x))
+
+
+@op(formula=r"\arctan x", derivative=r"\frac{1}{1 + x^2}", samples=_ONE)
+def atan(x):
+    """The angle in (-π/2, π/2) whose tangent is each element.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.atan(ns.tensor([0.0, 1.0]))
+    tensor([0.       , 0.7853982])
+    """
+    return np.arctan(x)
+
+
+@atan.rule("x")
+def _(g, x):
+    return g / (1 + x * x)
+
+
+@op(formula=r"\frac{e^x - e^{-x}}{2}", derivative=r"\cosh x", samples=_ONE)
+def sinh(x):
+    """The hyperbolic sine of each element.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.sinh(ns.tensor([0.0, 1.0]))
+    tensor([0.       , 1.1752012])
+    """
+    return np.sinh(x)
+
+
+@sinh.rule("x")
+def _(g, x):
+    return g * cosh(x)
+
+
+@op(formula=r"\frac{e^x + e^{-x}}{2}", derivative=r"\sinh x", samples=_ONE)
+def cosh(x):
+    """The hyperbolic cosine of each element.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.cosh(ns.tensor([0.0, 1.0]))
+    tensor([1.       , 1.5430807])
+    """
+    return np.cosh(x)
+
+
+@cosh.rule("x")
+def _(g, x):
+    return g * sinh(x)
+
+
+@op(
+    formula=r"f(x) = \frac{e^x - e^{-x}}{e^x + e^{-x}}",
+    derivative=r"1 - f(x)^2",
+    document="F4: 000 §4",
+    samples=_ONE,
+)
+def tanh(x):
+    """The hyperbolic tangent, within 4 units in the last place for all finite inputs.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype, in [-1, 1].
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.tanh(ns.tensor([0.0, 1.0]))
+    tensor([0.       , 0.7615942])
+    """
+    x = floating(x)
+    return backend.of(x).kernels.tanh(x)
+
+
+@tanh.rule("x")
+def _(g, y):
+    return g * (1 - y * y)
+
+
+@op(formula=r"\ln(x + \sqrt{x^2 + 1})", derivative=r"\frac{1}{\sqrt{x^2 + 1}}", samples=_ONE)
+def asinh(x):
+    """The number whose hyperbolic sine is each element.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.asinh(ns.tensor([0.0, 1.0]))
+    tensor([0.       , 0.8813736])
+    """
+    return np.arcsinh(x)
+
+
+@asinh.rule("x")
+def _(g, y):
+    return g / cosh(y)  # which is the root, without the overflow of x²
+
+
+@op(
+    formula=r"\ln(x + \sqrt{x^2 - 1})",
+    derivative=r"\frac{1}{\sqrt{x^2 - 1}}",
+    samples=(Case(apart(2, 2, shift=2.5)), Case(apart(shift=2.5))),
+)
+def acosh(x):
+    """The number of 0 or more whose hyperbolic cosine is each element; nan, with NumPy's warning, below 1.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.acosh(ns.tensor([1.0, 2.0]))
+    tensor([0.       , 1.3169578])
+    """
+    return np.arccosh(x)
+
+
+@acosh.rule("x")
+def _(g, y):
+    return g / sinh(y)  # which is the root, without the overflow of x²
+
+
+@op(formula=r"\tfrac12 \ln \frac{1 + x}{1 - x}", derivative=r"\frac{1}{1 - x^2}", samples=_INSIDE)
+def atanh(x):
+    """The number whose hyperbolic tangent is each element; nan, with NumPy's warning, outside [-1, 1].
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.atanh(ns.tensor([0.0, 0.5]))
+    tensor([0.        , 0.54930615])
+    """
+    return np.arctanh(x)
+
+
+@atanh.rule("x")
+def _(g, x):
+    return g / ((1 - x) * (1 + x))
 
 
 @op(
@@ -557,6 +898,7 @@ greater = _comparison("greater", np.greater, ">", "a is greater than b")
 greater_equal = _comparison("greater_equal", np.greater_equal, r"\ge", "a is at least b")
 logical_and = _comparison("logical_and", np.logical_and, r"\wedge", "both a and b are true (not 0)")
 logical_or = _comparison("logical_or", np.logical_or, r"\vee", "a or b is true (not 0)")
+logical_xor = _comparison("logical_xor", np.logical_xor, r"\oplus", "just one of a and b is true (not 0)")
 
 
 @op(formula=r"\neg x", constant=True, samples=(Case(mask(3, 4)),))
@@ -583,3 +925,16 @@ def isnan(x):
     tensor([False,  True], dtype=bool)
     """
     return np.isnan(x)
+
+
+@op(formula=r"x \text{ is infinite}", constant=True, samples=(Case(unit(3)),))
+def isinf(x):
+    """Whether each element is infinite, of either sign: bool, without a gradient.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.isinf(ns.tensor([1.0, -float("inf")]))
+    tensor([False,  True], dtype=bool)
+    """
+    return np.isinf(x)
