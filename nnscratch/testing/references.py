@@ -12,7 +12,7 @@ from nnscratch.ops.conv import geometry, pair
 
 DIGITS = 50
 
-exp, log, sqrt, sin, cos, tanh, erf, ncdf, isnan = (
+exp, log, sqrt, sin, cos, tanh, erf, ncdf, isnan, isinf, floor, ceil, nint = (
     np.frompyfunc(f, 1, 1)
     for f in (
         mpmath.exp,
@@ -24,6 +24,24 @@ exp, log, sqrt, sin, cos, tanh, erf, ncdf, isnan = (
         mpmath.erf,
         mpmath.ncdf,
         mpmath.isnan,
+        mpmath.isinf,
+        mpmath.floor,
+        mpmath.ceil,
+        mpmath.nint,
+    )
+)
+tan, asin, acos, atan, sinh, cosh, asinh, acosh, atanh = (
+    np.frompyfunc(f, 1, 1)
+    for f in (
+        mpmath.tan,
+        mpmath.asin,
+        mpmath.acos,
+        mpmath.atan,
+        mpmath.sinh,
+        mpmath.cosh,
+        mpmath.asinh,
+        mpmath.acosh,
+        mpmath.atanh,
     )
 )
 
@@ -235,16 +253,34 @@ REFERENCES = {
     "subtract": lambda a, b: a - b,
     "multiply": lambda a, b: a * b,
     "divide": lambda a, b: a / b,
+    "remainder": lambda a, b: a - b * floor(a / b),
+    "reciprocal": lambda x: 1 / x,
     "negative": lambda x: -x,
     "power": lambda a, b: a**b,
     "square": lambda x: x * x,
     "abs": lambda x: np.where(x < 0, -x, x),
     "sign": lambda x: np.where(x < 0, mpmath.mpf(-1), np.where(x > 0, mpmath.mpf(1), mpmath.mpf(0))),
+    "floor": floor,
+    "ceil": ceil,
+    "trunc": lambda x: np.where(x < 0, ceil(x), floor(x)),
+    "round": nint,
     "exp": exp,
+    "expm1": lambda x: exp(x) - 1,
     "log": log,
+    "log1p": lambda x: log(1 + x),
     "sqrt": sqrt,
     "sin": sin,
     "cos": cos,
+    "tan": tan,
+    "asin": asin,
+    "acos": acos,
+    "atan": atan,
+    "sinh": sinh,
+    "cosh": cosh,
+    "tanh": tanh,
+    "asinh": asinh,
+    "acosh": acosh,
+    "atanh": atanh,
     "erf": erf,
     "maximum": lambda a, b: np.where(a > b, a, b),
     "minimum": lambda a, b: np.where(a < b, a, b),
@@ -262,8 +298,10 @@ REFERENCES = {
     "greater_equal": lambda a, b: a >= b,
     "logical_and": lambda a, b: (a != 0) & (b != 0),
     "logical_or": lambda a, b: (a != 0) | (b != 0),
+    "logical_xor": lambda a, b: (a != 0) ^ (b != 0),
     "logical_not": lambda x: x == 0,
     "isnan": isnan,
+    "isinf": isinf,
     # shape
     "reshape": np.reshape,
     "transpose": np.transpose,
@@ -299,7 +337,6 @@ REFERENCES = {
     # activation
     "sigmoid": _sigmoid,
     "relu": lambda x: np.where(x > 0, x, mpmath.mpf(0)),
-    "tanh": tanh,
     "softmax": _softmax,
     "log_softmax": lambda x, axis=-1: log(_softmax(x, axis)),
     "softplus": lambda x: log(1 + exp(x)),
