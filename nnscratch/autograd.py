@@ -45,7 +45,19 @@ class GradientError(Exception):
     ... except ns.GradientError as error:
     ...     print(str(error)[:60])
     first: its rule for x returned a gradient of shape (0,), exp
+
+    Attributes
+    ----------
+    report : nnscratch.gradcheck.report.Report or None
+        What a gradient check found.
+    operation : str or None
+        The operation whose rule is at fault, where it is known.
     """
+
+    def __init__(self, message, report=None, operation=None):
+        super().__init__(message)
+        self.report = report
+        self.operation = operation if report is None else report.operation
 
 
 class _State(threading.local):
@@ -580,13 +592,15 @@ def _fit(d, parent, operation, name):
         if extra < 0 or any(s not in (1, n) for s, n in zip(shape, given[extra:], strict=True)):
             raise GradientError(
                 f"{operation.name}: its rule for {name} returned a gradient of shape {given}, expected {shape} or a shape "
-                f"that {shape} broadcasts to; correct the rule"
+                f"that {shape} broadcasts to; correct the rule",
+                operation=operation.name,
             )
         d = OPS["sum_to"](d, shape)
     if d.dtype != dtype:
         if not np.issubdtype(d.dtype, np.floating):
             raise GradientError(
-                f"{operation.name}: its rule for {name} returned a gradient of dtype {d.dtype}, expected {dtype}; correct the rule"
+                f"{operation.name}: its rule for {name} returned a gradient of dtype {d.dtype}, expected {dtype}; correct the rule",
+                operation=operation.name,
             )
         d = OPS["astype"](d, dtype)
     return d

@@ -67,7 +67,7 @@ def test_every_operation_has_a_row_and_a_rule_for_every_input():
 @pytest.mark.parametrize(("name", "i"), DIFFERENTIABLE)
 def test_first_and_second_derivatives(name, i):
     fn, inputs = call(name, i)
-    assert ns.gradcheck(fn, inputs, order=2, rtol=1e-7, atol=1e-9) <= 1e-7
+    assert ns.gradcheck(fn, inputs, order=2).error <= 1e-7
 
 
 def backwards(t):
@@ -97,7 +97,7 @@ def test_derivatives_from_other_draws_and_layouts(data):
     def laid_out(*tensors):
         return fn(*(layout(t) for layout, t in zip(layouts, tensors, strict=True)))
 
-    ns.gradcheck(laid_out, inputs, order=2, rtol=1e-6, atol=1e-8, seed=seed)
+    ns.gradcheck(laid_out, inputs, order=2, seed=seed)
 
 
 @pytest.mark.parametrize(("name", "i"), ROWS)
@@ -165,7 +165,7 @@ def test_a_planted_wrong_rule_is_caught():
     def _(g, x):
         return g * x
 
-    with pytest.raises(ns.GradientError, match="central differences"):
+    with pytest.raises(ns.GradientError, match="numerically"):
         ns.gradcheck(wrong, [np.array([1.0, 2.0])])
 
     @ns.op
@@ -176,8 +176,8 @@ def test_a_planted_wrong_rule_is_caught():
     def _(g, x):
         return g * 3 * (x.detach() if isinstance(x, ns.Tensor) else x) ** 2
 
-    assert ns.gradcheck(wrong_second, [np.array([1.0, 2.0])]) < 1e-7
-    with pytest.raises(ns.GradientError, match="order 2"):
+    assert ns.gradcheck(wrong_second, [np.array([1.0, 2.0])]).passed
+    with pytest.raises(ns.GradientError, match="derivative of its rule"):
         ns.gradcheck(wrong_second, [np.array([1.0, 2.0])], order=2)
 
 

@@ -1,0 +1,174 @@
+"""Checking derivatives against central differences: `gradcheck`, also for functions that never saw a Tensor."""
+
+import numpy as np
+
+from nnscratch.autograd import describe
+from nnscratch.tensor import Tensor
+
+
+def gradcheck(
+    fn, inputs, order=1, mode="projection", step=None, rtol=None, atol=None, seed=0, *, gradient=None, parameters=None
+):
+    """Check the derivatives of a function against central differences of its values, in float64.
+
+    Derivatives are taken along random directions: each result is weighted by random numbers, and for each input one
+    random unit direction is gone, so that the cost does not depend on the inputs' size. The differences are extrapolated
+    (Richardson's scheme) over steps that start at an eighth of each element's own size and are halved until rounding
+    takes over; how far they may still be off is estimated, and allowed for. A plain NumPy function that takes complex
+    numbers is checked by a complex step, which has no rounding error.
+
+    Where the function has a kink (relu at 0, a tie under a maximum) the elements at it are left out, and the report says
+    so. A derivative found wrong is traced to an element, and to the operation whose rule disagrees by itself.
+
+    Parameters
+    ----------
+    fn : callable, Op or Module
+        Takes as many Tensors as there are inputs and returns a Tensor of any shape, or several (tuple, list, dict). A
+        module's parameters and buffers that require gradients are checked with its inputs: in float64, to which float32
+        parameters are lifted as long as the check lasts. With `gradient`, a function of plain NumPy arrays.
+    inputs : array, Tensor, or a sequence of them
+        Numbers and lists become float64 arrays. Arrays of float64 are differentiated; integers, booleans and whatever is
+        no array are passed on as they are.
+    order : int
+        Check the derivatives up to this order: with 2 also those of the gradient, by the inputs and by the gradient that
+        it starts from (called ``g`` in the report).
+    mode : {"projection", "full"}
+        Random directions, or every element of the Jacobian (its cost grows with the number of inputs and results).
+    step : float, optional
+        The largest step as a share of each element's size; 1/8 by default.
+    rtol : float, optional
+        The relative error allowed; 1e-7 by default.
+    atol : float, optional
+        An absolute error allowed beside it, for derivatives near 0; by default only what rounding explains.
+    seed : int
+        Of the random numbers.
+    gradient : callable, optional
+        The gradient of `fn` on plain arrays. Where `fn` returns one number: ``gradient(*inputs)`` returns the gradient by
+        each of the float64 inputs, in their shapes (an array, a tuple in their order, or a dict by name; None in the
+        place of other inputs is fine). Where it returns an array: ``gradient(*inputs, g)``, with the gradient of that.
+    parameters : dict, Module or iterable of Tensor, optional
+        Tensors that `fn` uses beside its inputs, to be checked too.
+
+    Returns
+    -------
+    Report
+        What was compared; it prints as a table.
+
+    Raises
+    ------
+    GradientError
+        Where a derivative is wrong; its ``report`` names the element, both values and, where it can be told, the operation.
+    TypeError, ValueError
+        Where nothing can be checked: float32 inputs (seven digits are too few), nan, no inputs, a function that changes its
+        inputs or gives different results for the same, a gradient of another shape than its input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnscratch as ns
+    >>> report = ns.gradcheck(lambda x: (x * ns.exp(x)).sum(), [np.array([0.5, 1.0])], order=2)
+    >>> report.passed, report.error < 1e-9
+    (True, True)
+
+    A gradient written by hand, without the transpose it needs:
+
+    >>> def loss(w, x):
+    ...     return np.sum((w @ x) ** 2)
+    >>> def gradient(w, x):
+    ...     return 2 * (w @ x) @ x, 2 * w.T @ (w @ x)
+    >>> try:
+    ...     ns.gradcheck(loss, [np.eye(2), np.array([[1.0, 2.0], [3.0, 4.0]])], gradient=gradient)
+    ... except ns.GradientError as error:
+    ...     error.report.worst.input
+    'w'
+    """
+    from nnscratch.gradcheck.check import check
+    from nnscratch.gradcheck.functions import ArrayFunction, TensorFunction, argument_names
+
+    _check_settings(fn, order, mode, step, rtol, atol, gradient, parameters)
+    arguments = _arrays(inputs)
+    names = argument_names(fn, len(arguments))
+    for name, a in zip(names, arguments, strict=False):
+        if isinstance(a, np.ndarray):
+            _check_values(name, a)
+    tensors = _parameters(fn, parameters)
+    if not tensors and not any(isinstance(a, np.ndarray) and a.dtype.kind == "f" for a in arguments):
+        raise ValueError(
+            "gradcheck: no input is of a floating-point dtype, so there is nothing to check; pass float64 arrays"
+        )
+    settings = (order, mode, step, 1e-7 if rtol is None else rtol, 0.0 if atol is None else atol, seed)
+    if gradient is not None:
+        return check(ArrayFunction(fn, arguments, names, gradient), *settings)
+    before = [(t, t.data) for t in (*tensors.values(), *getattr(fn, "buffers", tuple)())]
+    try:
+        for name, t in tensors.items():
+            t.data = t.data.astype(np.float64)
+            _check_values(name, t.data)
+        for t in getattr(fn, "buffers", tuple)():
+            t.data = t.data.copy()
+        return check(TensorFunction(fn, arguments, names, tensors), *settings)
+    finally:
+        for t, data in before:
+            t.data = data
+
+
+def _check_settings(fn, order, mode, step, rtol, atol, gradient, parameters):
+    for what, f in (("fn", fn), ("gradient", gradient)):
+        if not callable(f) and not (f is None and what == "gradient"):
+            raise TypeError(f"gradcheck: {what} is {f!r}, expected a function; pass one")
+    if isinstance(order, bool) or not isinstance(order, int) or order < 1:
+        raise ValueError(f"gradcheck: order is {order!r}, expected 1 or more; pass order=1 for first derivatives")
+    if mode not in ("projection", "full"):
+        raise ValueError(f"gradcheck: mode is {mode!r}, expected 'projection' or 'full'; pass one of them")
+    for what, value in (("step", step), ("rtol", rtol), ("atol", atol)):
+        if value is not None and not (
+            isinstance(value, int | float) and 0 <= value < np.inf and (value or what != "step")
+        ):
+            raise ValueError(
+                f"gradcheck: {what} is {value!r}, expected a positive number; leave it out for the default"
+            )
+    if gradient is not None and order > 1:
+        raise ValueError(
+            "gradcheck: order 2 needs a function of Tensors, whose gradient can be differentiated again; leave order out"
+        )
+    if gradient is not None and parameters is not None:
+        raise ValueError(
+            "gradcheck: parameters are Tensors, and gradient is for functions of arrays; pass them as inputs"
+        )
+
+
+def _arrays(inputs):
+    if not isinstance(inputs, list | tuple):
+        inputs = [inputs]
+    arguments = [t.data if isinstance(t, Tensor) else t for t in inputs]
+    return [np.asarray(a) if isinstance(a, int | float | list | np.generic) else a for a in arguments]
+
+
+def _check_values(name, a):
+    if a.dtype.kind == "f" and a.dtype != np.float64:
+        raise TypeError(f"gradcheck: {name} is {a.dtype}, whose digits are too few for differences; pass float64")
+    if a.dtype.kind == "c":
+        raise TypeError(f"gradcheck: {name} is {a.dtype}; pass its real and imaginary parts as two inputs")
+    if a.dtype.kind == "f" and not np.isfinite(a).all():
+        index = tuple(int(i) for i in np.argwhere(~np.isfinite(a))[0])
+        raise ValueError(
+            f"gradcheck: {name} {describe(a)} holds {a[index]} at {index}; choose finite numbers, around which differences can be taken"
+        )
+
+
+def _parameters(fn, parameters):
+    """The Tensors to be checked beside the inputs, by name."""
+    named: dict = {}
+    for source in (fn, parameters):
+        if hasattr(source, "named_parameters"):
+            named.update(source.named_parameters())
+    if isinstance(parameters, dict):
+        named.update(parameters)
+    elif parameters is not None and not hasattr(parameters, "named_parameters"):
+        named.update((f"parameter {i}", t) for i, t in enumerate(parameters))
+    for name, t in named.items():
+        if not isinstance(t, Tensor) or not t.is_leaf:
+            raise TypeError(
+                f"gradcheck: {name} is {'a result' if isinstance(t, Tensor) else type(t).__name__}, expected a Tensor that was given; pass parameters alone"
+            )
+    return {name: t for name, t in named.items() if t.requires_grad}

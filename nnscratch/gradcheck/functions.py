@@ -1,0 +1,276 @@
+"""What is checked, in one form: a function of arrays with a derivative of its own.
+
+Each class has `variables` (the float64 arrays it is differentiated by), their `names`, ``values(variables)``, which computes
+the results alone, and ``record(variables)``, which computes them together with ``pull``, the derivative: it takes a gradient
+for each result and returns one for each variable.
+"""
+
+import inspect
+
+import numpy as np
+
+from nnscratch.autograd import Op, describe, grad
+from nnscratch.tensor import Tensor
+
+
+class Function:
+    """A function and the arguments that it is checked at; see the module's docstring."""
+
+    def __init__(self, fn, arguments, names):
+        self.fn = fn
+        self.arguments = arguments
+        self.places = [i for i, a in enumerate(arguments) if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
+        self.variables = [arguments[i] for i in self.places]
+        self.names = [names[i] for i in self.places]
+        self.points = 0
+
+    def filled(self, variables):
+        """All arguments, in the memory layout they were given in, with these variables among them."""
+        arguments = [a.copy() if isinstance(a, np.ndarray) else a for a in self.arguments]
+        for i, x in zip(self.places, variables, strict=False):
+            arguments[i] = like(self.arguments[i], x)
+        return arguments
+
+    def call(self, arguments, arrays):
+        """Call the function, and say so where that changes what it is given."""
+        self.points += 1
+        before = [a.copy() if isinstance(a, np.ndarray) else None for a in arrays]
+        y = self.fn(*arguments)
+        for i, (a, b) in enumerate(zip(arrays, before, strict=True)):
+            if b is not None and not np.array_equal(a, b, equal_nan=b.dtype.kind == "f"):
+                raise ValueError(
+                    f"gradcheck: the function changes its argument {i} {describe(b)} in place, so no two calls see the same; "
+                    f"let it change a copy"
+                )
+        return y
+
+
+class TensorFunction(Function):
+    """A function of Tensors that returns Tensors; `parameters` are Tensors it uses beside its arguments, by name."""
+
+    def __init__(self, fn, arguments, names, parameters=None):
+        super().__init__(fn, arguments, names)
+        self.parameters = parameters or {}
+        self.variables += [p.data for p in self.parameters.values()]
+        self.names += list(self.parameters)
+
+    def outputs(self, variables):
+        """The leaves, and the results as Tensors."""
+        arrays = self.filled(variables)
+        arguments = [
+            Tensor(a, requires_grad=i in self.places) if isinstance(a, np.ndarray) else a for i, a in enumerate(arrays)
+        ]
+        before = [p.data for p in self.parameters.values()]
+        for p, x in zip(self.parameters.values(), variables[len(self.places) :], strict=True):
+            p.data = x
+        try:
+            y = self.call(arguments, arrays)
+        finally:
+            for p, x in zip(self.parameters.values(), before, strict=True):
+                p.data = x
+        leaves = [arguments[i] for i in self.places] + list(self.parameters.values())
+        return leaves, tensors_of(y)
+
+    def values(self, variables):
+        return [y.data for y in self.outputs(variables)[1]]
+
+    def record(self, variables):
+        """The results as arrays, `pull`, and the results as Tensors (their graph is what `blame` looks into)."""
+        leaves, outputs = self.outputs(variables)
+
+        def pull(seeds):
+            return [d.data for d in vjp(outputs, leaves, seeds)]
+
+        return [y.data for y in outputs], pull, outputs
+
+    def gradient(self, rng):
+        """The gradient as a function of the same arguments and of the gradients that it starts from."""
+        shapes = [y.shape for y in self.values(self.variables)]
+        starts = [np.asarray(rng.standard_normal(s)) for s in shapes]
+        count = len(self.arguments)
+
+        def fn(*arguments):
+            leaves = [arguments[i] for i in self.places] + list(self.parameters.values())
+            outputs = tensors_of(self.fn(*arguments[:count]))
+            return vjp(outputs, leaves, arguments[count:], create_graph=True)
+
+        names = dict(zip(self.places, self.names, strict=False))
+        names.update({count + k: f"g{k}" if len(starts) > 1 else "g" for k in range(len(starts))})
+        return TensorFunction(fn, [*self.arguments, *starts], names, self.parameters)
+
+
+class ArrayFunction(Function):
+    """A plain NumPy function, and another that computes its gradient."""
+
+    def __init__(self, fn, arguments, names, gradient):
+        super().__init__(fn, arguments, names)
+        self.gradient = gradient
+
+    def _results(self, variables):
+        arguments = self.filled(variables)
+        y = self.call(arguments, arguments)
+        several = isinstance(y, tuple | list)
+        results = [np.asarray(r) for r in (y if several else [y])]
+        return arguments, results, several
+
+    def values(self, variables):
+        return [_floating(r) for r in self._results(variables)[1]]
+
+    def complex_values(self, variables):
+        """The results at complex variables, or None where the function does not take them."""
+        arguments = [a.copy() if isinstance(a, np.ndarray) else a for a in self.arguments]
+        for i, x in zip(self.places, variables, strict=True):
+            arguments[i] = x
+        self.points += 1
+        y = self.fn(*arguments)
+        return [np.asarray(r) for r in (y if isinstance(y, tuple | list) else [y])]
+
+    def record(self, variables):
+        """The results as arrays, and `pull`."""
+        arguments, results, several = self._results(variables)
+        scalar = len(results) == 1 and results[0].size == 1
+        upstream = self._takes(len(arguments) + 1) and not (scalar and self._takes(len(arguments)))
+        if not scalar and not upstream:
+            shapes = ", ".join(str(r.shape) for r in results)
+            raise ValueError(
+                f"gradcheck: the function returned {shapes}, and a gradient of the inputs alone belongs to a single number; "
+                f"reduce it to one, or let gradient take one more argument, the gradient of the result"
+            )
+
+        def pull(seeds):
+            given = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
+            if upstream:
+                shaped = tuple(np.reshape(s, r.shape) for s, r in zip(seeds, results, strict=True))
+                given.append(shaped if several else shaped[0])
+            found = self._per_variable(self.gradient(*given))
+            return found if upstream else [d * seeds[0].reshape(()) for d in found]
+
+        return [_floating(r) for r in results], pull
+
+    def _takes(self, count):
+        try:
+            inspect.signature(self.gradient).bind(*[None] * count)
+        except TypeError:
+            return False
+        except ValueError:  # a function without a signature, such as a built-in
+            return count == len(self.arguments)
+        return True
+
+    def _per_variable(self, found):
+        if isinstance(found, dict):
+            found = [found.get(name) for name in self.names]
+        elif not isinstance(found, tuple | list):
+            found = [found]
+        if len(found) == len(self.arguments):
+            found = [found[i] for i in self.places]
+        if len(found) != len(self.places):
+            raise ValueError(
+                f"gradcheck: gradient returned {len(found)} gradients, expected {len(self.places)}, one for each of "
+                f"{', '.join(self.names)}; return them in the order of the arguments"
+            )
+        checked = []
+        for d, x, name in zip(found, self.variables, self.names, strict=True):
+            if isinstance(d, Tensor):
+                d = d.data
+            d = np.asarray(d)
+            if d.dtype.kind not in "fiub":
+                raise TypeError(
+                    f"gradcheck: gradient returned {d.dtype} for {name}, expected float64 {x.shape}; return an array for it"
+                )
+            if d.dtype.kind == "f" and d.dtype != np.float64:
+                raise TypeError(
+                    f"gradcheck: gradient returned {d.dtype} for {name}, whose digits are too few; compute it in float64"
+                )
+            if d.shape != x.shape:
+                raise ValueError(
+                    f"gradcheck: gradient returned shape {d.shape} for {name}, expected {x.shape}; "
+                    f"sum over what was broadcast, or transpose it"
+                )
+            checked.append(d.astype(np.float64))
+        return checked
+
+
+def like(pattern, x):
+    """A copy of `x` in the memory layout of `pattern`, gaps and reversed axes included."""
+    strides = pattern.strides
+    if x.size == 0 or 0 in strides or pattern.flags.c_contiguous:
+        return np.array(x, order="C")
+    offset = sum(-s * (n - 1) for s, n in zip(strides, x.shape, strict=True) if s < 0)
+    span = sum(abs(s) * (n - 1) for s, n in zip(strides, x.shape, strict=True)) + x.itemsize
+    out = np.ndarray(x.shape, x.dtype, bytearray(span), offset, strides)
+    out[...] = x
+    return out
+
+
+def other_layout(x):
+    """The same values in another memory layout: backwards and with gaps, or contiguous where they were not."""
+    if not (x.ndim and x.flags.c_contiguous):
+        return np.array(x, order="C")
+    wide = np.zeros([2 * n for n in x.shape], x.dtype)
+    view = wide[(slice(None, None, -2),) * x.ndim]
+    view[...] = x
+    return view
+
+
+def tensors_of(y):
+    """The floating-point Tensors among what a function returned: one, or several in a tuple, list or dict."""
+    several = list(y.values()) if isinstance(y, dict) else y if isinstance(y, tuple | list) else [y]
+    wrong = next((type(r).__name__ for r in several if not isinstance(r, Tensor)), None)
+    if wrong or not several:
+        raise TypeError(
+            f"gradcheck: the function returned {wrong or 'nothing'}, expected a Tensor or several; return one, "
+            f"or pass gradient=... for a function of plain arrays"
+        )
+    floating = [r for r in several if r.dtype.kind == "f"]
+    for r in floating:
+        _floating(r.data)
+    if not floating:
+        raise TypeError(
+            f"gradcheck: the function returned {several[0].dtype}, which has no derivative; return floating-point numbers"
+        )
+    return floating
+
+
+def vjp(outputs, leaves, seeds, create_graph=False):
+    """The gradient by each of `leaves`, where those of the outputs are `seeds`."""
+    seeds = [s if isinstance(s, Tensor) else Tensor(s) for s in seeds]
+    pairs = [(y, s) for y, s in zip(outputs, seeds, strict=True) if y.requires_grad]
+    if not pairs:
+        return [Tensor(np.zeros(t.shape)) for t in leaves]
+    if len(pairs) == 1:
+        return grad(pairs[0][0], leaves, pairs[0][1], create_graph)
+    total = None
+    for y, s in pairs:
+        term = (y * s).sum()
+        total = term if total is None else total + term
+    return grad(total, leaves, create_graph=create_graph)
+
+
+def argument_names(fn, count):
+    """What the function calls its arguments."""
+    if isinstance(fn, Op):
+        names = list(fn.positional)
+        rest = fn.variadic
+    else:
+        try:
+            parameters = inspect.signature(getattr(fn, "forward", fn)).parameters.values()
+        except (TypeError, ValueError):
+            parameters = []
+        names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        rest = next((p.name for p in parameters if p.kind == p.VAR_POSITIONAL), None)
+    own = len(names)
+    for i in range(len(names), count):
+        names.append(f"input {i}" if rest is None else f"{rest}[{i - own}]")
+    return names
+
+
+def _floating(r):
+    if r.dtype != np.float64:
+        if r.dtype.kind == "f":
+            raise TypeError(
+                f"gradcheck: the function returned {r.dtype}, whose digits are too few for differences; "
+                f"let it keep the float64 of its inputs"
+            )
+        if r.dtype.kind not in "iub":
+            raise TypeError(f"gradcheck: the function returned {r.dtype}, expected float64; return real numbers")
+    return r.astype(np.float64, copy=False)
