@@ -69,9 +69,9 @@ from nnscratch.ops.elementwise import (
     trunc,
     where,
 )
-from nnscratch.ops.index import getitem, put_add, take, take_along_axis
+from nnscratch.ops.index import argsort, getitem, put, put_add, put_along_axis, sort, take, take_along_axis, topk
 from nnscratch.ops.linear import einsum, matmul
-from nnscratch.ops.reduce import argmax, argmin, cumsum, logsumexp, max, mean, min, prod, std, sum, var
+from nnscratch.ops.reduce import argmax, argmin, cumsum, logsumexp, max, mean, min, norm, prod, std, sum, var
 from nnscratch.ops.shape import (
     broadcast_to,
     concatenate,
@@ -84,7 +84,10 @@ from nnscratch.ops.shape import (
     stack,
     sum_to,
     swapaxes,
+    tile,
     transpose,
+    tril,
+    triu,
 )
 from nnscratch.tensor import Tensor, tensor
 

@@ -441,13 +441,13 @@ class Tensor:
         """The running sum along `axis`; see `ns.cumsum`."""
         return OPS["cumsum"](self, axis)
 
-    def argmax(self, axis=None):
+    def argmax(self, axis=None, keepdims=False):
         """The index of the (first) greatest value along `axis`; see `ns.argmax`."""
-        return OPS["argmax"](self, axis)
+        return OPS["argmax"](self, axis, keepdims)
 
-    def argmin(self, axis=None):
+    def argmin(self, axis=None, keepdims=False):
         """The index of the (first) least value along `axis`; see `ns.argmin`."""
-        return OPS["argmin"](self, axis)
+        return OPS["argmin"](self, axis, keepdims)
 
     def reshape(self, *shape):
         """The same elements in another shape; see `ns.reshape`."""

@@ -3,9 +3,11 @@
 import numpy as np
 
 from nnscratch import backend
-from nnscratch.autograd import op
-from nnscratch.ops.shape import normalise_axis
-from nnscratch.samples import Case, integers, normal
+from nnscratch.autograd import describe, op
+from nnscratch.checks import count
+from nnscratch.ops.elementwise import where
+from nnscratch.ops.shape import flip, normalise_axis, operand
+from nnscratch.samples import Case, apart, integers, normal
 
 
 @op(
@@ -79,6 +81,74 @@ def put_add(x, shape, index):
 @put_add.rule("x")
 def _(g, index):
     return getitem(g, index)
+
+
+@op(
+    formula=r"y = x, \quad y[\text{index}] = \text{values}",
+    derivative=r"g \text{ outside those places}, \quad g[\text{index}]",
+    constant=("index",),
+    samples=(
+        Case(normal(4, 5), (slice(1, 3), slice(None, None, 2)), normal(2, 3)),
+        Case(normal(4, 5), (integers(3, high=4), integers(3, high=5)), normal(3)),
+        Case(normal(4, 5), integers(6, high=4), normal(6, 5)),
+        Case(normal(2, 3), np.array([[True, False, True], [False, True, True]]), 0.5),
+        Case(normal(4), 2, normal()),
+    ),
+)
+def put(x, index, values):
+    """A copy of `x` with ``[index]`` replaced by `values`: an assignment with a place in the graph.
+
+    Where an index names a place twice, the last of its values stays there, and that one has the gradient.
+
+    Parameters
+    ----------
+    x : Tensor or array
+    index : as in ``x[index]``
+    values : Tensor, array or number
+        Whatever broadcasts to the shape of ``x[index]``.
+
+    Returns
+    -------
+    The shape and dtype of `x`.
+
+    Raises
+    ------
+    IndexError
+        Where an index is out of range, or no index at all.
+    TypeError
+        Where the values are floating-point numbers and `x` holds whole ones.
+    ValueError
+        Where the values do not broadcast to ``x[index]``.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.put(ns.tensor([1.0, 2.0, 3.0]), slice(0, 2), 7)
+    tensor([7., 7., 3.])
+    """
+    out = np.array(x)
+    if out.dtype.kind != "f" and np.asarray(values).dtype.kind == "f":
+        raise TypeError(
+            f"put: values are {describe(values)}, x is {describe(x)}, which has no fractions; convert x with .astype('float32')"
+        )
+    out[index] = values
+    return out
+
+
+@put.rule("x")
+def _(g, index):
+    return put(g, index, 0)
+
+
+@put.rule("values")
+def _(g, index):
+    picked = g[index]
+    if _is_basic(index):
+        return picked
+    writers = np.arange(picked.size).reshape(picked.shape)
+    last = np.zeros(g.shape, np.intp)
+    last[index] = writers
+    return where(last[index] == writers, picked, 0)
 
 
 def whole_indices(name, indices, n, least=None):
@@ -163,19 +233,152 @@ def take_along_axis(x, indices, axis):
     tensor([[2.],
             [3.]])
     """
-    axis = normalise_axis(axis, np.ndim(x), "take_along_axis")[0]
+    return np.take_along_axis(x, *_along_axis("take_along_axis", np.shape(x), indices, axis))
+
+
+def _along_axis(name, shape, indices, axis):
+    """Indices along an axis of an array of `shape`, and the axis, checked."""
+    (axis,) = normalise_axis(axis, len(shape), name)
     indices = np.asarray(indices)
-    if indices.ndim != np.ndim(x):
-        raise ValueError(
-            f"take_along_axis: indices have {indices.ndim} axes, x has {np.ndim(x)}; give both the same number"
-        )
-    return np.take_along_axis(x, whole_indices("take_along_axis", indices, np.shape(x)[axis]), axis)
+    if indices.ndim != len(shape):
+        raise ValueError(f"{name}: indices have {indices.ndim} axes, x has {len(shape)}; give both the same number")
+    return whole_indices(name, indices, shape[axis]), axis
 
 
 @take_along_axis.rule("x")
 def _(g, x_shape, indices, axis):
+    return put_add(g, x_shape, _grid(indices, axis))
+
+
+def _grid(indices, axis):
+    """The index of the places that `indices` name along an axis, each beside its own place along the others."""
     indices = np.asarray(indices)
-    axis = axis % len(x_shape)
     grid = list(np.ogrid[tuple(slice(n) for n in indices.shape)])
     grid[axis] = indices
-    return put_add(g, x_shape, tuple(grid))
+    return tuple(grid)
+
+
+def put_along_axis(x, indices, values, axis):
+    """A copy of `x` with one element for each of `indices` along an axis replaced (PyTorch calls it scatter).
+
+    Parameters
+    ----------
+    x : Tensor or array
+    indices : array of whole numbers
+        As many axes as `x`, no longer than `x` but along `axis`.
+    values : Tensor, array or number
+        Whatever broadcasts to the shape of `indices`.
+    axis : int
+
+    Returns
+    -------
+    The shape and dtype of `x`.
+
+    Raises
+    ------
+    IndexError
+        Where an index is out of range.
+    TypeError
+        Where the indices are not whole numbers.
+    ValueError
+        Where the indices do not match `x` along the other axes.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.put_along_axis(ns.tensor([[1.0, 2.0], [3.0, 4.0]]), [[1], [0]], 0, axis=1)
+    tensor([[1., 0.],
+            [0., 4.]])
+    """
+    x = operand(x)
+    indices, axis = _along_axis("put_along_axis", x.shape, indices, axis)
+    return put(x, _grid(indices, axis), values)
+
+
+@op(
+    formula=r"y_i = x_{\pi(i)}, \quad y_i \le y_{i+1}",
+    derivative=r"g_{\pi^{-1}(i)}",
+    samples=(Case(apart(3, 4)), Case(apart(3, 4), 0), Case(apart(5))),
+)
+def sort(x, axis=-1):
+    """The elements in ascending order along an axis, nan last; each has the gradient of the place it came to.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such axis.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.sort(ns.tensor([3.0, 1.0, 2.0]))
+    tensor([1., 2., 3.])
+    """
+    (axis,) = normalise_axis(axis, np.ndim(x), "sort")
+    return np.sort(x, axis)
+
+
+@sort.rule("x")
+def _(g, x, axis):
+    order = argsort(x if isinstance(x, np.ndarray) else x.data, axis)
+    return put_add(g, x.shape, _grid(order, axis))
+
+
+@op(
+    formula=r"\pi \text{ with } x_{\pi(i)} \le x_{\pi(i+1)}",
+    constant=True,
+    samples=(Case(apart(3, 4)), Case(apart(3, 4), 0)),
+)
+def argsort(x, axis=-1):
+    """The indices that put the elements in ascending order along an axis, equal ones as they stand: int64, without a gradient.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such axis.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.argsort(ns.tensor([3.0, 1.0, 2.0]))
+    tensor([1, 2, 0], dtype=int64)
+    """
+    (axis,) = normalise_axis(axis, np.ndim(x), "argsort")
+    return np.argsort(x, axis, stable=True)
+
+
+def topk(x, k, axis=-1, largest=True):
+    """The `k` greatest elements along an axis, the greatest first, and their indices.
+
+    Parameters
+    ----------
+    x : Tensor or array
+    k : int
+        From 0 to the length of the axis.
+    axis : int
+    largest : bool
+        Or else the `k` least, the least first. Equal elements keep their order.
+
+    Returns
+    -------
+    values, indices : a pair of the shape of `x`, but `k` long along the axis; the indices int64 and without a gradient
+
+    Raises
+    ------
+    ValueError
+        Where there is no such axis, or it has fewer elements.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.topk(ns.tensor([3.0, 1.0, 2.0]), 2)
+    (tensor([3., 2.]), tensor([0, 2], dtype=int64))
+    """
+    x = operand(x)
+    (axis,) = normalise_axis(axis, len(x.shape), "topk")
+    if count("topk", "k", k, 0) > x.shape[axis]:
+        raise ValueError(f"topk: k is {k}, axis {axis} has only {x.shape[axis]} elements; lower it")
+    # turned round twice, a stable ascending order is a stable descending one
+    order = flip(x.shape[axis] - 1 - argsort(flip(x, axis), axis), axis) if largest else argsort(x, axis)
+    order = order[(*(slice(None),) * axis, slice(k))]
+    return take_along_axis(x, order, axis), order

@@ -8,7 +8,8 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import op
-from nnscratch.ops.elementwise import astype, equal, exp, floating, multiply, where
+from nnscratch.checks import number
+from nnscratch.ops.elementwise import abs, astype, equal, exp, floating, multiply, sign, where
 from nnscratch.ops.shape import broadcast_to, flip, join, normalise_axis, reshape
 from nnscratch.samples import Case, apart, normal
 
@@ -25,6 +26,7 @@ _APART = (
     Case(apart(2, 3, 4), (0, -1)),
     Case(apart(2, 3, 4), 1, keepdims=True),
 )
+_ARG = (Case(apart(3, 4)), Case(apart(3, 4), 1), Case(apart(2, 3, 4), 1, keepdims=True))
 
 
 def _kept(shape, axis):
@@ -319,8 +321,66 @@ def _(g, x, y, axis):
     return reshape(g, kept) * exp(x - reshape(y, kept))
 
 
-@op(formula=r"\operatorname{argmax}_i x_i", constant=True, samples=(Case(apart(3, 4)), Case(apart(3, 4), 1)))
-def argmax(x, axis=None):
+@op(
+    formula=r"\left( \sum_i |x_i|^p \right)^{1/p}",
+    derivative=r"\operatorname{sign}(x_i) \left( \tfrac{|x_i|}{y} \right)^{p-1} \quad (0 \text{ where } y = 0)",
+    samples=(
+        Case(apart(3, 4)),
+        Case(apart()),
+        Case(apart(3, 4), 1, 1),
+        Case(apart(2, 3, 4), 3, (0, -1)),
+        Case(apart(3, 4), 2, 1, True),
+        Case(normal(0, 3), 2, 0),
+    ),
+)
+def norm(x, p=2, axis=None, keepdims=False):
+    """The p-norm of the elements over `axis`, whose powers neither overflow nor underflow; 0 for no elements.
+
+    Its derivative is taken as 0 where the norm is 0.
+
+    Parameters
+    ----------
+    x : Tensor or array
+    p : float
+        At least 1.
+    axis : int, tuple of int or None
+    keepdims : bool
+
+    Returns
+    -------
+    The dtype of `x`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where `p` is no number of at least 1, or there is no such axis.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.norm(ns.tensor([3.0, -4.0])), ns.norm(ns.tensor([3.0, -4.0]), p=1)
+    (tensor(5.), tensor(7.))
+    """
+    number("norm", "p", p, 1)
+    size = np.abs(floating(x))
+    axis = normalise_axis(axis, np.ndim(x), "norm")
+    greatest = np.max(size, axis=axis, keepdims=True, initial=0)
+    scale = np.where((greatest > 0) & np.isfinite(greatest), greatest, greatest.dtype.type(1))
+    total = np.sum((size / scale) ** p, axis=axis, keepdims=True)
+    y = scale * total ** (1 / p)
+    return y if keepdims else y.reshape([n for i, n in enumerate(y.shape) if i not in axis])
+
+
+@norm.rule("x")
+def _(g, x, y, axis, p):
+    kept = _kept(x.shape, axis)
+    y = reshape(y, kept)
+    share = abs(x) / where(equal(y, 0), 1, y)
+    return reshape(g, kept) * sign(x) * (share if p == 2 else share ** (p - 1))
+
+
+@op(formula=r"\operatorname{argmax}_i x_i", constant=True, samples=_ARG)
+def argmax(x, axis=None, keepdims=False):
     """The index of the greatest value along `axis` (the first, at a tie): int64, without a gradient.
 
     Raises
@@ -335,11 +395,11 @@ def argmax(x, axis=None):
     tensor(1, dtype=int64)
     """
     _refuse_empty("argmax", x, axis)
-    return np.argmax(x, axis)
+    return np.argmax(x, axis, keepdims=keepdims)
 
 
-@op(formula=r"\operatorname{argmin}_i x_i", constant=True, samples=(Case(apart(3, 4)), Case(apart(3, 4), 1)))
-def argmin(x, axis=None):
+@op(formula=r"\operatorname{argmin}_i x_i", constant=True, samples=_ARG)
+def argmin(x, axis=None, keepdims=False):
     """The index of the least value along `axis` (the first, at a tie): int64, without a gradient.
 
     Raises
@@ -354,4 +414,4 @@ def argmin(x, axis=None):
     tensor(0, dtype=int64)
     """
     _refuse_empty("argmin", x, axis)
-    return np.argmin(x, axis)
+    return np.argmin(x, axis, keepdims=keepdims)

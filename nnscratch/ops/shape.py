@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 
 from nnscratch import backend
-from nnscratch.autograd import op
+from nnscratch.autograd import OPS, op
+from nnscratch.checks import count
 from nnscratch.samples import Case, normal
 
 
@@ -343,36 +344,74 @@ def split(x, sections, axis=0):
     return [x[(*before, slice(a, b))] for a, b in itertools.pairwise(cuts)]
 
 
+#: How `pad` continues an array beyond its edge: by a value, by the elements mirrored (without and with the outermost one
+#: repeated), by the outermost element, by the elements from the other end.
+PAD_MODES = ("constant", "reflect", "symmetric", "edge", "wrap")
+
+
 @op(
-    formula=r"x \text{ with } \text{value} \text{ set around it}",
-    derivative=r"g \text{ without the edge}",
+    formula=r"x \text{ with } \text{value} \text{, or its own elements again, set around it}",
+    derivative=r"g \text{ without the edge, or with the edge added into its elements' places}",
     samples=(
         Case(normal(2, 3), ((1, 2), (0, 1))),
         Case(normal(3), ((2, 0),), 1.5),
         Case(normal(2, 0), ((1, 1), (0, 0))),
+        Case(normal(2, 3), ((1, 0), (2, 2)), 0, "reflect"),
+        Case(normal(3), (2, 3), 0, "symmetric"),
+        Case(normal(2, 3), 1, 0, "edge"),
+        Case(normal(3), (5, 1), 0, "wrap"),
     ),
 )
-def pad(x, widths, value=0):
-    """With `value` set around: ``widths`` is a pair (before, after) for each axis, or one pair or number for all.
+def pad(x, widths, value=0, mode="constant"):
+    """With something set around: ``widths`` is a pair (before, after) for each axis, or one pair or number for all.
+
+    Parameters
+    ----------
+    x : Tensor or array
+    widths : pairs of int
+        How many elements to put before and after, along each axis.
+    value : float
+        What the mode "constant" puts there.
+    mode : "constant", "reflect", "symmetric", "edge" or "wrap"
+        The other modes continue `x`: mirrored at its outermost elements, mirrored behind them, by its outermost
+        elements, or from its other end.
+
+    Returns
+    -------
+    The same dtype; each axis longer by its two widths.
 
     Raises
     ------
     ValueError
-        Where the widths do not fit the axes, or one is negative.
+        Where the widths do not fit the axes, one is negative, the mode is unknown, or there are no elements to continue.
 
     Examples
     --------
     >>> import nnscratch as ns
     >>> ns.pad(ns.tensor([1.0, 2.0]), (1, 2))
     tensor([0., 1., 2., 0., 0.])
+    >>> ns.pad(ns.tensor([1.0, 2.0, 3.0]), 2, mode="reflect")
+    tensor([3., 2., 1., 2., 3., 2., 1.])
     """
-    return np.pad(x, _pad_widths(widths, np.ndim(x)), constant_values=value)
+    if mode not in PAD_MODES:
+        raise ValueError(f"pad: mode {mode!r} is unknown; pass one of {', '.join(map(repr, PAD_MODES))}")
+    pairs = _pad_widths(widths, np.ndim(x))
+    if mode == "constant":
+        return np.pad(x, pairs, constant_values=value)
+    return x[_pad_sources(np.shape(x), pairs, mode)]
 
 
 @pad.rule("x")
-def _(g, x_shape, widths):
+def _(g, x_shape, widths, mode):
     pairs = _pad_widths(widths, len(x_shape))
-    return g[tuple(slice(before, before + n) for (before, _), n in zip(pairs, x_shape, strict=True))]
+    if mode == "constant":
+        return g[tuple(slice(before, before + n) for (before, _), n in zip(pairs, x_shape, strict=True))]
+    return OPS["put_add"](g, x_shape, _pad_sources(x_shape, pairs, mode))
+
+
+def _pad_sources(shape, pairs, mode):
+    """The index that picks each element of the padded array from an array of `shape`."""
+    return np.ix_(*(np.pad(np.arange(n), pair, mode=mode) for n, pair in zip(shape, pairs, strict=True)))
 
 
 def _pad_widths(widths, ndim):
@@ -407,3 +446,86 @@ def flip(x, axis=None):
 @flip.rule("x")
 def _(g, axis):
     return flip(g, axis)
+
+
+def tile(x, repeats):
+    """`x` again and again along each axis.
+
+    Parameters
+    ----------
+    x : Tensor or array
+    repeats : int or tuple of int
+        How often along each axis, counted from the last; `x` gets further axes in front where there are more numbers.
+
+    Returns
+    -------
+    The same dtype; each axis as many times longer.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a number of repeats is none, or negative.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.tile(ns.tensor([1.0, 2.0]), (2, 2))
+    tensor([[1., 2., 1., 2.],
+            [1., 2., 1., 2.]])
+    """
+    x = operand(x)
+    repeats = repeats if isinstance(repeats, tuple | list) else (repeats,)
+    repeats = tuple(count("tile", "repeats", r, 0) for r in repeats)
+    ndim = len(x.shape) if len(x.shape) > len(repeats) else len(repeats)
+    shape = (1,) * (ndim - len(x.shape)) + tuple(x.shape)
+    repeats = (1,) * (ndim - len(repeats)) + repeats
+    # each axis beside a new one of length 1, which is repeated and then joined to it
+    apart = reshape(x, tuple(itertools.chain(*((1, n) for n in shape))))
+    again = broadcast_to(apart, tuple(itertools.chain(*zip(repeats, shape, strict=True))))
+    return reshape(again, tuple(r * n for r, n in zip(repeats, shape, strict=True)))
+
+
+def _triangle(name, function, symbol, side):
+    def forward(x, k=0):
+        if np.ndim(x) < 2:
+            raise ValueError(f"{name}: expected at least two axes, got shape {np.shape(x)}; add the missing ones")
+        return function(x, k)
+
+    forward.__name__ = forward.__qualname__ = name
+    forward.__doc__ = f"""The elements on and {side} the diagonal of the last two axes, 0 elsewhere; `k` moves it to the right.
+
+    Parameters
+    ----------
+    x : (..., rows, columns)
+    k : int
+        Which diagonal: 0 the main one, 1 the next to its right, -1 the next to its left.
+
+    Returns
+    -------
+    The same shape and dtype.
+
+    Raises
+    ------
+    ValueError
+        Where there are fewer than two axes.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.{name}(ns.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor({np.array2string(function(np.array([[1.0, 2.0], [3.0, 4.0]])), separator=", ", prefix=" " * 11)})
+    """
+    samples = (Case(normal(3, 4)), Case(normal(2, 3, 3), 1), Case(normal(4, 3), -1), Case(normal(0, 2)))
+    triangle = op(formula=rf"[j - i {symbol} k]\, x_{{ij}}", derivative=rf"[j - i {symbol} k]", samples=samples)(
+        forward
+    )
+
+    @triangle.rule("x")
+    def _(g, k):
+        return triangle(g, k)
+
+    return triangle
+
+
+tril = _triangle("tril", np.tril, r"\le", "below")
+triu = _triangle("triu", np.triu, r"\ge", "above")

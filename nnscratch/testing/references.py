@@ -159,6 +159,20 @@ def _put_add(x, shape, index):
     return out
 
 
+def _put(x, index, values):
+    out = x.copy()
+    places = np.arange(out.size).reshape(x.shape)[index]
+    for place, value in zip(np.ravel(places), np.broadcast_to(values, np.shape(places)).flat, strict=True):
+        out.flat[place] = value
+    return out
+
+
+def _where_diagonal(inside, x):
+    """The elements whose column less their row passes, and 0 elsewhere."""
+    rows, columns = np.ogrid[: x.shape[-2], : x.shape[-1]]
+    return np.where(inside(columns - rows), x, mpmath.mpf(0))
+
+
 def _linear(x, weight, bias=0):
     return np.sum(x[..., None, :] * weight, axis=-1) + bias
 
@@ -311,11 +325,18 @@ REFERENCES = {
     "broadcast_to": np.broadcast_to,
     "sum_to": _sum_to,
     "concatenate": lambda *arrays, axis=0: np.concatenate(arrays, axis),
-    "pad": lambda x, widths, value=0: np.pad(x, widths, constant_values=value),
+    "pad": lambda x, widths, value=0, mode="constant": np.pad(
+        x, widths, mode, **({"constant_values": value} if mode == "constant" else {})
+    ),
     "flip": np.flip,
+    "tril": lambda x, k=0: _where_diagonal(lambda d: d <= k, x),
+    "triu": lambda x, k=0: _where_diagonal(lambda d: d >= k, x),
     # index
     "getitem": lambda x, index: x[index],
     "put_add": _put_add,
+    "put": _put,
+    "sort": lambda x, axis=-1: np.sort(x, axis),
+    "argsort": lambda x, axis=-1: np.argsort(x, axis, stable=True),
     "take": np.take,
     "take_along_axis": np.take_along_axis,
     # linear
@@ -323,17 +344,20 @@ REFERENCES = {
     "linear": _linear,
     "einsum": _einsum,
     # reduce
-    "sum": np.sum,
+    "sum": lambda x, axis=None, keepdims=False: np.sum(x, axis=axis, keepdims=keepdims),
     "mean": _mean,
-    "max": np.max,
-    "min": np.min,
+    "max": lambda x, axis=None, keepdims=False: np.max(x, axis=axis, keepdims=keepdims),
+    "min": lambda x, axis=None, keepdims=False: np.min(x, axis=axis, keepdims=keepdims),
     "var": _var,
     "std": lambda *args, **kwargs: sqrt(_var(*args, **kwargs)),
-    "prod": np.prod,
+    "prod": lambda x, axis=None, keepdims=False: np.prod(x, axis=axis, keepdims=keepdims),
     "cumsum": np.cumsum,
     "logsumexp": lambda x, axis=None, keepdims=False: log(np.sum(exp(x), axis=axis, keepdims=keepdims)),
-    "argmax": np.argmax,
-    "argmin": np.argmin,
+    "norm": lambda x, p=2, axis=None, keepdims=False: (
+        np.sum(abs(x) ** p, axis=axis, keepdims=keepdims) ** (mpmath.mpf(1) / p)
+    ),
+    "argmax": lambda x, axis=None, keepdims=False: np.argmax(x, axis, keepdims=keepdims),
+    "argmin": lambda x, axis=None, keepdims=False: np.argmin(x, axis, keepdims=keepdims),
     # activation
     "sigmoid": _sigmoid,
     "relu": lambda x: np.where(x > 0, x, mpmath.mpf(0)),

@@ -1,0 +1,133 @@
+"""What single operations do beyond what the table's tests ask: conventions, repeated places, errors."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes
+
+import nnscratch as ns
+
+
+def gradients(fn, *values):
+    """The gradients of the weighted sum 1 y_0 + 2 y_1 + ... of a function's result."""
+    tensors = [ns.tensor(v, dtype="float64", requires_grad=True) for v in values]
+    y = fn(*tensors)
+    return [g.tolist() for g in ns.grad(y, tensors, np.arange(1.0, y.size + 1).reshape(y.shape))]
+
+
+def test_put_keeps_the_last_value_and_gives_it_the_gradient():
+    y = ns.put(ns.tensor([1.0, 2.0, 3.0]), [0, 0, 2], ns.tensor([5.0, 6.0, 7.0]))
+    assert y.tolist() == [6, 2, 7]
+    found = gradients(lambda x, v: ns.put(x, [0, 0, 2], v), [1.0, 2.0, 3.0], [5.0, 6.0, 7.0])
+    assert found == [[0, 2, 0], [0, 1, 3]]
+
+
+def test_put_refuses_what_would_lose_digits():
+    with pytest.raises(TypeError, match=r"put: values are .* which has no fractions; convert x"):
+        ns.put(ns.tensor([1, 2], dtype="int64"), 0, 0.5)
+    with pytest.raises(IndexError, match="put: index 5 is out of bounds"):
+        ns.put(ns.tensor([1.0, 2.0]), 5, 0)
+
+
+def test_put_along_axis_is_take_along_axis_undone():
+    x = np.random.default_rng(0).standard_normal((3, 4))
+    order = np.argsort(x, 1)
+    np.testing.assert_array_equal(ns.put_along_axis(x, order, np.sort(x, 1), 1), x)
+    with pytest.raises(ValueError, match="put_along_axis: indices have 1 axes, x has 2"):
+        ns.put_along_axis(x, [0], 0, 1)
+    with pytest.raises(IndexError, match="put_along_axis: index 4 is out of range"):
+        ns.put_along_axis(x, [[4]], 0, 1)
+
+
+def test_sorting_keeps_equal_elements_in_order():
+    x = ns.tensor([2.0, 1.0, 2.0, 1.0])
+    assert ns.argsort(x).tolist() == [1, 3, 0, 2]
+    for largest, indices in ((True, [0, 2, 1]), (False, [1, 3, 0])):
+        values, found = ns.topk(x, 3, largest=largest)
+        assert found.tolist() == indices and values.tolist() == x.numpy()[indices].tolist()
+    with pytest.raises(ValueError, match="topk: k is 5, axis 0 has only 4 elements"):
+        ns.topk(x, 5)
+    assert gradients(lambda x: ns.topk(x, 2)[0], [1.0, 3.0, 2.0]) == [[0, 1, 2]]
+    assert gradients(ns.sort, [1.0, 3.0, 2.0]) == [[1, 3, 2]]
+
+
+@given(shape=array_shapes(max_dims=3, max_side=3), repeats=st.lists(st.integers(0, 3), min_size=1, max_size=4))
+def test_tile_is_numpys(shape, repeats):
+    x = np.arange(np.prod(shape, dtype=float)).reshape(shape)
+    np.testing.assert_array_equal(ns.tile(x, tuple(repeats)), np.tile(x, repeats))
+    np.testing.assert_array_equal(ns.tile(x, repeats[0]), np.tile(x, repeats[0]))
+    ns.gradcheck(lambda t: ns.square(ns.tile(t, repeats)), [x])
+
+
+def test_tile_refuses_what_is_no_count():
+    with pytest.raises(ValueError, match="tile: repeats is -1"):
+        ns.tile([1.0], -1)
+    with pytest.raises(TypeError, match="tile: repeats is 1.5"):
+        ns.tile([1.0], (1.5, 1))
+
+
+@given(
+    shape=array_shapes(max_dims=3, max_side=4),
+    mode=st.sampled_from(["constant", "reflect", "symmetric", "edge", "wrap"]),
+    data=st.data(),
+)
+def test_padding_is_numpys_in_every_mode(shape, mode, data):
+    widths = data.draw(
+        st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=len(shape), max_size=len(shape))
+    )
+    x = np.arange(np.prod(shape, dtype=float)).reshape(shape)
+    np.testing.assert_array_equal(ns.pad(x, widths, mode=mode), np.pad(x, widths, mode=mode))
+    ns.gradcheck(lambda t: ns.square(ns.pad(t, widths, 0, mode)), [x])
+
+
+def test_padding_refuses_modes_and_empty_axes():
+    with pytest.raises(ValueError, match=r"pad: mode 'mirror' is unknown; pass one of 'constant', 'reflect'"):
+        ns.pad([1.0], 1, mode="mirror")
+    with pytest.raises(ValueError, match="pad: can't extend empty axis 0"):
+        ns.pad(np.zeros((0, 2)), 1, mode="edge")
+
+
+def test_triangles_need_two_axes():
+    for name in ("tril", "triu"):
+        with pytest.raises(ValueError, match=f"{name}: expected at least two axes, got shape \\(3,\\)"):
+            getattr(ns, name)(np.ones(3))
+
+
+@pytest.mark.parametrize("p", [1, 1.5, 2, 3])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_norms_of_large_small_and_no_numbers(p, dtype):
+    for size in (np.finfo(dtype).max / 4, np.finfo(dtype).tiny * 4):
+        x = np.array([3, -4, 0], dtype) * np.asarray(size / 4, dtype)
+        expected = float(np.sum(np.abs(np.array([3.0, 4.0]) / 4) ** p) ** (1 / p)) * float(size)
+        assert float(ns.norm(x, p)) == pytest.approx(
+            expected, rel=2 * float(np.finfo(dtype).eps) + 1e-3 * (dtype == "float16")
+        )
+    assert ns.norm(np.zeros(0, dtype), p) == 0
+    assert gradients(lambda x: ns.norm(x, p), [0.0, 0.0]) == [[0, 0]]
+
+
+def test_norm_passes_on_nan_and_infinities_and_refuses_a_p_below_1():
+    assert np.isnan(ns.norm([1.0, np.nan])) and ns.norm([-np.inf, 1.0]) == np.inf
+    with pytest.raises(ValueError, match=r"norm: p is 0.5, expected a finite number in \[1, inf\]"):
+        ns.norm([1.0], 0.5)
+
+
+def test_arguments_of_extremes_keep_axes_on_request():
+    x = ns.tensor([[1.0, 5.0], [7.0, 3.0]])
+    assert x.argmax(1, keepdims=True).tolist() == [[1], [0]] and x.argmin(1, keepdims=True).tolist() == [[0], [1]]
+    assert ns.argmin(x, 0, True).tolist() == [[0, 1]] and ns.argmax(x, keepdims=True).shape == (1, 1)
+
+
+def test_remainder_and_xor_are_operators_too():
+    x = ns.tensor([5.0, -5.0])
+    assert (x % 3).tolist() == [2, 1] and (7 % ns.tensor([4.0])).tolist() == [3]
+    assert (ns.tensor([True, True]) ^ ns.tensor([True, False])).tolist() == [False, True]
+
+
+def test_rounding_of_halves_and_negatives():
+    x = ns.tensor([-1.5, -0.5, 0.5, 1.5, 2.5])
+    assert ns.round(x).tolist() == [-2, 0, 0, 2, 2]
+    assert ns.floor(x).tolist() == [-2, -1, 0, 1, 2] and ns.ceil(x).tolist() == [-1, 0, 1, 2, 3]
+    assert ns.trunc(x).tolist() == [-1, 0, 0, 1, 2]
+    assert not ns.round(ns.tensor([0.5], requires_grad=True)).requires_grad
