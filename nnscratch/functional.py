@@ -9,14 +9,21 @@ from nnscratch import backend
 from nnscratch.autograd import describe
 from nnscratch.ops import activation, loss
 from nnscratch.ops.activation import (
+    celu,
     elu,
     gelu,
+    hardsigmoid,
+    hardswish,
     leaky_relu,
     log_softmax,
+    mish,
     normal_cdf,
+    prelu,
     relu,
+    selu,
     silu,
     softplus,
+    softsign,
 )
 from nnscratch.ops.conv import conv1d, conv2d, conv_transpose2d
 from nnscratch.ops.elementwise import tanh
@@ -35,6 +42,7 @@ __all__ = [
     "avg_pool2d",
     "batch_norm",
     "binary_cross_entropy",
+    "celu",
     "conv1d",
     "conv2d",
     "conv_transpose2d",
@@ -43,6 +51,8 @@ __all__ = [
     "elu",
     "embedding",
     "gelu",
+    "hardsigmoid",
+    "hardswish",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
@@ -52,13 +62,17 @@ __all__ = [
     "logsumexp",
     "max_pool1d",
     "max_pool2d",
+    "mish",
     "mse_loss",
     "normal_cdf",
+    "prelu",
     "relu",
+    "selu",
     "sigmoid",
     "silu",
     "softmax",
     "softplus",
+    "softsign",
     "tanh",
 ]
 

@@ -8,6 +8,8 @@ from hypothesis.extra.numpy import array_shapes
 
 import nnscratch as ns
 
+F = ns.functional
+
 
 def gradients(fn, *values):
     """The gradients of the weighted sum 1 y_0 + 2 y_1 + ... of a function's result."""
@@ -131,3 +133,34 @@ def test_rounding_of_halves_and_negatives():
     assert ns.floor(x).tolist() == [-2, -1, 0, 1, 2] and ns.ceil(x).tolist() == [-1, 0, 1, 2, 3]
     assert ns.trunc(x).tolist() == [-1, 0, 0, 1, 2]
     assert not ns.round(ns.tensor([0.5], requires_grad=True)).requires_grad
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("name", ["gelu", "hardswish", "mish", "selu", "celu", "softsign"])
+def test_activations_and_their_gradients_are_finite_far_out(name, dtype):
+    x = ns.tensor([-3e4, -300.0, 300.0, 3e4], dtype=dtype, requires_grad=True)
+    settings = [{}, {"approximate": "tanh"}] if name == "gelu" else [{}]
+    for setting in settings:
+        y = getattr(F, name)(x, **setting)
+        (g,) = ns.grad(y, [x], np.ones(4, dtype))
+        assert np.isfinite(y.numpy()).all() and np.isfinite(g.numpy()).all()
+        if name in ("gelu", "hardswish", "mish"):
+            assert y.tolist() == pytest.approx([0, 0, *x.tolist()[2:]]) and g.tolist() == pytest.approx([0, 0, 1, 1])
+
+
+def test_corners_of_the_new_activations():
+    assert gradients(F.hardsigmoid, [-3.0, 3.0]) == [[0, 0]]
+    assert gradients(F.hardswish, [-3.0, 3.0]) == [[0, 2]]
+    assert gradients(lambda x: F.selu(x, 2, 3), [0.0]) == [[6]]
+    assert gradients(F.prelu, [0.0, -1.0], [0.5, 0.5]) == [[0.5, 1.0], [0, -2]]
+
+
+def test_activations_refuse_wrong_settings():
+    with pytest.raises(ValueError, match="celu: alpha is 0, expected a number above 0"):
+        F.celu([1.0], 0)
+    with pytest.raises(ValueError, match="gelu: approximate 'erf' is unknown; pass 'none' or 'tanh'"):
+        F.gelu([1.0], "erf")
+    with pytest.raises(
+        ValueError, match=r"prelu: weight \(2,\) float64 does not broadcast to the shape of x \(3, 1\) float64"
+    ):
+        F.prelu(np.ones((3, 1)), np.ones(2))

@@ -220,6 +220,12 @@ def _sigmoid(x):
     return 1 / (1 + exp(-x))
 
 
+def _gelu(x, approximate="none"):
+    if approximate == "none":
+        return x * ncdf(x)
+    return x * (1 + tanh(sqrt(2 / mpmath.pi) * (x + mpmath.mpf("0.044715") * x**3))) / 2
+
+
 def _conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     settings = geometry("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)[:3]
     return loops.conv2d(x, weight, bias, *settings, groups)
@@ -364,11 +370,22 @@ REFERENCES = {
     "softmax": _softmax,
     "log_softmax": lambda x, axis=-1: log(_softmax(x, axis)),
     "softplus": lambda x: log(1 + exp(x)),
-    "gelu": lambda x: x * ncdf(x),
+    "gelu": _gelu,
     "normal_cdf": ncdf,
     "silu": lambda x: x * _sigmoid(x),
     "leaky_relu": lambda x, slope=0.01: np.where(x > 0, x, slope * x),
     "elu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * (exp(x) - 1)),
+    "selu": lambda x, alpha=1.6732632423543772, gamma=1.0507009873554805: (
+        gamma * np.where(x > 0, x, alpha * (exp(x) - 1))
+    ),
+    "celu": lambda x, alpha=1.0: np.where(x > 0, x, alpha * (exp(x / alpha) - 1)),
+    "prelu": lambda x, weight: np.where(x > 0, x, weight * x),
+    "hardsigmoid": lambda x, alpha=1 / 6, beta=0.5: np.minimum(
+        np.maximum(alpha * x + beta, mpmath.mpf(0)), mpmath.mpf(1)
+    ),
+    "hardswish": lambda x: x * np.minimum(np.maximum((x + 3) / 6, mpmath.mpf(0)), mpmath.mpf(1)),
+    "mish": lambda x: x * tanh(log(1 + exp(x))),
+    "softsign": lambda x: x / (1 + abs(x)),
     # loss
     "mse_loss": lambda prediction, target, reduction="mean": _reduced((prediction - target) ** 2, reduction),
     "l1_loss": lambda prediction, target, reduction="mean": _reduced(abs(prediction - target), reduction),
@@ -406,6 +423,7 @@ MAGNITUDES = {
         "pool_scatter sum_pool2d sum_unpool2d"
     ).split()
 }
+MAGNITUDES["hardsigmoid"] = lambda x, alpha=1 / 6, beta=0.5: alpha * abs(x) + beta
 MAGNITUDES["standardize"] = lambda x, axis, eps=1e-5: (
     (abs(x) + _mean(abs(x), axis, True)) / sqrt(_var(x, axis, 0, True) + eps)
 )
