@@ -1,9 +1,10 @@
-"""The command `nnscratch`: train the documents' networks, list them, and show what this machine has."""
+"""The command `nnscratch`: train the documents' networks, check the operations, and show what this machine has."""
 
 import argparse
 import difflib
 import math
 import os
+import shutil
 import sys
 
 import nnscratch
@@ -28,7 +29,7 @@ def main(argv=None):
     Returns
     -------
     int
-        Its exit status: 0, or 1 where something it needs is missing or fails (wrong arguments leave with 2).
+        Its exit status: 0, or 1 where something it needs is missing or a check fails (wrong arguments leave with 2).
 
     Examples
     --------
@@ -40,7 +41,7 @@ def main(argv=None):
     if arguments is None:
         return 0
     try:
-        arguments.run(arguments)
+        status = arguments.run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -50,13 +51,10 @@ def main(argv=None):
         print(f"nnscratch {arguments.command}: {reason}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(
-            f"nnscratch {arguments.command}: interrupted; the same command with --resume goes on "
-            f"from the last complete epoch",
-            file=sys.stderr,
-        )
+        resume = "; the same command with --resume goes on from the last complete epoch"
+        print(f"nnscratch {arguments.command}: interrupted{resume * hasattr(arguments, 'resume')}", file=sys.stderr)
         return 130
-    return 0
+    return status or 0
 
 
 def _parse(argv):
@@ -84,6 +82,12 @@ def _parse(argv):
     train.add_argument("--resume", action="store_true", help="go on from the last complete epoch in DIR")
     train.add_argument("--out", metavar="DIR", help="where the results go (default: runs/SYSTEM)")
     train.set_defaults(run=_train)
+
+    check = commands.add_parser("check", help="check every operation and its derivatives", allow_abbrev=False)
+    check.add_argument("operations", nargs="*", type=_operation, metavar="OP", help="which (default: all)")
+    check.add_argument("--seed", type=_count(0), default=0, metavar="N", help="of the arguments drawn (default: 0)")
+    check.add_argument("--json", metavar="FILE", help="where the figures go, too")
+    check.set_defaults(run=_check)
 
     commands.add_parser("systems", help="what can be trained", allow_abbrev=False).set_defaults(run=_systems)
     commands.add_parser("info", help="versions, devices, BLAS and threads", allow_abbrev=False).set_defaults(run=_info)
@@ -113,6 +117,22 @@ def _system(name):
         return systems.get(name)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error).removeprefix("train: ")) from None
+
+
+def _operation(name):
+    table = _table_of_operations()
+    if name not in table:
+        close = difflib.get_close_matches(name, table)
+        hint = f"did you mean {', '.join(close)}?" if close else "`nnscratch check` alone checks and lists them all"
+        raise argparse.ArgumentTypeError(f"there is no operation {name!r}; {hint}")
+    return table[name]
+
+
+def _table_of_operations():
+    import nnscratch.functional  # noqa: F401 (its import fills the table)
+    from nnscratch.autograd import OPS
+
+    return OPS
 
 
 def _device(name):
@@ -160,6 +180,59 @@ def _train(arguments):
     )
 
 
+def _check(arguments):
+    import time
+
+    from nnscratch.testing.operations import check_operation
+
+    start = time.perf_counter()
+    operations = arguments.operations or _table_of_operations().values()
+    checks = [check_operation(op, arguments.seed) for op in operations]
+    if arguments.json is not None:
+        _write_figures(arguments.json, checks)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    rows = [("operation", "documents", "forward, ulp", "first", "second", "pass", "formula")]
+    for c in checks:
+        document = c.document if width is None else _cut(c.document, 20)
+        figures = (_figure(c.forward, ".2f"), _figure(c.first, ".1e"), _figure(c.second, ".1e"))
+        rows.append((c.operation, document, *figures, "yes" if c.passed else "NO", c.formula))
+    _print_table(rows, width)
+    problems = [p for c in checks for p in c.problems]
+    if problems:
+        print("", *problems, sep="\n")
+    passed = sum(c.passed for c in checks)
+    print(
+        f"\n{passed} of {len(checks)} operations pass, {sum(c.rows for c in checks)} rows; "
+        f"worst relative error of a first derivative {_figure(_worst(c.first for c in checks), '.1e')}, "
+        f"of a second {_figure(_worst(c.second for c in checks), '.1e')}; {time.perf_counter() - start:.1f} s"
+    )
+    return 0 if passed == len(checks) else 1
+
+
+def _write_figures(path, checks):
+    import json
+
+    from nnscratch.files import write_bytes
+
+    names = ("operation", "formula", "document", "rows", "forward", "first", "second", "passed", "problems", "seconds")
+    figures = [{name: getattr(c, name) for name in names} for c in checks]
+    for row in figures:
+        row.update({k: None for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)})
+    write_bytes("check", path, json.dumps(figures, indent=2, ensure_ascii=False).encode())
+
+
+def _worst(values):
+    return max((v for v in values if v is not None), default=None)
+
+
+def _figure(value, form):
+    return "-" if value is None else f"{value:{form}}"
+
+
+def _cut(text, width):
+    return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
+
+
 def _systems(arguments):
     from nnscratch import systems
 
@@ -197,7 +270,9 @@ def _threads():
     return ", ".join(f"{p['num_threads']}" for p in threadpool_info() if p["user_api"] == "blas") or "unknown"
 
 
-def _print_table(rows):
+def _print_table(rows, width=None):
+    """Print rows in columns, each line cut to a width where one is given."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        print("  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip())
+        line = "  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip()
+        print(line if width is None else _cut(line, width))

@@ -1,5 +1,6 @@
 """The command: what it prints, its exit status, and one sentence for every mistake."""
 
+import json
 import re
 import subprocess
 import sys
@@ -88,6 +89,58 @@ def test_info_shows_versions_devices_and_threads(capsys):
         assert re.search(f"^{words}", out, re.MULTILINE)
 
 
+def test_check_prints_a_line_for_each_operation_and_a_summary(capsys):
+    assert run("check", "relu", "conv2d", "isnan", "--seed", "7") == 0
+    head, relu, conv, isnan, blank, summary = capsys.readouterr().out.splitlines()
+    assert head.split() == "operation documents forward, ulp first second pass formula".split()
+    assert re.match(r"relu +F3: 000 §4; .* \d\.\d\d +\d\.\de-1\d +\d\.\de-1\d +yes +f\(x\) = \\max\(0, x\)", relu)
+    assert conv.startswith("conv2d ") and blank == ""
+    assert re.search(r" 0\.00 +- +- +yes ", isnan)
+    assert re.fullmatch(
+        r"3 of 3 operations pass, \d+ rows; worst relative error of a first derivative \S+, of a second \S+; \S+ s",
+        summary,
+    )
+
+
+def test_check_fails_where_an_operation_does(monkeypatch, capsys, tmp_path):
+    from nnscratch.autograd import OPS, _Rule
+
+    monkeypatch.setitem(OPS["sigmoid"].rules, "x", _Rule(OPS["sigmoid"], "x", lambda g: g))
+    file = tmp_path / "figures.json"
+    assert run("check", "sigmoid", "exp", "--json", str(file)) == 1
+    out = capsys.readouterr().out
+    assert re.search(r"^sigmoid .* NO ", out, re.MULTILINE) and re.search(r"^exp .* yes ", out, re.MULTILINE)
+    assert re.search(r"^sigmoid: .*derivative .* by the rules and .* numerically", out, re.MULTILINE)
+    assert "\n1 of 2 operations pass" in out
+    sigmoid, exp = json.loads(file.read_text(encoding="utf-8"))
+    assert (sigmoid["operation"], sigmoid["passed"], exp["passed"]) == ("sigmoid", False, True)
+    assert sigmoid["problems"] and exp["problems"] == []
+    assert exp["first"] <= 1e-9 and exp["second"] <= 1e-7 and exp["forward"] < 1
+
+
+def test_check_alone_checks_every_operation(monkeypatch, capsys):
+    from nnscratch.autograd import OPS
+    from nnscratch.testing import operations
+
+    seen = []
+
+    def check_operation(op, seed):
+        seen.append((op.name, seed))
+        return operations.OperationCheck(op)
+
+    monkeypatch.setattr(operations, "check_operation", check_operation)
+    assert run("check") == 0
+    assert seen == [(name, 0) for name in OPS]
+
+
+def test_check_cuts_its_lines_where_it_prints_to_a_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert run("check", "conv2d") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines[1]) == 60 and lines[1].endswith("…")
+
+
 def test_version_and_help(capsys):
     assert run("--version") == 0
     assert capsys.readouterr().out == f"nnscratch {ns.__version__}\n"
@@ -108,7 +161,7 @@ def test_the_module_is_the_command():
 def test_starting_loads_nothing_heavy():
     code = (
         "import sys; from nnscratch import cli; cli._parse(['systems']); "
-        "print([m for m in ('matplotlib', 'tqdm', 'safetensors', 'nnscratch.training', 'nnscratch.nn') if m in sys.modules])"
+        "print([m for m in ('matplotlib', 'mpmath', 'tqdm', 'safetensors', 'nnscratch.testing', 'nnscratch.training', 'nnscratch.nn') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -118,7 +171,7 @@ def test_starting_loads_nothing_heavy():
     ("arguments", "message"),
     [
         (["trian"], "nnscratch: there is no command 'trian'; did you mean train?"),
-        (["xyz"], "nnscratch: there is no command 'xyz'; choose one of train, systems, info"),
+        (["xyz"], "nnscratch: there is no command 'xyz'; choose one of train, check, systems, info"),
         (["--verison"], "nnscratch: there is no option '--verison'; did you mean --version?"),
         (
             ["train", "mnist-cn"],
@@ -145,6 +198,10 @@ def test_starting_loads_nothing_heavy():
         ),
         (["train", "mnist-cnn", "again"], "nnscratch: unrecognized arguments: again"),
         (["train", "--full=yes"], "nnscratch train: argument --full: ignored explicit argument 'yes'"),
+        (["check", "sigmod"], "nnscratch check: argument OP: there is no operation 'sigmod'; did you mean sigmoid"),
+        (["check", "transformer"], "nnscratch check: argument OP: there is no operation 'transformer'; "),
+        (["check", "--seed", "x"], "nnscratch check: argument --seed: got 'x'"),
+        (["check", "--sead", "1"], "nnscratch check: there is no option '--sead'; did you mean --seed?"),
         (["info", "--all"], "nnscratch info: there is no option '--all'"),
     ],
 )
@@ -202,6 +259,22 @@ def test_what_ends_training_gives_one_sentence(monkeypatch, capsys, error, statu
     monkeypatch.setattr(systems.get("mnist-cnn"), "run", fail)
     assert run("train") == status
     assert capsys.readouterr().err.startswith(message)
+
+
+def test_an_interrupted_check_promises_no_resuming(monkeypatch, capsys):
+    from nnscratch.testing import operations
+
+    def interrupted(op, seed):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(operations, "check_operation", interrupted)
+    assert run("check", "exp") == 130
+    assert capsys.readouterr().err == "nnscratch check: interrupted\n"
+
+
+def test_figures_that_cannot_be_written_give_one_sentence(tmp_path, capsys):
+    assert run("check", "isnan", "--json", str(tmp_path / "none" / "figures.json")) == 1
+    assert re.fullmatch(r"nnscratch check: cannot write .*figures\.json \(.*\n", capsys.readouterr().err)
 
 
 def test_mistakes_of_our_own_keep_their_traceback(monkeypatch):

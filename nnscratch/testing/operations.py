@@ -1,0 +1,465 @@
+"""Everything that an operation promises, checked from its sample rows: its figures, and its properties.
+
+A property is a function that takes a drawn row and yields a sentence for everything that is wrong. `PROPERTIES` names
+them all; `check_operation` runs them on every row of an operation.
+"""
+
+import inspect
+import time
+import warnings
+
+import numpy as np
+
+from nnscratch.autograd import OPS, GradientError, Op, grad
+from nnscratch.gradcheck import gradcheck
+from nnscratch.samples import FIXED, Array, Case
+from nnscratch.tensor import Tensor
+from nnscratch.testing.references import MAGNITUDES, REFERENCES, exact, units
+
+#: The greatest errors that pass: the forward one in units in the last place of float64, the derivatives' relative.
+FORWARD, FIRST, SECOND = 16.0, 1e-9, 1e-7
+
+#: By how much results may differ from those of float64, relative to their magnitude: sums of float16 hold two digits.
+CLOSE = {"float16": 2e-2, "float32": 1e-5, "float64": 0.0}
+
+#: What another order of summation may change, relative to the greatest magnitude.
+ROUNDING = 1e-13
+
+REFUSALS = (TypeError, ValueError, IndexError)
+
+
+class OperationCheck:
+    """What `check_operation` found.
+
+    Attributes
+    ----------
+    operation, formula, document : str
+        The operation's name, and what is stated of it.
+    rows : int
+        How many sample rows it has.
+    forward : float or None
+        The greatest error of a result, in units in the last place; None without a reference.
+    first, second : float or None
+        The greatest relative errors of the first and the second derivatives; None where there are none.
+    problems : list of str
+        A sentence for everything that is wrong.
+    passed : bool
+        Whether there are no problems.
+    seconds : float
+    """
+
+    def __init__(self, op):
+        self.operation, self.formula, self.document = op.name, op.formula, op.document
+        self.rows = len(op.samples)
+        self.forward = self.first = self.second = None
+        self.problems: list = []
+        self.seconds = 0.0
+
+    def __repr__(self):
+        figures = {"forward": self.forward, "first": self.first, "second": self.second}
+        known = "".join(f", {name} {value:.2g}" for name, value in figures.items() if value is not None)
+        return f"<{self.operation}: {'passed' if self.passed else f'{len(self.problems)} problems'}{known}>"
+
+    @property
+    def passed(self):
+        """Whether there are no problems."""
+        return not self.problems
+
+
+def check_operation(op, seed=0, *, reference=None, properties=None):
+    """Check an operation, of the table or your own, with every one of its sample rows.
+
+    The forward error is measured against a definition on numbers of 50 digits, in units in the last place of float64:
+    of each element of the result, but of the magnitude of what was added up where an operation adds terms of either
+    sign (sums, products of matrices, convolutions). The derivatives are checked by `nnscratch.gradcheck`, along random
+    directions. Then come the properties: broadcasting undone, memory layouts, empty and 0-d arrays, dtypes, inputs
+    left alone, the same bits twice, the same gradient under ``create_graph``, and error messages.
+
+    Parameters
+    ----------
+    op : Op
+        With sample rows: ``ns.op(..., samples=[Case(...)])``.
+    seed : int
+        What the rows are drawn from, and the directions.
+    reference : callable, optional
+        The operation's definition, on arrays of `mpmath.mpf`; by default that of the table, where it is there.
+    properties : sequence of str, optional
+        Which of `PROPERTIES` to check; all by default.
+
+    Returns
+    -------
+    OperationCheck
+
+    Raises
+    ------
+    TypeError
+        Where `op` is no operation.
+    ValueError
+        Where a property is unknown.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> from nnscratch.samples import Case, normal
+    >>> @ns.op(samples=[Case(normal(3, 4))])
+    ... def cube(x):
+    ...     return x**3
+    >>> @cube.rule("x")
+    ... def _(g, x):
+    ...     return 3 * g * x**2
+    >>> check_operation(cube, reference=lambda x: x * x * x).passed
+    True
+    """
+    if not isinstance(op, Op):
+        raise TypeError(f"check_operation: got {op!r}, expected an operation; make one with ns.op")
+    unknown = [name for name in properties or () if name not in PROPERTIES]
+    if unknown:
+        raise ValueError(f"check_operation: there is no property {unknown[0]!r}; choose from {', '.join(PROPERTIES)}")
+    found, start = OperationCheck(op), time.perf_counter()
+    problems: dict = {}  # in order, each once: rows may share them
+    if not op.samples:
+        problems[f"{op.name}: it has no sample rows; give it samples=[Case(...)]"] = None
+    for case in op.samples:
+        row = Row(op, case, seed, reference=reference)
+        for name in properties or PROPERTIES:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                try:
+                    problems.update(dict.fromkeys(PROPERTIES[name](row)))
+                except (*REFUSALS, ArithmeticError, Warning, GradientError) as error:
+                    problems[f"{op.name}: fails with {type(error).__name__} on its own row ({case}): {error}"] = None
+        for figure in ("forward", "first", "second"):
+            values = [v for v in (getattr(found, figure), getattr(row, figure)) if v is not None]
+            setattr(found, figure, max(values, default=None))
+    found.problems = list(problems)
+    found.seconds = time.perf_counter() - start
+    return found
+
+
+class Row:
+    """A sample row with its arrays drawn, and the figures measured from it."""
+
+    def __init__(self, op, case, seed=0, dtype=np.float64, reference=None):
+        kwargs = dict(case.kwargs)
+        self.op, self.case, self.seed = op, Case(*op._place(case.args, kwargs), **kwargs), seed
+        self.args, self.kwargs = self.case.make(np.random.default_rng(seed), dtype)
+        #: The positions of the arguments that are arrays, and of those that are differentiated.
+        self.arrays = [i for i, a in enumerate(self.case.args) if isinstance(a, Array | np.ndarray)]
+        self.inputs = [i for i in self.arrays if self._is_differentiated(i)]
+        self.reference = REFERENCES.get(op.name) if reference is None and OPS.get(op.name) is op else reference
+        self.forward = self.first = self.second = None
+
+    def _is_differentiated(self, i):
+        spec, op = self.case.args[i], self.op
+        fixed = not isinstance(spec, Array) or spec.kind in FIXED
+        return not fixed and op.constant is not True and op._input_name(i) not in op.constant
+
+    def drawn(self, dtype):
+        """The same row in another dtype."""
+        return Row(self.op, self.case, self.seed, dtype, self.reference)
+
+    def name(self, i):
+        """What the operation calls its argument `i`."""
+        return self.op._input_name(i)
+
+    def call(self, *inputs):
+        """The operation as a function of its differentiated inputs."""
+        args = list(self.args)
+        for i, value in zip(self.inputs, inputs, strict=True):
+            args[i] = value
+        return self.op(*args, **self.kwargs)
+
+    def gradients(self, args=None, create_graph=False):
+        """The result for `args` (the row's own by default) and the gradients by its inputs, as arrays.
+
+        They start from a gradient that depends on nothing but the result's shape.
+        """
+        args = list(self.args if args is None else args)
+        for i in self.inputs:
+            args[i] = Tensor(args[i], requires_grad=True)
+        y = self.op(*args, **self.kwargs)
+        if not self.inputs:
+            return np.asarray(y), []
+        g = np.random.default_rng(0).standard_normal(y.shape).astype(y.dtype)
+        before = g.copy()
+        found = grad(y, [args[i] for i in self.inputs], g, create_graph)
+        if not np.array_equal(g, before):
+            raise GradientError("a rule changes the gradient that it is given")
+        return y.data, [d.data for d in found]
+
+    def problem(self, text):
+        """A sentence about this row, on one line."""
+        return " ".join(f"{self.op.name}: {text} (row {self.case!r})".split())
+
+
+def _difference(a, b):
+    """The greatest difference, relative to the greatest magnitude; infinite where shapes differ or one is nan."""
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if a.shape != b.shape or not np.array_equal(np.isfinite(a), np.isfinite(b)):
+        return np.inf
+    finite = np.isfinite(a)
+    scale = max(1.0, np.max(np.abs(b[finite]), initial=0.0))
+    return float(np.max(np.abs(a[finite] - b[finite]), initial=0.0) / scale)
+
+
+def _same_bits(a, b):
+    a, b = np.asarray(a), np.asarray(b)
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def _inner_arrays(value):
+    """The arrays in an argument, or in a nest of them."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, tuple | list):
+        for v in value:
+            yield from _inner_arrays(v)
+
+
+# The properties
+
+
+def forward(row):
+    """Its result is that of its reference."""
+    if row.reference is None:
+        return
+    expected = exact(row.reference, row.args, row.kwargs)
+    magnitude = MAGNITUDES.get(row.op.name) if row.reference is REFERENCES.get(row.op.name) else None
+    magnitude = None if magnitude is None else exact(magnitude, row.args, row.kwargs)
+    row.forward = units(row.op(*row.args, **row.kwargs), expected, magnitude)
+    if not row.forward <= FORWARD:
+        yield row.problem(f"its result is {row.forward:.3g} units in the last place from its reference")
+
+
+def derivatives(row):
+    """Its first and second derivatives are those of differences."""
+    if not row.inputs:
+        return
+    try:
+        report = gradcheck(_named(row), [row.args[i] for i in row.inputs], order=2, seed=row.seed)
+    except GradientError as failure:
+        report = failure.report
+        yield row.problem("; ".join(report.problems))
+    for order, figure, limit in ((1, "first", FIRST), (2, "second", SECOND)):
+        found = [r for r in report.rows if r.order == order]
+        error = max((r.error for r in found if r.status in ("right", "wrong")), default=None)
+        setattr(row, figure, error)
+        if error is not None and not error <= limit:
+            yield row.problem(f"its {figure} derivative has a relative error of {error:.2g}, more than {limit:.0e}")
+    for place in report.kinks:
+        yield row.problem(f"the row is not clear of its kinks ({place}); choose another")
+    for r in report.rows:
+        if r.status == "unclear":
+            yield row.problem(f"its values are too rough to tell the derivative by {r.input}; choose another row")
+
+
+def _named(row):
+    """`Row.call` with the operation's own names for its inputs, which the checker reports."""
+
+    def call(*inputs):
+        return row.call(*inputs)
+
+    names = [row.name(i) + str(i) * (row.name(i) == row.op.variadic) for i in row.inputs]
+    call.__signature__ = inspect.Signature([inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in names])
+    return call
+
+
+def broadcasting(row):
+    """Where an input is stretched along an axis, its gradient is the sum of those of the stretched input."""
+    for position, i in enumerate(row.inputs):
+        whole = row.args[i]
+        for axis in range(whole.ndim):
+            # one row of it, and for the first axis also without that axis
+            for part in (whole[(slice(None),) * axis + (slice(1),)], *([whole[0]] if axis == 0 and len(whole) else [])):
+                stretched = np.broadcast_to(part, whole.shape) if part.size else part
+                narrow, wide = ([v if j == i else a for j, a in enumerate(row.args)] for v in (part, stretched))
+                if part.size == whole.size or not _same_values(row, narrow, wide):
+                    continue
+                shape = f"{row.name(i)} of shape {part.shape}"
+                try:
+                    found, expected = (row.gradients(args)[1][position] for args in (narrow, wide))
+                except (*REFUSALS, GradientError) as error:
+                    yield row.problem(
+                        f"it takes {shape}, and then its gradient ends in {type(error).__name__}: {error}"
+                    )
+                    continue
+                if _difference(found, expected.sum(axis, keepdims=part.ndim == whole.ndim)) > 1e-12:
+                    yield row.problem(f"its gradient by {shape} is not the sum of those along axis {axis}")
+
+
+def _same_values(row, *choices):
+    """Whether the operation takes both, and gives the same: then it stretched the one to the other."""
+    try:
+        a, b = (row.op(*args, **row.kwargs) for args in choices)
+    except REFUSALS:
+        return False
+    return np.shape(a) == np.shape(b) and _difference(a, b) <= ROUNDING
+
+
+def layouts(row):
+    """Values and gradients do not depend on how the inputs lie in memory."""
+    y, gradients = row.gradients()
+    for words, layout in (
+        ("that skips and runs backwards", _strided),
+        ("in column-major order", lambda a: a.copy("F")),
+    ):
+        args = [layout(a) if i in row.arrays else a for i, a in enumerate(row.args)]
+        y_other, gradients_other = row.gradients(args)
+        if _difference(y_other, y) > ROUNDING:
+            yield row.problem(f"its result differs for an input {words}")
+        for i, a, b in zip(row.inputs, gradients_other, gradients, strict=True):
+            if _difference(a, b) > ROUNDING:
+                yield row.problem(f"its gradient by {row.name(i)} differs for an input {words}")
+
+
+def _strided(a):
+    """The same values in every second place of a larger array, backwards."""
+    if a.ndim == 0:
+        return a
+    wide = np.zeros([2 * n for n in a.shape], a.dtype)
+    view = wide[(slice(None, None, -2),) * a.ndim]
+    view[...] = a
+    return view
+
+
+def _resized(row, change):
+    """The row's arguments with the arrays changed one at a time, and all at once: (words, args)."""
+    for chosen in (*([i] for i in row.arrays), row.arrays if len(row.arrays) > 1 else None):
+        if chosen:
+            args = [change(a) if i in chosen else a for i, a in enumerate(row.args)]
+            shapes = ", ".join(f"{row.name(i)} of shape {args[i].shape}" for i in chosen)
+            yield shapes, args
+
+
+def empty_and_0d(row):
+    """Empty and 0-d arrays are taken, with gradients, or refused in a sentence."""
+    for change in (
+        lambda a: a[:0] if a.ndim else a,
+        lambda a: a[..., :0] if a.ndim else a,
+        lambda a: a.reshape(-1)[0].reshape(()) if a.size else a,
+    ):
+        for words, args in _resized(row, change):
+            yield from _taken_or_refused(row, words, args)
+
+
+def wrong_shapes(row):
+    """Arrays of other shapes are taken, with gradients, or refused in a sentence."""
+    for shape in ((7,), (2, 7), (3, 1, 5, 7, 2)):
+        for words, args in _resized(row, lambda a, shape=shape: np.resize(a, shape)):
+            yield from _taken_or_refused(row, words, args)
+
+
+def _taken_or_refused(row, words, args):
+    try:
+        row.op(*args, **row.kwargs)
+    except Exception as error:
+        yield from map(row.problem, _judged(row.op, words, error))
+        return
+    try:
+        y, gradients = row.gradients(args)
+    except Exception as error:
+        yield row.problem(f"it takes {words}, and then its gradient ends in {type(error).__name__}: {error}")
+        return
+    if y.dtype.kind == "f" and np.isnan(y).any():
+        yield row.problem(f"it takes {words}, and gives nan")
+    elif any(np.isnan(d).any() for d in gradients):
+        yield row.problem(f"it takes {words}, and its gradient is nan")
+
+
+def _judged(op, words, error):
+    """What is wrong with the way in which an argument was refused."""
+    text = str(error)
+    if not isinstance(error, REFUSALS):
+        yield f"it answers {words} with {type(error).__name__}, expected a TypeError, ValueError or IndexError: {text}"
+    elif not text.startswith(f"{op.name}: ") or "\n" in text:
+        yield f"it refuses {words} in other than one sentence that begins with its name: {text}"
+
+
+def dtypes(row):
+    """A result and gradients have the inputs' dtype, and the values of float64 as far as it holds them."""
+    if not row.inputs:
+        return
+    exact_y, exact_gradients = row.gradients()
+    for dtype, close in CLOSE.items():
+        other = row.drawn(np.dtype(dtype))
+        for create_graph in (False, True):
+            y, gradients = other.gradients(create_graph=create_graph)
+            if y.dtype != dtype and "dtype" not in row.op.names:
+                yield row.problem(f"its result is {y.dtype} for {dtype} inputs")
+            elif _difference(y, exact_y) > close:
+                yield row.problem(f"its {dtype} result is far from that of float64")
+            for i, d, e in zip(row.inputs, gradients, exact_gradients, strict=True):
+                if d.dtype != dtype:
+                    yield row.problem(f"its gradient by {row.name(i)} is {d.dtype} for {dtype} inputs")
+                elif _difference(d, e) > max(close, ROUNDING):
+                    yield row.problem(f"its {dtype} gradient by {row.name(i)} is far from that of float64")
+
+
+def purity(row):
+    """Neither the operation nor its rules change what they are given."""
+    given = list(_inner_arrays([*row.args, *row.kwargs.values()]))
+    before = [a.copy() for a in given]
+    for create_graph in (False, True):
+        row.gradients(create_graph=create_graph)
+    if not all(map(_same_bits, given, before)):
+        yield row.problem("it changes an argument in place")
+
+
+def repeatability(row):
+    """The same arguments give the same bits, as arrays and as Tensors."""
+    plain = row.op(*row.args, **row.kwargs)
+    y, gradients = row.gradients()
+    again, gradients_again = row.gradients()
+    if not _same_bits(y, plain):
+        yield row.problem("its result differs between arrays and Tensors")
+    if not _same_bits(y, again):
+        yield row.problem("its result differs from one call to the next")
+    if not all(map(_same_bits, gradients, gradients_again)):
+        yield row.problem("its gradient differs from one call to the next")
+
+
+def create_graph(row):
+    """The gradient is the same with and without ``create_graph``."""
+    _, plain = row.gradients()
+    _, graphed = row.gradients(create_graph=True)
+    for i, a, b in zip(row.inputs, plain, graphed, strict=True):
+        if _difference(b, a) > ROUNDING:
+            yield row.problem(f"its gradient by {row.name(i)} differs under create_graph")
+
+
+def bad_arguments(row):
+    """What is no argument of it is refused in a sentence that begins with its name."""
+    attempts = [
+        ("an unknown keyword", row.args, {**row.kwargs, "no_such_argument": 1}),
+        ("no arguments", [], {}),
+    ]
+    for value in (object(), "text"):
+        for i in row.arrays[:1]:
+            args = [value if i == j else a for j, a in enumerate(row.args)]
+            attempts.append((f"a {type(value).__name__} as {row.name(i)}", args, row.kwargs))
+    for words, args, kwargs in attempts:
+        try:
+            row.op(*args, **kwargs)
+        except Exception as error:
+            yield from (f"{row.op.name}: {text}" for text in _judged(row.op, words, error))
+        else:
+            yield f"{row.op.name}: it takes {words} without a word"
+
+
+#: Every property by its name, in the order in which they are checked.
+PROPERTIES = {
+    property.__name__: property
+    for property in (
+        forward,
+        derivatives,
+        broadcasting,
+        layouts,
+        empty_and_0d,
+        wrong_shapes,
+        dtypes,
+        purity,
+        repeatability,
+        create_graph,
+        bad_arguments,
+    )
+}
