@@ -1,0 +1,1224 @@
+"""Operations with a fault planted in them, and right ones that look suspicious: what the gradient checker is tested with.
+
+`FAULTS` are functions in which one operation is wrong; the checker has to refuse each and to name that operation.
+`RIGHT` are functions that are right, however odd; it has to pass each. `python tests/planted.py --seeds 200` checks all
+of them from that many seeds and prints how often it did.
+"""
+
+import argparse
+import functools
+import time
+
+import numpy as np
+
+import nnscratch as ns
+from nnscratch.samples import apart, integers, mask, normal, positive
+
+F = ns.functional
+FAULTS = []
+RIGHT = []
+
+
+class Planted:
+    """A function to be checked: what is odd about it, how its inputs are drawn, up to which order it is checked."""
+
+    def __init__(self, kind, name, function, draws, order, operation=None):
+        self.kind, self.name, self.function, self.draws, self.order = kind, name, function, draws, order
+        self.operation = operation
+
+    def check(self, seed, order=None):
+        """The checker's report, from inputs that belong to the seed."""
+        rng = np.random.default_rng(seed)
+        inputs = [draw.make(rng) if hasattr(draw, "make") else draw(rng) for draw in self.draws]
+        return ns.gradcheck(self.function, inputs, order=order or self.order, seed=seed)
+
+    def verdict(self, seed):
+        """Whether the check from a seed ends as it should, whether it names the right operation, and what it said."""
+        try:
+            report, raised = self.check(seed), False
+        except ns.GradientError as error:
+            report, raised = error.report, True
+        except Exception as error:
+            return False, False, f"{type(error).__name__}: {error}"
+        as_it_should = raised if self in FAULTS else report.passed and len(report.compared) == len(report.rows)
+        return as_it_should, report.operation == self.operation, str(report)
+
+
+def made(name, forward, rules, constant=()):
+    """An operation, with its rules by input."""
+    operation = ns.op(forward, name=name, constant=constant)
+    for which, rule in rules.items():
+        operation.rule(which)(rule)
+    return operation
+
+
+def fault(kind, name, forward, rules, use, *draws, order=1, constant=()):
+    """Plant an operation that is wrong; `use` is the function in which it stands, of it and the inputs."""
+    operation = made(name, forward, rules, constant)
+    FAULTS.append(Planted(kind, name, functools.partial(use, operation), draws, order, name))
+
+
+def right(kind, name, function, *draws, order=2):
+    """A function whose rules are right."""
+    RIGHT.append(Planted(kind, name, function, draws, order))
+
+
+def array(t):
+    """A rule's argument as an array, outside any graph."""
+    return t.data if isinstance(t, ns.Tensor) else t
+
+
+def weighed(t):
+    """A single number in which every element of a result counts differently."""
+    return (t * np.cos(np.arange(t.size) + 0.5).reshape(t.shape)).sum()
+
+
+# Signs, transposes and factors
+
+fault(
+    "sign",
+    "cosine",
+    lambda x: np.cos(x),
+    {"x": lambda g, x: g * ns.sin(x)},
+    lambda f, x, w: weighed(F.tanh(f(x * 2) * w)),
+    normal(3, 4),
+    normal(4),
+)
+fault(
+    "sign",
+    "difference",
+    lambda a, b: a - b,
+    {"a": lambda g: g, "b": lambda g: g},
+    lambda f, x, w: weighed(F.sigmoid(f(x * w, ns.sin(w)))),
+    normal(3, 4),
+    normal(4),
+)
+fault(
+    "sign",
+    "reciprocal",
+    lambda x: 1 / x,
+    {"x": lambda g, y: g * y * y},
+    lambda f, x: weighed(ns.exp(f(x + 1))),
+    positive(2, 5),
+)
+fault(
+    "missing transpose",
+    "square_product",
+    lambda a, b: a @ b,
+    {"a": lambda g, b: g @ b, "b": lambda g, a: a.T @ g},
+    lambda f, x, w: weighed(F.tanh(f(x, w) + x)),
+    normal(4, 4),
+    normal(4, 4),
+)
+fault(
+    "missing transpose",
+    "quadratic_form",
+    lambda x, a: x @ a @ x,
+    {"x": lambda g, x, a: 2 * g * (a @ x), "a": lambda g, x: g * ns.reshape(x, (-1, 1)) * x},
+    lambda f, x, a: F.tanh(f(ns.sin(x), a)),
+    normal(4),
+    normal(4, 4),
+)
+fault(
+    "missing inverse",
+    "turned_axes",
+    lambda x: np.transpose(x, (1, 2, 0)),
+    {"x": lambda g: ns.transpose(g, (1, 2, 0))},
+    lambda f, x: weighed(ns.exp(f(x * 0.5))),
+    normal(3, 3, 3),
+)
+fault(
+    "missing inverse",
+    "sorted_values",
+    lambda x: np.sort(x),
+    {"x": lambda g, x: g[np.argsort(array(x))]},
+    lambda f, x: weighed(ns.exp(f(x))),
+    lambda rng: np.roll(np.sort(apart(6).make(rng)), 2),
+)
+fault(
+    "missing factor",
+    "steep_sigmoid",
+    lambda x: 1 / (1 + np.exp(-2 * x)),
+    {"x": lambda g, y: g * y * (1 - y)},
+    lambda f, x, w: F.mse_loss(f(x @ w), ns.sin(x @ w)),
+    normal(5, 3),
+    normal(3, 2),
+)
+fault(
+    "missing factor",
+    "squared",
+    lambda x: x**2,
+    {"x": lambda g, x: g * x},
+    lambda f, x, w: ns.log(f(x - w).mean() + 1),
+    normal(3, 4),
+    normal(3, 4),
+)
+fault(
+    "missing factor",
+    "length",
+    lambda x: np.sqrt((x * x).sum()),
+    {"x": lambda g, x: g * x},
+    lambda f, x, w: f(x @ w) + ns.sin(x).sum(),
+    normal(2, 3),
+    normal(3, 3),
+)
+fault(
+    "logarithm's base",
+    "binary_logarithm",
+    lambda x: np.log2(x),
+    {"x": lambda g, x: g / x},
+    lambda f, x: weighed(f(x * x) * x),
+    positive(6),
+)
+fault(
+    "wrong constant",
+    "circumference",
+    lambda r: 2 * np.pi * r,
+    {"r": lambda g: g * 2 * 3.14},
+    lambda f, r: weighed(ns.sin(f(r))),
+    positive(4),
+)
+fault(
+    "rule of another function",
+    "exact_gelu",
+    lambda x: F.gelu(x),
+    {"x": lambda g, x: g * F.sigmoid(1.702 * x) * (1 + 1.702 * x * F.sigmoid(-1.702 * x))},
+    lambda f, x, w: weighed(f(x @ w)),
+    normal(4, 3),
+    normal(3, 4),
+)
+fault(
+    "rough differences",
+    "measured_sine",
+    lambda x: np.sin(x),
+    {"x": lambda g, x: g * (ns.sin(x + 1e-3) - ns.sin(x)) / 1e-3},
+    lambda f, x: weighed(f(x * 2)),
+    normal(3, 4),
+)
+
+# Sums: over which axis, of how many, and what was broadcast
+
+fault(
+    "wrong axis summed",
+    "with_bias",
+    lambda x, b: x + b,
+    {"x": lambda g: g, "b": lambda g: g.sum(1)},
+    lambda f, x, b: weighed(F.tanh(f(x, ns.exp(b)))),
+    normal(4, 4),
+    normal(4),
+)
+fault(
+    "wrong axis summed",
+    "centred",
+    lambda x: x - x.mean(0),
+    {"x": lambda g: g - ns.mean(g, 1, True)},
+    lambda f, x: weighed(f(x) ** 2),
+    normal(3, 4),
+)
+fault(
+    "wrong for an axis other than -1",
+    "softmax_along",
+    lambda x, axis: F.softmax(x, axis),
+    {"x": lambda g, y: y * (g - ns.sum(g * y, -1, True))},
+    lambda f, x: weighed(f(x, -1) ** 2) + weighed(f(x * 2, 0) ** 2),
+    normal(3, 4),
+)
+fault(
+    "keepdims forgotten",
+    "row_softmax",
+    lambda x: F.softmax(x),
+    {"x": lambda g, y: y * (g - (g * y).sum(-1))},
+    lambda f, x: weighed(ns.log(f(x * 2))),
+    normal(4, 4),
+)
+fault(
+    "Jacobian's diagonal only",
+    "diagonal_softmax",
+    lambda x: F.softmax(x),
+    {"x": lambda g, y: g * y * (1 - y)},
+    lambda f, x, w: -ns.log(f(x @ w)[1, 2]),
+    normal(2, 3),
+    normal(3, 4),
+)
+fault(
+    "broadcasting not undone",
+    "row_added",
+    lambda x, b: x + b,
+    {"x": lambda g: g, "b": lambda g: g[0]},
+    lambda f, x, b: weighed(F.tanh(f(x, b))),
+    normal(3, 4),
+    normal(4),
+)
+fault(
+    "broadcasting not undone",
+    "column_scaled",
+    lambda x, s: x * s,
+    {"x": lambda g, s: g * s, "s": lambda g, x: ns.sum(g * x, 0, True)},
+    lambda f, x, s: weighed(f(ns.sin(x), s)),
+    normal(3, 4),
+    normal(3, 1),
+)
+fault(
+    "broadcasting not undone",
+    "outer_sum",
+    lambda a, b: a[:, None] + b,
+    {"a": lambda g: g, "b": lambda g: g},
+    lambda f, a, b: weighed(ns.exp(f(a, b * b))),
+    normal(4),
+    normal(4),
+)
+fault(
+    "mean for sum",
+    "scaled",
+    lambda x, s: x * s,
+    {"x": lambda g, s: g * s, "s": lambda g, x: (g * x).mean()},
+    lambda f, x, s: weighed(f(F.tanh(x), s)),
+    normal(3, 4),
+    normal(),
+)
+fault(
+    "mean for sum",
+    "row_sums",
+    lambda x: x.sum(1),
+    {"x": lambda g, x_shape: ns.broadcast_to(ns.reshape(g, (-1, 1)), x_shape) / x_shape[1]},
+    lambda f, x: weighed(f(x) ** 2),
+    normal(3, 4),
+)
+fault(
+    "sum for mean",
+    "average",
+    lambda x: x.mean(),
+    {"x": lambda g, x_shape: ns.broadcast_to(g, x_shape)},
+    lambda f, x: f(x * x) * f(ns.sin(x)),
+    normal(3, 4),
+)
+fault(
+    "sum for mean",
+    "log_loss",
+    lambda z, q: F.cross_entropy(z, q, from_logits=True),
+    {"z": lambda g, z, q: g * (F.softmax(z) - q)},
+    lambda f, x, w, labels: f(x @ w, np.eye(4)[array(labels)]),
+    normal(5, 3),
+    normal(3, 4),
+    integers(5, high=4),
+    constant=("q",),
+)
+fault(
+    "sum for mean",
+    "halved",
+    lambda x: (x[::2] + x[1::2]) / 2,
+    {"x": lambda g: ns.reshape(ns.stack([g, g], 1), (-1,))},
+    lambda f, x: weighed(F.tanh(f(x))),
+    normal(8),
+)
+fault(
+    "count in the variance",
+    "unbiased_variance",
+    lambda x: x.var(ddof=1),
+    {"x": lambda g, x: g * 2 * (x - ns.mean(x)) / x.size},
+    lambda f, x: ns.sqrt(f(x * 3) + 1),
+    normal(3, 3),
+)
+
+
+def _standard(x):
+    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 0.1)
+
+
+def _standard_rule(eps, slope):
+    def rule(g, x, y):
+        inner = g - ns.mean(g, -1, True) - slope * y * ns.mean(g * y, -1, True)
+        return inner / ns.sqrt(ns.var(x, -1, 0, True) + eps)
+
+    return rule
+
+
+fault(
+    "eps forgotten",
+    "standardized",
+    _standard,
+    {"x": _standard_rule(eps=0.0, slope=1)},
+    lambda f, x, w: weighed(F.tanh(f(x) * w)),
+    normal(3, 5),
+    normal(5),
+)
+fault(
+    "missing term",
+    "layer_standardized",
+    _standard,
+    {"x": _standard_rule(eps=0.1, slope=0)},
+    lambda f, x, w: weighed(F.tanh(f(x) * w)),
+    normal(3, 5),
+    normal(5),
+)
+
+# The wrong input, the wrong moment, or no input at all
+
+fault(
+    "gradient of the wrong input",
+    "times",
+    lambda a, b: a * b,
+    {"a": lambda g, a: g * a, "b": lambda g, b: g * b},
+    lambda f, x, w: weighed(F.sigmoid(f(x, w) + x)),
+    normal(3, 4),
+    normal(3, 4),
+)
+fault(
+    "gradient of the wrong input",
+    "quotient",
+    lambda a, b: a / b,
+    {"a": lambda g, a, b: -g * a / b**2, "b": lambda g, b: g / b},
+    lambda f, x, w: weighed(f(ns.sin(x), w)),
+    normal(3, 4),
+    positive(3, 4),
+)
+fault(
+    "gradient of the wrong input",
+    "joined",
+    lambda a, b: np.concatenate([a, b]),
+    {"a": lambda g, a_shape: g[a_shape[0] :], "b": lambda g, a_shape: g[: a_shape[0]]},
+    lambda f, a, b: weighed(ns.sin(f(a, b))),
+    normal(3),
+    normal(3),
+)
+fault(
+    "gradient forgotten",
+    "affine",
+    lambda x, w, b: x @ w + b,
+    {"x": lambda g, w: g @ w.T, "w": lambda g, x: x.T @ g, "b": lambda g: None},
+    lambda f, x, w, b: weighed(F.tanh(f(x, w, b))),
+    normal(3, 4),
+    normal(4, 2),
+    normal(2),
+)
+fault(
+    "gradient forgotten",
+    "learned_slope",
+    lambda x, slope: np.where(x > 0, x, slope * x),
+    {"x": lambda g, x, slope: g * ns.where(x > 0, 1.0, slope)},
+    lambda f, x, slope: weighed(f(x * 2, slope) ** 2),
+    apart(3, 4),
+    positive(),
+    constant=("slope",),
+)
+
+
+def _stale():
+    kept = {}
+
+    def cube(x):
+        kept["x"] = x
+        return x**3
+
+    return cube, {"x": lambda g: 3 * g * kept["x"] ** 2}
+
+
+def _kept_by_shape():
+    masks = {}
+
+    def rectified(x):
+        masks[x.shape] = x > 0
+        return x * masks[x.shape]
+
+    return rectified, {"x": lambda g, x_shape: g * masks[x_shape]}
+
+
+fault("stale saved value", "cube_twice", *_stale(), lambda f, x, w: weighed(f(x) * f(x + w)), normal(4), positive(4))
+fault(
+    "stale saved value",
+    "cube_once",
+    *_stale(),
+    lambda f, x, w: weighed(ns.sin(f(x)) * w),
+    normal(4),
+    positive(4),
+    order=2,
+)
+fault(
+    "stale saved value",
+    "mask_by_shape",
+    *_kept_by_shape(),
+    lambda f, x: weighed(f(x)) + weighed(f(-x)) * 2,
+    apart(3, 4),
+)
+
+# Positions: padding, dilation, strides, groups, windows, indices
+
+fault(
+    "off by one in padding",
+    "padded",
+    lambda x: np.pad(x, ((0, 0), (2, 2))),
+    {"x": lambda g: g[:, 1:-3]},
+    lambda f, x: weighed(ns.sin(f(x)) + f(x) ** 2),
+    normal(2, 5),
+)
+fault(
+    "off by one in padding",
+    "padded_convolution",
+    lambda x, w: F.conv2d(x, w, None, 1, 1),
+    {
+        "x": lambda g, w: F.conv_transpose2d(g, w, None, 1, ((2, 0), (1, 1))),
+        "w": lambda g, x: ns.swapaxes(F.conv2d(ns.swapaxes(x, 0, 1), ns.swapaxes(g, 0, 1), None, 1, 1), 0, 1),
+    },
+    lambda f, x, w: weighed(F.tanh(f(x, w))),
+    normal(1, 2, 4, 4),
+    normal(3, 2, 3, 3),
+)
+fault(
+    "off by one",
+    "running_sum",
+    lambda x: np.cumsum(x),
+    {"x": lambda g: ns.flip(ns.cumsum(ns.flip(g))) - g},
+    lambda f, x: weighed(F.tanh(f(x * 0.3))),
+    normal(6),
+)
+fault(
+    "off by one",
+    "neighbours_product",
+    lambda x: x[1:] * x[:-1],
+    {"x": lambda g, x: ns.pad(g * x[1:], ((0, 1),)) + ns.pad(g * x[:-1], ((0, 1),))},
+    lambda f, x: weighed(f(ns.sin(x)) ** 2),
+    normal(6),
+)
+fault(
+    "wrong direction",
+    "rolled",
+    lambda x: np.roll(x, 1),
+    {"x": lambda g: ns.concatenate([g[-1:], g[:-1]])},
+    lambda f, x: weighed(f(x) * x),
+    normal(5),
+)
+
+
+def _convolution(stride, dilation):
+    """A convolution of the rows of x by a kernel of three cells, by slices."""
+
+    def convolved(x, w):
+        n = (x.shape[1] - 2 * dilation - 1) // stride + 1
+        return sum(x[:, k * dilation :][:, : n * stride : stride] * w[k] for k in range(3))
+
+    return convolved
+
+
+def _convolution_rules(stride, dilation):
+    def by_x(g, x_shape, w):
+        def placed(k):
+            places = slice(k * dilation, k * dilation + (g.shape[1] - 1) * stride + 1, stride)
+            return ns.put_add(g * w[k], x_shape, (slice(None), places))
+
+        return placed(0) + placed(1) + placed(2)
+
+    def by_w(g, x):
+        length = (g.shape[1] - 1) * stride + 1
+        return ns.stack([(g * x[:, k * dilation :][:, :length:stride]).sum() for k in range(3)])
+
+    return {"x": by_x, "w": by_w}
+
+
+fault(
+    "dilation ignored",
+    "dilated_convolution",
+    _convolution(stride=1, dilation=2),
+    _convolution_rules(stride=1, dilation=1),
+    lambda f, x, w: weighed(F.tanh(f(x, w))),
+    normal(2, 8),
+    normal(3),
+)
+fault(
+    "dilation ignored",
+    "dilated_by_weight",
+    _convolution(stride=1, dilation=2),
+    {"x": _convolution_rules(1, 2)["x"], "w": _convolution_rules(1, 1)["w"]},
+    lambda f, x, w: weighed(F.tanh(f(x * x, w))),
+    normal(2, 8),
+    normal(3),
+)
+fault(
+    "stride ignored",
+    "strided_convolution",
+    _convolution(stride=2, dilation=1),
+    _convolution_rules(stride=1, dilation=1),
+    lambda f, x, w: weighed(F.tanh(f(x, w))),
+    normal(2, 9),
+    normal(3),
+)
+
+
+def _slide(x, w):
+    """The products of `w` with each stretch of `x` that is as long."""
+    return ns.stack([(x[i : i + w.shape[0]] * w).sum() for i in range(x.shape[0] - w.shape[0] + 1)])
+
+
+fault(
+    "kernel not flipped",
+    "correlation",
+    lambda x, w: np.correlate(x, w, "valid"),
+    {"x": lambda g, w: _slide(ns.pad(g, ((2, 2),)), w), "w": lambda g, x: _slide(x, g)},
+    lambda f, x, w: weighed(F.tanh(f(x, w))),
+    normal(7),
+    normal(3),
+)
+fault(
+    "flip forgotten",
+    "totals",
+    lambda x: np.cumsum(x),
+    {"x": lambda g: ns.cumsum(g)},
+    lambda f, x: weighed(f(x) ** 2),
+    normal(6),
+)
+fault(
+    "groups ignored",
+    "grouped_product",
+    lambda x, w: np.einsum("ngi,gio->ngo", x, w),
+    {"x": lambda g, w: ns.einsum("ngo,io->ngi", g, w[0]), "w": lambda g, x: ns.einsum("ngi,ngo->gio", x, g)},
+    lambda f, x, w: weighed(ns.sin(f(x, w))),
+    normal(3, 2, 3),
+    normal(2, 3, 2),
+)
+
+
+def _pick_rule(last):
+    def rule(g, x_shape, indices):
+        places = {}
+        for position, index in enumerate(array(indices).tolist()):
+            if last or index not in places:
+                places[index] = position
+        return ns.put_add(g[list(places.values())], x_shape, list(places))
+
+    return rule
+
+
+for _name, _last in (("last_of_duplicates", True), ("first_of_duplicates", False)):
+    fault(
+        "duplicates dropped",
+        _name,
+        lambda x, indices: x[indices],
+        {"x": _pick_rule(_last)},
+        lambda f, x, indices: weighed(f(ns.exp(x), indices)),
+        normal(3, 2),
+        lambda rng: rng.permutation([0, 1, 1, 2, 1]),
+        constant=("indices",),
+    )
+
+# Ties and masks
+
+fault(
+    "ties counted twice",
+    "greatest_with_edges",
+    # The border stands in its window twice, so the greatest value often does too.
+    lambda x: np.lib.stride_tricks.sliding_window_view(np.pad(x, 1, "edge"), 3).max(1),
+    {"x": lambda g, x, y: _edges_rule(g, x, y)},
+    lambda f, x: weighed(f(x) ** 2),
+    lambda rng: apart(6).make(rng) + [9.0, 0, 0, 0, 0, 9.0],
+)
+
+
+def _edges_rule(g, x, y):
+    wide = ns.concatenate([x[:1], x, x[-1:]])
+    n = x.shape[0]
+    hits = sum(ns.pad(g * (wide[k : k + n] == y), ((k, 2 - k),)) for k in range(3))
+    return ns.concatenate([hits[:1] + hits[1:2], hits[2:-2], hits[-2:-1] + hits[-1:]])
+
+
+fault(
+    "ties counted twice",
+    "greater_of_two",
+    lambda a, b: np.maximum(a, b),
+    {"a": lambda g, a, b: g * (a >= b), "b": lambda g, a, b: g * (b >= a)},
+    lambda f, x, w: weighed(f(x * 2, x + x) * w),
+    normal(3, 4),
+    normal(3, 4),
+)
+fault(
+    "mask inverted",
+    "rectifier",
+    lambda x: np.maximum(x, 0),
+    {"x": lambda g, x: g * (x < 0)},
+    lambda f, x, w: weighed(f(x * 2) * w),
+    apart(3, 4),
+    normal(3, 4),
+)
+fault(
+    "mask inverted",
+    "chosen",
+    lambda a, b, choice: np.where(choice, a, b),
+    {"a": lambda g, choice: ns.where(choice, 0.0, g), "b": lambda g, choice: ns.where(choice, g, 0.0)},
+    lambda f, a, b, choice: weighed(ns.sin(f(a, b * b, choice))),
+    normal(3, 4),
+    normal(3, 4),
+    mask(3, 4),
+    constant=("choice",),
+)
+fault(
+    "mask drawn again",
+    "dropped",
+    lambda x: x * (np.random.default_rng(0).random(x.shape) < 0.5),
+    {"x": lambda g, x_shape: g * (np.random.default_rng(1).random(x_shape) < 0.5)},
+    lambda f, x, w: weighed(F.tanh(f(x) @ w)),
+    normal(3, 4),
+    normal(4, 2),
+)
+fault(
+    "one bound forgotten",
+    "clipped",
+    lambda x: np.clip(x, -1.2, 1.2),
+    {"x": lambda g, x: g * (x > -1.2)},
+    lambda f, x: weighed(f(x) * ns.sin(x)),
+    apart(3, 4),
+)
+
+# Dtypes, memory and branches
+
+fault(
+    "dtype changed",
+    "sine_in_float32",
+    lambda x: np.sin(x),
+    {"x": lambda g, x: ns.astype(ns.astype(g, "float32") * ns.cos(ns.astype(x, "float32")), "float64")},
+    lambda f, x: weighed(ns.exp(f(x * 3))),
+    normal(3, 4),
+)
+fault(
+    "dtype changed",
+    "sine_in_float16",
+    lambda x: np.sin(x),
+    {"x": lambda g, x: ns.astype(g * ns.cos(x), "float16")},
+    lambda f, x: weighed(ns.exp(f(x * 3))),
+    normal(3, 4),
+)
+fault(
+    "dtype changed",
+    "doubled_in_integers",
+    lambda x: x * 2,
+    {"x": lambda g: np.asarray(array(g) * 2, dtype=np.int64)},
+    lambda f, x: weighed(ns.sin(f(x))),
+    normal(3, 4),
+)
+
+
+def _overwrites_gradient(g, x):
+    g = array(g)
+    g *= np.cos(array(x))
+    return g
+
+
+def _overwrites_input(g, x):
+    x = array(x)
+    np.cos(x, out=x)
+    return g * x
+
+
+def _centres_its_input(x):
+    x -= x.mean()
+    return x * x
+
+
+fault(
+    "in-place change",
+    "sine_over_gradient",
+    lambda x: np.sin(x),
+    {"x": _overwrites_gradient},
+    lambda f, x, w: weighed(ns.exp(x * w + f(w))),
+    normal(3, 4),
+    normal(3, 4),
+)
+fault(
+    "in-place change",
+    "sine_over_input",
+    lambda x: np.sin(x),
+    {"x": _overwrites_input},
+    lambda f, x, w: weighed(ns.exp(x) * w + f(ns.exp(x))),
+    normal(3, 4),
+    normal(3, 4),
+)
+fault(
+    "in-place change",
+    "centred_squares",
+    _centres_its_input,
+    {"x": lambda g, x: 2 * (g * x - ns.mean(g * x))},
+    lambda f, x: weighed(f(ns.exp(x))),
+    normal(3, 4),
+)
+fault(
+    "wrong only for strided input",
+    "sine_by_memory",
+    lambda x: np.sin(x),
+    {"x": lambda g, x: g * np.cos(array(x).ravel("K").reshape(x.shape))},
+    lambda f, x, w: weighed(f(x) * w) + weighed(f(ns.transpose(x))),
+    normal(3, 4),
+    normal(3, 4),
+)
+fault(
+    "wrong only for strided input",
+    "gradient_by_memory",
+    lambda x: 3 * x,
+    {"x": lambda g: 3 * array(g).ravel("K").reshape(g.shape)},
+    lambda f, x, w: weighed(ns.transpose(f(ns.sin(x))) * w),
+    normal(3, 4),
+    normal(4, 3),
+)
+fault(
+    "detached branch",
+    "swish",
+    lambda x: x * F.sigmoid(x),
+    {"x": lambda g, x: g * F.sigmoid(x)},
+    lambda f, x, w: weighed(f(x @ w)),
+    normal(2, 3),
+    normal(3, 4),
+)
+fault(
+    "detached branch",
+    "unit_length",
+    lambda x: x / np.sqrt((x * x).sum()),
+    {"x": lambda g, x: g / ns.sqrt((x * x).sum())},
+    lambda f, x, w: weighed(f(x) * w),
+    normal(5),
+    normal(5),
+)
+FAULTS.append(
+    Planted(
+        "detached branch",
+        "detach_in_function",
+        lambda x, w: weighed(x * w.detach()) + weighed(ns.sin(w)),
+        (normal(3, 4), normal(3, 4)),
+        order=1,
+        operation="multiply",
+    )
+)
+
+# Wrong only in the second derivative
+
+fault(
+    "second derivative: detached",
+    "logistic",
+    lambda x: F.sigmoid(x),
+    {"x": lambda g, y: g * array(y) * (1 - array(y))},
+    lambda f, x, w: weighed(f(x * w)),
+    normal(3, 4),
+    normal(3, 4),
+    order=2,
+)
+fault(
+    "second derivative: detached",
+    "hyperbolic_tangent",
+    lambda x: np.tanh(x),
+    {"x": lambda g, x: array(g) * (1 - F.tanh(x) ** 2)},
+    lambda f, x, w: weighed(f(x * w) ** 2),
+    normal(3, 4),
+    normal(3, 4),
+    order=2,
+)
+fault(
+    "second derivative: the rule's branch",
+    "fourth_power",
+    lambda x: x**4,
+    {"x": lambda g, x: (4 if isinstance(x, np.ndarray) else 3) * g * x**3},
+    lambda f, x, w: weighed(f(ns.sin(x)) * w),
+    normal(3, 4),
+    normal(3, 4),
+    order=2,
+)
+fault(
+    "second derivative: the gradient's own rule",
+    "slope_of_square",
+    lambda x, d: 2 * x * d,
+    {"x": lambda g, d: g * d, "d": lambda g, x: 2 * g * x},
+    lambda f, x: weighed(made("square", lambda x: x * x, {"x": lambda g, x: f(x, g)})(ns.sin(x))),
+    normal(3, 4),
+    order=2,
+)
+fault(
+    "second derivative: a term that is zero",
+    "third_power",
+    lambda x: x**3,
+    {"x": lambda g, x: 3 * g * x * x + (x - array(x)) * g},
+    lambda f, x, w: weighed(f(x + w)),
+    normal(3, 4),
+    normal(4),
+    order=2,
+)
+
+# Wrong only somewhere, or only a little
+
+
+def _last_element(shape, factor):
+    factors = np.ones(shape)
+    factors[(-1,) * len(shape)] = factor
+    return factors
+
+
+fault(
+    "wrong in one corner element",
+    "sine_but_corner",
+    lambda x: np.sin(x),
+    {"x": lambda g, x, x_shape: g * ns.cos(x) * _last_element(x_shape, 1.01)},
+    lambda f, x: weighed(f(x * 2)),
+    normal(20, 30),
+)
+fault(
+    "wrong in one corner element",
+    "product_but_corner",
+    lambda a, b: a @ b,
+    {"a": lambda g, b, a_shape: (g @ b.T) * _last_element(a_shape, 0.0), "b": lambda g, a: a.T @ g},
+    lambda f, x, w: weighed(F.tanh(f(x, w))),
+    normal(5, 4),
+    normal(4, 3),
+)
+fault(
+    "wrong only for negative input",
+    "three_halves_power",
+    lambda x: np.abs(x) ** 1.5,
+    {"x": lambda g, x: g * 1.5 * ns.sqrt(ns.abs(x))},
+    lambda f, x: weighed(f(x * 2)),
+    apart(3, 4),
+)
+fault(
+    "wrong only for large input",
+    "soft_rectifier",
+    lambda x: np.logaddexp(0, x),
+    {"x": lambda g, x: g * ns.where(x > 4, 1.0, F.sigmoid(x))},
+    lambda f, x, w: weighed(f(x * 5) * w),
+    apart(3, 4),
+    normal(3, 4),
+)
+fault(
+    "not a number",
+    "product_of_all",
+    lambda x: np.prod(x),
+    {"x": lambda g, x, y: ns.divide(g * y, x)},
+    lambda f, x, w: f(x * w) + ns.sin(w).sum(),
+    lambda rng: rng.permutation([0.0, *rng.uniform(0.5, 2.0, 3)]),
+    normal(4),
+)
+fault(
+    "hidden under a greater gradient",
+    "faint_sine",
+    lambda x: np.sin(x),
+    {"x": lambda g, x: 1.01 * g * ns.cos(x)},
+    lambda f, x: weighed(x + 0.1 * f(x)),
+    normal(3, 4),
+)
+fault(
+    "hidden in a small result",
+    "tiny_square",
+    lambda x: 1e-9 * x * x,
+    {"x": lambda g, x: 1e-9 * g * x},
+    lambda f, x: weighed(f(x)),
+    normal(3, 4),
+)
+
+
+def _long_chain(f, x):
+    for i in range(60):
+        x = x + (f(x) if i == 30 else 0.05 * ns.sin(x))
+    return weighed(x)
+
+
+fault("deep inside", "buried_square", lambda x: 0.1 * x * x, {"x": lambda g, x: 0.1 * g * x}, _long_chain, normal(3, 4))
+fault(
+    "remainder forgotten",
+    "sine_in_blocks",
+    lambda x: np.sin(x),
+    {"x": lambda g, x: ns.pad((g * ns.cos(x))[: x.shape[0] // 8 * 8], ((0, x.shape[0] % 8),))},
+    lambda f, x: weighed(f(x * 2)),
+    normal(19),
+)
+fault(
+    "gradient clipped in the rule",
+    "sine_with_clipped_gradient",
+    lambda x: np.sin(x),
+    {"x": lambda g, x: ns.clip(g, -5, 5) * ns.cos(x)},
+    lambda f, x: weighed(100 * f(x)),
+    normal(3, 4),
+)
+
+
+# Right: the same derivative in another form, or returned in another way
+
+
+def right_rule(kind, name, forward, rule, *draws, order=2, use=lambda f, x: weighed(ns.sin(f(x * 0.7)))):
+    """An operation of one input whose rule is right, within a function."""
+    right(kind, name, functools.partial(use, made(name, forward, {"x": rule})), *draws, order=order)
+
+
+right_rule(
+    "another form",
+    "sigmoid_by_tanh",
+    lambda x: F.sigmoid(x),
+    lambda g, x: g * (1 - F.tanh(x / 2) ** 2) / 4,
+    normal(3, 4),
+)
+right_rule(
+    "another form",
+    "sigmoid_by_exponentials",
+    lambda x: F.sigmoid(x),
+    lambda g, x: g / (2 + ns.exp(x) + ns.exp(-x)),
+    normal(3, 4),
+)
+right_rule(
+    "another form",
+    "softmax_shifted",
+    lambda x: F.softmax(x),
+    lambda g, x, y: y * (g - ns.sum(g * F.softmax(x - 100.0), -1, True)),
+    normal(3, 4),
+)
+right_rule("by the result", "tangent_by_result", lambda x: np.tanh(x), lambda g, y: g - g * y * y, normal(3, 4))
+right_rule("by the result", "root_by_result", lambda x: np.sqrt(1 + x * x), lambda g, x, y: g * x / y, normal(3, 4))
+right_rule(
+    "a branch for the second derivative",
+    "square_in_two_ways",
+    lambda x: x * x,
+    lambda g, x: 2 * g * x if isinstance(g, ns.Tensor) else g * x + x * g,
+    normal(3, 4),
+)
+right_rule(
+    "returns the shape before broadcasting is undone", "spread", lambda x: x + np.zeros((3, 4)), lambda g: g, normal(4)
+)
+right_rule("returns a view", "turned", lambda x: x.T[::-1], lambda g: ns.transpose(ns.flip(g, 0)), normal(3, 4))
+right_rule(
+    "returns a read-only view",
+    "total",
+    lambda x: x.sum(),
+    lambda g, x_shape: ns.broadcast_to(g, x_shape),
+    normal(3, 4),
+    order=1,
+    use=lambda f, x: ns.sin(f(x * x)),
+)
+right_rule("exact in float32", "doubled", lambda x: 2 * x, lambda g: g * np.float32(2), normal(3, 4))
+right_rule(
+    "exact in float32",
+    "ramp",
+    lambda x: x * np.arange(12.0).reshape(3, 4),
+    lambda g: g * np.arange(12, dtype=np.float32).reshape(3, 4),
+    normal(3, 4),
+)
+right_rule(
+    "changes a copy in place",
+    "cube_in_a_copy",
+    lambda x: x**3,
+    lambda g, x: np.multiply(3 * x * x, g, out=np.empty_like(x)),
+    normal(3, 4),
+    order=1,
+)
+right_rule(
+    "in-place change of its own array",
+    "centred_copy",
+    lambda x: np.subtract(x, x.mean(), out=x.copy()),
+    lambda g: g - ns.mean(g),
+    normal(3, 4),
+)
+
+# Right: a gradient of zero, or none
+
+
+right_rule(
+    "gradient zero",
+    "ones",
+    lambda x: np.ones_like(x),
+    lambda g: g * 0.0,
+    normal(3, 4),
+    use=lambda f, x: weighed(x * f(x)),
+)
+right_rule(
+    "gradient zero",
+    "rounded_down",
+    lambda x: np.floor(x),
+    lambda g: g * 0.0,
+    normal(3, 4),
+    use=lambda f, x: weighed(x * f(x)),
+)
+right("gradient zero", "square at 0", lambda x: weighed(x * x), lambda rng: np.zeros(4))
+right("gradient zero", "cube at 0", lambda x: weighed(x**3), lambda rng: np.zeros(4))
+right("gradient zero", "cosine at 0", lambda x: weighed(ns.cos(x)), lambda rng: np.zeros((2, 3)))
+right("gradient zero", "nothing but a constant", lambda x: weighed(x * 0.0), normal(3, 4))
+right("gradient zero", "unused input", lambda x, w: weighed(ns.sin(x)), normal(3, 4), normal(2))
+right("gradient zero", "difference of equals", lambda x: weighed(ns.exp(x) - ns.exp(x)), normal(3, 4))
+right("gradient zero", "sum of a softmax", lambda x: F.softmax(x).sum(), normal(3, 4))
+right(
+    "rule returns None",
+    "ignores its weight",
+    functools.partial(
+        lambda f, x, w: weighed(f(ns.sin(x), w * w)),
+        made("first_of", lambda a, b: a + 0 * b, {"a": lambda g: g, "b": lambda g: None}),
+    ),
+    normal(3, 4),
+    normal(3, 4),
+)
+right(
+    "a detached shift",
+    "shifted exponentials",
+    lambda x: ns.log(ns.exp(x - x.max().detach()).sum()) + x.max().detach(),
+    normal(3, 4),
+    order=1,
+)
+
+# Right: kinks that are elsewhere
+
+
+right("kinks elsewhere", "absolute value", lambda x: weighed(ns.abs(x) * x), apart(3, 4))
+right("kinks elsewhere", "rectified", lambda x: weighed(F.relu(x) ** 2 + F.leaky_relu(x, 0.1)), apart(3, 4))
+right("kinks elsewhere", "greatest", lambda x: ns.max(x) * weighed(ns.max(x * x, 0)), apart(3, 4))
+right("kinks elsewhere", "clipped", lambda x: weighed(ns.clip(x, -1.2, 1.2) * x), apart(3, 4))
+right("kinks elsewhere", "greatest of windows", lambda x: weighed(F.max_pool2d(ns.sin(x * 0.3), 2)), apart(1, 1, 4, 4))
+right(
+    "a kink close by",
+    "rectified near 0",
+    lambda x, w: weighed(F.relu(x) * w),
+    lambda rng: rng.choice([-1e-6, 1e-6], 6),
+    normal(6),
+)
+right(
+    "a kink close by",
+    "absolute value near 0",
+    lambda x: weighed(ns.abs(x)),
+    lambda rng: np.append(rng.normal(size=5), 1e-6),
+)
+right(
+    "smooth although its parts are not",
+    "maximum of equals",
+    lambda x: weighed(ns.maximum(x * 2, x + x)),
+    normal(3, 4),
+    order=1,
+)
+right(
+    "smooth although its parts are not",
+    "absolute value squared",
+    lambda x: weighed(ns.abs(x) ** 2),
+    lambda rng: np.append(rng.normal(size=3), 0.0),
+    order=1,
+)
+right(
+    "a guarded infinity",
+    "logarithm of the positive",
+    lambda x: weighed(ns.where(x > 0, ns.log(ns.where(x > 0, x, 1.0)), x)),
+    apart(3, 4),
+)
+right_rule(
+    "a guarded infinity",
+    "sinc",
+    lambda x: np.sinc(x / np.pi),
+    lambda g, x, y: g * ns.where(x == 0, 0.0, (ns.cos(x) - y) / ns.where(x == 0, 1.0, x)),
+    lambda rng: np.append(rng.normal(size=4), 0.0),
+    order=1,
+)
+
+# Right: small, great, cancelling, steep
+
+
+right("small", "gradient of 1e-12", lambda x: weighed(1e-12 * ns.sin(x)), normal(3, 4))
+right("great", "gradient of 1e12", lambda x: weighed(1e12 * ns.sin(x)), normal(3, 4))
+right("mixed", "gradients of 1e-8 to 1e8", lambda x: weighed(ns.sin(x) * 10.0 ** np.arange(-8, 9)), normal(17))
+right("small", "inputs of 1e-9", lambda x: weighed(ns.sin(x * 1e9)), lambda rng: rng.normal(size=4) * 1e-9)
+right("great", "inputs of 1e9", lambda x: weighed(ns.sin(x * 1e-9)), lambda rng: rng.normal(size=4) * 1e9)
+right(
+    "mixed",
+    "inputs of 1e-6 to 1e6",
+    lambda x: weighed(ns.log(x * x)),
+    lambda rng: rng.choice([-1, 1], 13) * rng.uniform(1, 2, 13) * 10.0 ** np.arange(-6, 7),
+)
+right(
+    "close to the domain's end", "root near 0", lambda x: weighed(ns.sqrt(x)), lambda rng: rng.uniform(1, 2, 4) * 1e-8
+)
+right(
+    "close to the domain's end",
+    "logarithm near 0",
+    lambda x: weighed(ns.log(x)),
+    lambda rng: np.append(rng.uniform(1, 2, 4), 1e-6),
+)
+right(
+    "close to the domain's end",
+    "root near 1",
+    lambda x: weighed(ns.sqrt(1 - x)),
+    lambda rng: 1 - rng.uniform(1, 2, 4) * 1e-4,
+)
+right("cancellation", "a million taken off again", lambda x: weighed(ns.sin((x + 1e6) - 1e6)), normal(3, 4), order=1)
+right(
+    "cancellation",
+    "1 - cos x over x squared",
+    lambda x: weighed((1 - ns.cos(x)) / (x * x)),
+    lambda rng: rng.uniform(0.03, 0.1, 4),
+    order=1,
+)
+right("cancellation", "a great constant beside", lambda x: ns.sin(x).sum() + 1e10, normal(3, 4), order=1)
+right("steep", "exponentials of 20 x", lambda x: weighed(ns.exp(20 * x)), normal(3, 4))
+right("steep", "saturated tangents", lambda x: weighed(F.tanh(30 * x)), normal(3, 4))
+right("steep", "fast waves", lambda x: weighed(ns.sin(100 * x)), normal(3, 4))
+right("steep", "log-sum-exp of hundreds", lambda x: ns.logsumexp(x * 300), normal(3, 4))
+
+
+def _deep(x):
+    for _ in range(300):
+        x = x + 0.01 * ns.sin(x)
+    return weighed(x)
+
+
+right("deep", "three hundred steps", _deep, normal(4), order=1)
+
+# Right: inputs that are unusual
+
+
+right("unusual input", "indices beside", lambda x, i: weighed(ns.exp(x)[i]), normal(3, 2), integers(5, high=3))
+right(
+    "unusual input",
+    "labels",
+    lambda z, labels: F.cross_entropy(z, labels, from_logits=True),
+    normal(5, 3),
+    integers(5, high=3),
+)
+right("unusual input", "no elements", lambda x, w: weighed(ns.sin(x)) + ns.sin(w).sum(), normal(0, 4), normal(3))
+right("unusual input", "a single number", lambda x: ns.sin(x) * x, normal())
+right(
+    "unusual input",
+    "column-major",
+    lambda x: weighed(ns.sin(x) @ x.T),
+    lambda rng: np.asfortranarray(rng.normal(size=(3, 4))),
+)
+right(
+    "unusual input",
+    "backwards and with gaps",
+    lambda x: weighed(ns.sin(x) * x),
+    lambda rng: rng.normal(size=(6, 8))[::-2, ::2],
+)
+right(
+    "unusual input",
+    "read-only and repeated",
+    lambda x: weighed(ns.sin(x) * x),
+    lambda rng: np.broadcast_to(rng.normal(size=4), (3, 4)),
+)
+right("unusual input", "a product with a zero", lambda x: ns.prod(x), lambda rng: np.append(rng.normal(size=3), 0.0))
+right("unusual input", "several results", lambda x: (ns.sin(x), ns.cos(x).sum(), x * x), normal(3, 4))
+
+
+def _dropped(x, w):
+    ns.manual_seed(7)
+    return weighed(F.dropout(F.tanh(x @ w), 0.5))
+
+
+right("random", "dropout from a fixed seed", _dropped, normal(4, 3), normal(3, 5))
+
+
+def main():
+    """Check everything from many seeds, and print how often each check ended as it should."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("names", nargs="*", help="the functions to check (default: all)")
+    parser.add_argument("--seeds", type=int, default=200, help="how many seeds (default: %(default)s)")
+    options = parser.parse_args()
+    begun, wrong = time.perf_counter(), 0
+    for title, table, result in (("fault", FAULTS, "caught"), ("right", RIGHT, "passed")):
+        print(f"{title:36} {'kind':44} {result:>9} {'named':>9}")
+        for p in table:
+            if options.names and p.name not in options.names:
+                continue
+            found = [p.verdict(seed) for seed in range(options.seeds)]
+            good, named = (sum(f[i] for f in found) for i in (0, 1))
+            print(f"{p.name:36} {p.kind:44} {good:5}/{options.seeds} {named:5}/{options.seeds}", flush=True)
+            bad = [(seed, said) for seed, (ended, right, said) in enumerate(found) if not (ended and right)]
+            if bad:
+                print(f"    seed {bad[0][0]}: {bad[0][1]}")
+            wrong += len(bad)
+        print()
+    print(f"{len(FAULTS)} faults and {len(RIGHT)} right functions from {options.seeds} seeds each: ", end="")
+    print(f"{wrong} checks ended otherwise, {time.perf_counter() - begun:.0f} s")
+    raise SystemExit(wrong > 0)
+
+
+if __name__ == "__main__":
+    main()
