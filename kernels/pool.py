@@ -17,12 +17,17 @@ def _padded_taps(x, kernel, stride, padding, dilation, value):
     return taps(pad(x, padding, value), kernel, stride, dilation, windows)
 
 
+def _least(dtype):
+    """The least number of a dtype."""
+    return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
+
+
 def max_pool2d(x, kernel, stride, padding, dilation):
-    """The largest element of every window; padding counts as -inf, and nan propagates.
+    """The largest element of every window; padding counts as the least number there is, and nan propagates.
 
     Parameters
     ----------
-    x : ndarray (N, C, H, W), float16, float32 or float64
+    x : ndarray (N, C, H, W), floating point or whole numbers
     kernel, stride, padding, dilation
         As in `nnscratch.kernels.windows`.
 
@@ -36,7 +41,7 @@ def max_pool2d(x, kernel, stride, padding, dilation):
     array([[[[ 5.,  7.],
              [13., 15.]]]])
     """
-    first, *others = _padded_taps(x, kernel, stride, padding, dilation, -np.inf)
+    first, *others = _padded_taps(x, kernel, stride, padding, dilation, _least(x.dtype))
     best = first.copy(order="C")
     for tap in others:
         np.maximum(best, tap, out=best)
@@ -56,7 +61,7 @@ def max_pool2d_index(x, kernel, stride, padding, dilation):
     >>> max_pool2d_index(x, (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
     array([[[[1, 0]]]], dtype=uint8)
     """
-    first, *others = _padded_taps(x, kernel, stride, padding, dilation, -np.inf)
+    first, *others = _padded_taps(x, kernel, stride, padding, dilation, _least(x.dtype))
     best = first.copy(order="C")
     index = np.zeros(best.shape, np.min_scalar_type(kernel[0] * kernel[1] - 1))
     for k, tap in enumerate(others, start=1):

@@ -25,7 +25,7 @@ from nnscratch.ops.activation import (
     softplus,
     softsign,
 )
-from nnscratch.ops.conv import conv1d, conv2d, conv_transpose2d
+from nnscratch.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from nnscratch.ops.elementwise import tanh
 from nnscratch.ops.index import take, whole_indices
 from nnscratch.ops.linear import linear
@@ -45,6 +45,7 @@ __all__ = [
     "celu",
     "conv1d",
     "conv2d",
+    "conv_transpose1d",
     "conv_transpose2d",
     "cross_entropy",
     "dropout",

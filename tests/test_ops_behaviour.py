@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
@@ -164,3 +164,74 @@ def test_activations_refuse_wrong_settings():
         ValueError, match=r"prelu: weight \(2,\) float64 does not broadcast to the shape of x \(3, 1\) float64"
     ):
         F.prelu(np.ones((3, 1)), np.ones(2))
+
+
+def windows_along(n, kernel, stride, edge, dilation, ceil_mode):
+    """For each window along an axis its places, counted from x's first, that lie in x or the padding asked for."""
+    before, after = edge
+    starts = range(-before, n + after, stride)
+    spans = [range(start, start + dilation * (kernel - 1) + 1, dilation) for start in starts]
+    whole = [s for s in spans if s[-1] < n + after]
+    if ceil_mode and whole and len(whole) < len(spans) and whole[-1][-1] < n + after - 1:
+        beyond = spans[len(whole)]
+        whole += [beyond] if beyond[0] < n else []
+    return [[i for i in s if i < n + after] for s in whole]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    size=st.tuples(st.integers(2, 7), st.integers(2, 7)),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    dilation=st.integers(1, 2),
+    edges=st.tuples(*[st.tuples(st.integers(0, 1), st.integers(0, 1))] * 2),
+    ceil_mode=st.booleans(),
+    include=st.booleans(),
+)
+def test_pooling_follows_its_windows(size, stride, dilation, edges, ceil_mode, include):
+    x = np.random.default_rng(0).standard_normal(size)
+    rows, columns = (
+        windows_along(n, 2, s, e, dilation, ceil_mode) for n, s, e in zip(size, stride, edges, strict=True)
+    )
+    assume(rows and columns)
+    inside = [[[(i, j) for i in r if 0 <= i < size[0] for j in c if 0 <= j < size[1]] for c in columns] for r in rows]
+    assume(all(cells for row in inside for cells in row))
+    greatest = [[max(x[i] for i in cells) for cells in row] for row in inside]
+    np.testing.assert_array_equal(F.max_pool2d(x[None, None], 2, stride, edges, dilation, ceil_mode)[0, 0], greatest)
+    means = [
+        [
+            sum(x[i] for i in cells) / (len(r) * len(c) if include else len(cells))
+            for c, cells in zip(columns, row, strict=True)
+        ]
+        for r, row in zip(rows, inside, strict=True)
+    ]
+    y = F.avg_pool2d(x[None, None], 2, stride, edges, include, ceil_mode, dilation)
+    np.testing.assert_allclose(y[0, 0], means, rtol=1e-13, atol=1e-15)
+
+
+def test_same_lower_puts_the_odd_cell_before():
+    x = np.arange(1.0, 5.0).reshape(1, 1, 4)
+    w = np.ones((1, 1, 2))
+    assert F.conv1d(x, w, padding="same")[0, 0].tolist() == [3, 5, 7, 4]
+    assert F.conv1d(x, w, padding="same_lower")[0, 0].tolist() == [1, 3, 5, 7]
+    assert F.max_pool1d(x, 2, 1, "same_lower")[0, 0].tolist() == [1, 2, 3, 4]
+    assert F.avg_pool1d(x, 2, 1, (1, 0), False)[0, 0].tolist() == [1, 1.5, 2.5, 3.5]
+
+
+def test_max_pooling_takes_whole_numbers():
+    x = np.array([[[[3, 1], [2, 200]]]], np.uint8)
+    y = F.max_pool2d(x, 2, 1, 1)
+    assert y.dtype == np.uint8 and y[0, 0].tolist() == [[3, 3, 1], [3, 200, 200], [2, 200, 200]]
+
+
+def test_conv_transpose1d_is_conv1d_turned_round():
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((2, 4, 9)), rng.standard_normal((6, 2, 3))
+    y = F.conv1d(x, w, None, 2, (1, 2), 2, 2)
+    d = rng.standard_normal(y.shape)
+    back = F.conv_transpose1d(d, w, None, 2, (1, 2), 1, 2, 2)
+    assert np.vdot(y, d) == pytest.approx(np.vdot(x, back), rel=1e-12)
+    with pytest.raises(ValueError, match=r"conv_transpose1d: expected x \(N, C, L\)"):
+        F.conv_transpose1d(np.ones((1, 1)), w)
+    with pytest.raises(ValueError, match="conv_transpose2d: padding 'same' has no meaning here"):
+        F.conv_transpose1d(d, w, padding="same", groups=2)
+    ns.gradcheck(lambda d, w: F.conv_transpose1d(d, w, None, 2, 1, 1, 2), [d, w], order=2)

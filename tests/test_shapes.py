@@ -9,6 +9,7 @@ from nnscratch.kernels.pool import window_counts
 
 import nnscratch as ns
 from nnscratch.autograd import OPS
+from nnscratch.ops.conv import geometry
 from nnscratch.samples import apart, normal, positive
 
 F = ns.functional
@@ -132,23 +133,28 @@ def test_convolution_of_any_geometry(n, groups, each, out, size, kernel, stride,
     check(lambda x, w, b=None: F.conv2d(x, w, b, stride, padding, dilation, groups), draw(seed, *arrays), seed)
 
 
-@settings(max_examples=150)
+@settings(max_examples=200)
 @given(
     name=st.sampled_from(["max_pool2d", "avg_pool2d"]), size=st.tuples(st.integers(1, 6), st.integers(1, 6)), kernel=PAIRS, stride=PAIRS,
-    dilation=PAIRS, padded=st.booleans(), seed=SEEDS,
+    dilation=PAIRS, padding=st.one_of(EDGES, st.sampled_from(["same", "same_lower", "valid"])), ceil_mode=st.booleans(), seed=SEEDS,
 )  # fmt: skip
-def test_pooling_of_any_geometry(name, size, kernel, stride, dilation, padded, seed):
-    if name == "avg_pool2d":
-        dilation = (1, 1)
-    padding = tuple(d * (k - 1) // 2 if padded else 0 for d, k in zip(dilation, kernel, strict=True))
-    assume(all(s + 2 * p >= d * (k - 1) + 1 for s, p, d, k in zip(size, padding, dilation, kernel, strict=True)))
-    covered = window_counts(size, kernel, stride, tuple((p, p) for p in padding), dilation)
-    extra = (dilation,) if name == "max_pool2d" else (False,)
-    if covered.min() == 0:
+def test_pooling_of_any_geometry(name, size, kernel, stride, dilation, padding, ceil_mode, seed):
+    try:
+        stride, edges, dilation, out = geometry(name, size, kernel, stride, padding, dilation, ceil_mode)
+    except ValueError:
+        assume(False)
+    extra = (dilation, ceil_mode) if name == "max_pool2d" else (False, ceil_mode, dilation)
+
+    def pool(x):
+        return getattr(F, name)(x, kernel, stride, padding, *extra)
+
+    if window_counts(size, kernel, stride, edges, dilation).min() == 0:
         with pytest.raises(ValueError, match="lie outside x"):
-            F.max_pool2d(np.ones((2, 1, *size)), kernel, stride, padding, dilation)
+            pool(np.ones((2, 1, *size)))
         return
-    check(lambda x: getattr(F, name)(x, kernel, stride, padding, *extra), draw(seed, apart(2, 1, *size)), seed)
+    (x,) = draw(seed, apart(2, 1, *size))
+    check(pool, [x], seed)
+    assert pool(x).shape[2:] == out
 
 
 @settings(max_examples=150)

@@ -5,7 +5,7 @@ import math
 from nnscratch import checks
 from nnscratch import functional as F
 from nnscratch.nn.layers import Weighted
-from nnscratch.ops.conv import extra_padding, geometry, pair
+from nnscratch.ops.conv import extra_padding, geometry, pair, row_padding
 
 #: An input so large that every kernel fits, for checking settings before there is an input.
 LARGE = (2**40, 2**40)
@@ -52,7 +52,7 @@ class Conv2d(_Conv):
     ----------
     in_channels, out_channels : int
     kernel_size, stride, dilation : int or pair
-    padding : int, pair, ((top, bottom), (left, right)), "same" or "valid"
+    padding : int, pair, ((top, bottom), (left, right)), "same", "same_lower" or "valid"
     groups : int
     bias : bool
         Whether there is one value to add for each output channel.
@@ -99,7 +99,7 @@ class Conv1d(_Conv):
     Parameters
     ----------
     in_channels, out_channels, kernel_size, stride, dilation, groups : int
-    padding : int, (before, after), "same" or "valid"
+    padding : int, (before, after), "same", "same_lower" or "valid"
     bias, init, bias_init, dtype
         As for `Conv2d`; the weight is (out, in / groups, kernel_size).
 
@@ -124,12 +124,7 @@ class Conv1d(_Conv):
             checks.count("Conv1d", what, value)
             for what, value in (("kernel_size", kernel_size), ("stride", stride), ("dilation", dilation))
         )
-        both = (
-            padding
-            if isinstance(padding, str)
-            else ((0, 0), padding if isinstance(padding, tuple | list) else (padding, padding))
-        )
-        geometry("Conv1d", LARGE, (1, kernel), 1, both, 1)
+        geometry("Conv1d", LARGE, (1, kernel), 1, row_padding(padding), 1)
         self._setup(in_channels, out_channels, (kernel,), stride, padding, dilation, groups)
         self._weights(False, bias, init, bias_init, dtype)
 

@@ -10,17 +10,16 @@ from nnscratch.ops.conv import geometry, pair
 class _Pool(Module):
     function: object = None
     axes = 2
-    #: The last setting of the function, and its usual value.
-    last = ("dilation", 1)
+    #: The function's settings after the padding, and their usual values.
+    more: tuple = ()
 
-    def _setup(self, kernel_size, stride, padding, last):
+    def _setup(self, kernel_size, stride, padding, *more):
         layer = type(self).__name__
         stride = kernel_size if stride is None else stride
-        dilation = 1
-        if self.last[0] == "dilation":
-            dilation = last
-        else:
-            checks.flag(layer, self.last[0], last)
+        settings = dict(zip(dict(self.more), more, strict=True))
+        for name in settings.keys() - {"dilation"}:
+            checks.flag(layer, name, settings[name])
+        dilation = settings["dilation"]
         if self.axes == 1:
             for what, value, least in (
                 ("kernel_size", kernel_size, 1),
@@ -31,15 +30,17 @@ class _Pool(Module):
                 checks.count(layer, what, value, least)
         geometry(layer, LARGE, pair(layer, "kernel_size", kernel_size, 1), stride, padding, dilation)
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-        setattr(self, self.last[0], last)
+        for name, value in settings.items():
+            setattr(self, name, value)
 
     def forward(self, x):
         """(N, C, ...) -> (N, C, ...), one value for each window"""
-        return type(self).function(x, self.kernel_size, self.stride, self.padding, getattr(self, self.last[0]))
+        more = (getattr(self, name) for name, _ in self.more)
+        return type(self).function(x, self.kernel_size, self.stride, self.padding, *more)
 
     def extra_repr(self):
         text = f"kernel_size={self.kernel_size}, stride={self.stride}"
-        for name, usual in (("padding", 0), self.last):
+        for name, usual in (("padding", 0), *self.more):
             if getattr(self, name) != usual:
                 text += f", {name}={getattr(self, name)!r}"
         return text
@@ -52,7 +53,9 @@ class MaxPool2d(_Pool):
     ----------
     kernel_size, stride, dilation : int or pair
         The stride is the kernel's size where it is left out.
-    padding : int, pair, ((top, bottom), (left, right)), "same" or "valid"
+    padding : int, pair, ((top, bottom), (left, right)), "same", "same_lower" or "valid"
+    ceil_mode : bool
+        Whether cells left over at the end get a window, too.
 
     Raises
     ------
@@ -67,10 +70,11 @@ class MaxPool2d(_Pool):
     """
 
     function = staticmethod(F.max_pool2d)
+    more = (("dilation", 1), ("ceil_mode", False))
 
-    def __init__(self, kernel_size, stride=None, padding=0, dilation=1):
+    def __init__(self, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
         super().__init__()
-        self._setup(kernel_size, stride, padding, dilation)
+        self._setup(kernel_size, stride, padding, dilation, ceil_mode)
 
 
 class MaxPool1d(MaxPool2d):
@@ -92,11 +96,13 @@ class AvgPool2d(_Pool):
 
     Parameters
     ----------
-    kernel_size, stride : int or pair
+    kernel_size, stride, dilation : int or pair
         The stride is the kernel's size where it is left out.
-    padding : int, pair, ((top, bottom), (left, right)), "same" or "valid"
+    padding : int, pair, ((top, bottom), (left, right)), "same", "same_lower" or "valid"
     count_include_pad : bool
         Whether the padding's zeros count in the mean.
+    ceil_mode : bool
+        Whether cells left over at the end get a window, too.
 
     Raises
     ------
@@ -111,11 +117,11 @@ class AvgPool2d(_Pool):
     """
 
     function = staticmethod(F.avg_pool2d)
-    last = ("count_include_pad", True)
+    more = (("count_include_pad", True), ("ceil_mode", False), ("dilation", 1))
 
-    def __init__(self, kernel_size, stride=None, padding=0, count_include_pad=True):
+    def __init__(self, kernel_size, stride=None, padding=0, count_include_pad=True, ceil_mode=False, dilation=1):
         super().__init__()
-        self._setup(kernel_size, stride, padding, count_include_pad)
+        self._setup(kernel_size, stride, padding, count_include_pad, ceil_mode, dilation)
 
 
 class AvgPool1d(AvgPool2d):

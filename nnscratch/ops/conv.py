@@ -1,7 +1,9 @@
 """Convolution: `conv2d`, its gradient by input and its gradient by weight are three operations, each the others' rule.
 
 Images are (N, C, H, W) and weights (out, in / groups, kh, kw), as in PyTorch and ONNX. Each setting is a number or a
-pair (vertical, horizontal); padding may also be ``((top, bottom), (left, right))``, ``"same"`` or ``"valid"``.
+pair (vertical, horizontal); padding may also be ``((top, bottom), (left, right))``, ``"same"``, ``"same_lower"`` or
+``"valid"``: "same" gives as many results as there are cells (divided by the stride, rounded up) and puts an odd cell of
+padding after, "same_lower" before.
 """
 
 import numpy as np
@@ -11,7 +13,7 @@ from nnscratch.autograd import describe, op
 from nnscratch.kernels.windows import output_sizes
 from nnscratch.ops.elementwise import common_dtype
 from nnscratch.ops.reduce import sum
-from nnscratch.ops.shape import expand_dims, operand, reshape
+from nnscratch.ops.shape import expand_dims, operand, reshape, squeeze
 from nnscratch.samples import Case, normal
 
 
@@ -27,17 +29,17 @@ def pair(name, what, value, least):
     return both[0].__index__(), both[1].__index__()
 
 
-def geometry(name, size, kernel, stride, padding, dilation):
-    """Settings as the kernels take them: stride, ((top, bottom), (left, right)), dilation; and the result's size."""
+def geometry(name, size, kernel, stride, padding, dilation, ceil_mode=False):
+    """Settings as the kernels take them: stride, ((top, bottom), (left, right)), dilation; and the result's size.
+
+    With `ceil_mode` the padding after is made longer where a window begins before it and reaches beyond it.
+    """
     stride = pair(name, "stride", stride, 1)
     dilation = pair(name, "dilation", dilation, 1)
     spans = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
-    if isinstance(padding, str) and padding == "same":
-        # as many results as ceil(size / stride), the odd cell of padding after
-        need = [max((-(-n // s) - 1) * s + span - n, 0) for n, s, span in zip(size, stride, spans, strict=True)]
-        edges = tuple((n // 2, n - n // 2) for n in need)
-    else:
-        edges = _edges(name, 0 if isinstance(padding, str) and padding == "valid" else padding)
+    edges = padding_edges(name, size, spans, stride, padding)
+    if ceil_mode:
+        edges = tuple(map(_longer, size, spans, stride, edges))
     out = output_sizes(size, kernel, stride, edges, dilation)
     if min(out) < 1:
         padded = tuple(n + before + after for n, (before, after) in zip(size, edges, strict=True))
@@ -47,15 +49,40 @@ def geometry(name, size, kernel, stride, padding, dilation):
     return stride, edges, dilation, out
 
 
-def _edges(name, padding):
-    """Padding as ((top, bottom), (left, right))."""
-    if isinstance(padding, str):
+def padding_edges(name, size, spans, stride, padding):
+    """Padding as ((top, bottom), (left, right)), for windows that reach over `spans`."""
+    if not isinstance(padding, str):
+        if (
+            isinstance(padding, tuple | list)
+            and len(padding) == 2
+            and all(isinstance(p, tuple | list) for p in padding)
+        ):
+            return tuple(pair(name, "padding", p, 0) for p in padding)
+        return tuple((p, p) for p in pair(name, "padding", padding, 0))
+    if padding == "valid":
+        return ((0, 0), (0, 0))
+    if padding not in ("same", "same_lower"):
         raise ValueError(
-            f"{name}: padding {padding!r} is unknown; pass numbers, or for conv2d and pooling 'same' or 'valid'"
+            f"{name}: padding {padding!r} is unknown; pass numbers, or for conv2d and pooling 'same', 'same_lower' or 'valid'"
         )
-    if isinstance(padding, tuple | list) and len(padding) == 2 and all(isinstance(p, tuple | list) for p in padding):
-        return tuple(pair(name, "padding", p, 0) for p in padding)
-    return tuple((p, p) for p in pair(name, "padding", padding, 0))
+    need = [max((-(-n // s) - 1) * s + span - n, 0) for n, s, span in zip(size, stride, spans, strict=True)]
+    edges = tuple((n // 2, n - n // 2) for n in need)
+    return edges if padding == "same" else tuple((before, after) for after, before in edges)
+
+
+def _longer(n, span, stride, edge):
+    """The edge (before, after) of an axis, long enough for one more window where that begins in x or before it."""
+    before, after = edge
+    begin = n + before + after - span
+    missing = -begin % stride
+    return (before, after + missing) if begin + missing < n + before else edge
+
+
+def row_padding(padding):
+    """The padding of a sequence, a number, a pair (before, after) or a word, as that of an image of height 1."""
+    if isinstance(padding, str):
+        return padding
+    return ((0, 0), padding if isinstance(padding, tuple | list) else (padding, padding))
 
 
 def extra_padding(name, output_padding, stride, dilation):
@@ -114,7 +141,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     weight : (out, C / groups, kh, kw)
     bias : (out,), optional
     stride, dilation : int or pair
-    padding : int, pair, ((top, bottom), (left, right)), "same" or "valid"
+    padding : int, pair, ((top, bottom), (left, right)), "same", "same_lower" or "valid"
         How many zeros are set around `x`.
     groups : int
         Into how many independent parts the channels are divided.
@@ -256,7 +283,7 @@ def conv1d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     weight : (out, C / groups, k)
     bias : (out,), optional
     stride, dilation, groups : int
-    padding : int, (before, after), "same" or "valid"
+    padding : int, (before, after), "same", "same_lower" or "valid"
 
     Returns
     -------
@@ -277,10 +304,10 @@ def conv1d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         raise ValueError(
             f"conv1d: expected x (N, C, L) and weight (out, in / groups, k), got x: {describe(x)}, weight: {describe(weight)}; add the missing axes"
         )
-    if not isinstance(padding, str):
-        padding = ((0, 0), padding if isinstance(padding, tuple | list) else (padding, padding))
-    y = conv2d(expand_dims(x, 2), expand_dims(weight, 2), bias, (1, stride), padding, (1, dilation), groups)
-    return reshape(y, (y.shape[0], y.shape[1], y.shape[3]))
+    y = conv2d(
+        expand_dims(x, 2), expand_dims(weight, 2), bias, (1, stride), row_padding(padding), (1, dilation), groups
+    )
+    return squeeze(y, 2)
 
 
 def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
@@ -328,7 +355,11 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
         raise ValueError(
             f"{name}: bias has shape {np.shape(bias)}, expected ({out},), one for each output channel; check out_channels"
         )
-    edges = _edges(name, padding)
+    if isinstance(padding, str):
+        raise ValueError(
+            f"{name}: padding {padding!r} has no meaning here; pass the numbers of rows and columns to take off"
+        )
+    edges = padding_edges(name, None, None, stride, padding)
     size = tuple(
         (n - 1) * s - before - after + d * (k - 1) + o + 1
         for n, s, (before, after), d, k, o in zip(
@@ -339,3 +370,48 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
         raise ValueError(f"{name}: the padding {padding!r} leaves nothing of the result; lower it")
     y = conv2d_input(x, weight, size, stride, edges, dilation, groups)
     return y if bias is None else y + reshape(bias, (1, -1, 1, 1))
+
+
+def conv_transpose1d(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    """One-dimensional transposed convolution: `conv_transpose2d` on images of height 1.
+
+    Parameters
+    ----------
+    x : (N, C, L)
+    weight : (C, out / groups, k)
+    bias : (out,), optional
+    stride, output_padding, groups, dilation : int
+    padding : int or (before, after)
+        Elements taken off the result.
+
+    Returns
+    -------
+    (N, out, OL), with OL = (L - 1) stride - padding + dilation (k - 1) + output_padding + 1.
+
+    Raises
+    ------
+    ValueError
+        Where shapes or settings do not fit.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.functional.conv_transpose1d(ns.tensor([[[1.0, 2.0]]]), ns.tensor([[[1.0, 10.0]]]))
+    tensor([[[ 1., 12., 20.]]])
+    """
+    x, weight = operand(x), operand(weight)
+    if x.ndim != 3 or weight.ndim != 3:
+        raise ValueError(
+            f"conv_transpose1d: expected x (N, C, L) and weight (C, out / groups, k), got x: {describe(x)}, weight: {describe(weight)}; add the missing axes"
+        )
+    y = conv_transpose2d(
+        expand_dims(x, 2),
+        expand_dims(weight, 2),
+        bias,
+        (1, stride),
+        row_padding(padding),
+        (0, output_padding),
+        groups,
+        (1, dilation),
+    )
+    return squeeze(y, 2)

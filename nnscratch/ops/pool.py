@@ -4,34 +4,25 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import describe, op
-from nnscratch.ops.conv import geometry, pair
+from nnscratch.ops.conv import geometry, padding_edges, pair, row_padding
 from nnscratch.ops.linear import matmul
-from nnscratch.ops.shape import operand, reshape
+from nnscratch.ops.shape import expand_dims, operand, squeeze
 from nnscratch.samples import Case, apart, normal
 
 
-def _windows(name, x_shape, kernel, stride, padding, dilation):
-    """The settings as the kernels take them (the stride is the kernel's size where left out), and the result's size."""
+def _windows(name, x_shape, kernel, stride, padding, dilation, ceil_mode=False):
+    """The settings as the kernels take them (the stride is the kernel's size where left out)."""
     kernel = pair(name, "kernel_size", kernel, 1)
     if len(x_shape) != 4:
         raise ValueError(f"{name}: expected x (N, C, H, W), got shape {tuple(x_shape)}; add the missing axes")
-    stride, padding, dilation, out = geometry(
-        name, x_shape[2:], kernel, kernel if stride is None else stride, padding, dilation
+    stride, padding, dilation, _ = geometry(
+        name, x_shape[2:], kernel, kernel if stride is None else stride, padding, dilation, ceil_mode
     )
-    # With a dilation a window can step over all of x however little padding there is.
-    outside = (
-        any(max(edge) > k / 2 for edge, k in zip(padding, kernel, strict=True))
-        if dilation == (1, 1)
-        else (
-            np.any(padding)
-            and not backend.cpu.kernels.window_counts(x_shape[2:], kernel, stride, padding, dilation).all()
-        )
-    )
-    if outside:
+    if np.any(padding) and not backend.cpu.kernels.window_counts(x_shape[2:], kernel, stride, padding, dilation).all():
         raise ValueError(
             f"{name}: the padding {padding} lets windows of kernel {kernel} and dilation {dilation} lie outside x {tuple(x_shape)}; lower it"
         )
-    return kernel, stride, padding, dilation, out
+    return kernel, stride, padding, dilation
 
 
 @op(
@@ -42,9 +33,11 @@ def _windows(name, x_shape, kernel, stride, padding, dilation):
         Case(apart(2, 2, 4, 6), 2),
         Case(apart(1, 2, 5, 5), (3, 2), (2, 1), 1),
         Case(apart(1, 1, 7, 5), 2, 2, 0, (2, 1)),
+        Case(apart(1, 1, 6, 4), 3, 2, "same_lower"),
+        Case(apart(1, 1, 5, 6), 2, (2, 3), 0, 1, True),
     ),
 )
-def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1):
+def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     """The greatest value in each window; at a tie the first in row-major order gets the gradient.
 
     Parameters
@@ -52,8 +45,10 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1):
     x : (N, C, H, W)
     kernel_size, stride, dilation : int or pair
         The stride is the kernel's size where it is left out.
-    padding : int, pair, ((top, bottom), (left, right)), "same" or "valid"
-        Cells of -inf set around `x`, at most half of the kernel, so that no window lies outside `x`.
+    padding : int, pair, ((top, bottom), (left, right)), "same", "same_lower" or "valid"
+        Cells of -inf set around `x`, so few that no window lies outside `x`.
+    ceil_mode : bool
+        Whether cells that are left over at the end, too few for a window, get one that reaches beyond the edge.
 
     Returns
     -------
@@ -70,13 +65,13 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1):
     >>> ns.functional.max_pool2d(ns.tensor([[[[1.0, 2.0], [4.0, 3.0]]]]), 2)
     tensor([[[[4.]]]])
     """
-    windows = _windows("max_pool2d", np.shape(x), kernel_size, stride, padding, dilation)[:4]
+    windows = _windows("max_pool2d", np.shape(x), kernel_size, stride, padding, dilation, ceil_mode)
     return backend.of(x).kernels.max_pool2d(x, *windows)
 
 
 @max_pool2d.rule("x")
-def _(g, x, kernel_size, stride, padding, dilation):
-    windows = _windows("max_pool2d", x.shape, kernel_size, stride, padding, dilation)[:4]
+def _(g, x, kernel_size, stride, padding, dilation, ceil_mode):
+    windows = _windows("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
     x = x if isinstance(x, np.ndarray) else x.data
     return pool_scatter(g, backend.of(x).kernels.max_pool2d_index(x, *windows), x.shape[2:], *windows)
 
@@ -92,7 +87,7 @@ _INDEX = np.array([[[[0, 3, 1], [2, 2, 0]]]], dtype=np.uint8)
 )
 def pool_gather(x, index, kernel_size, stride, padding, dilation):
     """From each window of `x` the cell that `index` numbers, in row-major order; 0 from the padding."""
-    windows = _windows("pool_gather", x.shape, kernel_size, stride, padding, dilation)[:4]
+    windows = _windows("pool_gather", x.shape, kernel_size, stride, padding, dilation)
     return backend.of(x).kernels.pool_gather(x, index, *windows)
 
 
@@ -112,7 +107,7 @@ def _(g, x_shape, index, kernel_size, stride, padding, dilation):
 )
 def pool_scatter(x, index, size, kernel_size, stride, padding, dilation):
     """The transpose of `pool_gather`: zeros of height and width `size` with `x` added into the cells that `index` names."""
-    windows = _windows("pool_scatter", (*x.shape[:2], *size), kernel_size, stride, padding, dilation)[:4]
+    windows = _windows("pool_scatter", (*x.shape[:2], *size), kernel_size, stride, padding, dilation)
     return backend.of(x).kernels.pool_scatter(x, index, tuple(size), *windows)
 
 
@@ -122,49 +117,60 @@ def _(g, index, kernel_size, stride, padding, dilation):
 
 
 @op(
-    formula=r"y_{ncij} = \sum_{u,v} x_{n,\,c,\,i s + u - p,\,j s + v - p}",
+    formula=r"y_{ncij} = \sum_{u,v} x_{n,\,c,\,i s + u d - p,\,j s + v d - p}",
     derivative=r"\text{sum\_unpool2d}",
-    samples=(Case(normal(2, 2, 4, 6), 2), Case(normal(1, 2, 5, 5), (3, 2), (2, 1), 1)),
+    samples=(
+        Case(normal(2, 2, 4, 6), 2),
+        Case(normal(1, 2, 5, 5), (3, 2), (2, 1), 1),
+        Case(normal(1, 1, 7, 5), 2, 2, ((0, 1), (1, 0)), (2, 1)),
+    ),
 )
-def sum_pool2d(x, kernel_size, stride=None, padding=0):
+def sum_pool2d(x, kernel_size, stride=None, padding=0, dilation=1):
     """The sum over each window."""
-    windows = _windows("avg_pool2d", np.shape(x), kernel_size, stride, padding, 1)[:4]
+    windows = _windows("avg_pool2d", np.shape(x), kernel_size, stride, padding, dilation)
     return backend.of(x).kernels.sum_pool2d(x, *windows)
 
 
 @sum_pool2d.rule("x")
-def _(g, x_shape, kernel_size, stride, padding):
-    return sum_unpool2d(g, x_shape[2:], kernel_size, stride, padding)
+def _(g, x_shape, kernel_size, stride, padding, dilation):
+    return sum_unpool2d(g, x_shape[2:], kernel_size, stride, padding, dilation)
 
 
 @op(
     formula=r"\text{each value added into its whole window}",
     derivative=r"\text{sum\_pool2d}",
-    samples=(Case(normal(2, 2, 2, 3), (4, 6), 2), Case(normal(1, 2, 3, 6), (5, 5), (3, 2), (2, 1), 1)),
+    samples=(
+        Case(normal(2, 2, 2, 3), (4, 6), 2),
+        Case(normal(1, 2, 3, 6), (5, 5), (3, 2), (2, 1), 1),
+        Case(normal(1, 1, 3, 3), (7, 5), 2, 2, ((0, 1), (1, 0)), (2, 1)),
+    ),
 )
-def sum_unpool2d(x, size, kernel_size, stride=None, padding=0):
+def sum_unpool2d(x, size, kernel_size, stride=None, padding=0, dilation=1):
     """The transpose of `sum_pool2d`, to height and width `size`."""
-    windows = _windows("sum_unpool2d", (*x.shape[:2], *size), kernel_size, stride, padding, 1)[:4]
+    windows = _windows("sum_unpool2d", (*x.shape[:2], *size), kernel_size, stride, padding, dilation)
     return backend.of(x).kernels.sum_unpool2d(x, tuple(size), *windows)
 
 
 @sum_unpool2d.rule("x")
-def _(g, kernel_size, stride, padding):
-    return sum_pool2d(g, kernel_size, stride, padding)
+def _(g, kernel_size, stride, padding, dilation):
+    return sum_pool2d(g, kernel_size, stride, padding, dilation)
 
 
-def avg_pool2d(x, kernel_size, stride=None, padding=0, count_include_pad=True):
+def avg_pool2d(x, kernel_size, stride=None, padding=0, count_include_pad=True, ceil_mode=False, dilation=1):
     """The mean of each window.
 
     Parameters
     ----------
     x : (N, C, H, W)
-    kernel_size, stride : int or pair
+    kernel_size, stride, dilation : int or pair
         The stride is the kernel's size where it is left out.
-    padding : int, pair, ((top, bottom), (left, right)), "same" or "valid"
-        Zeros set around `x`, at most half of the kernel.
+    padding : int, pair, ((top, bottom), (left, right)), "same", "same_lower" or "valid"
+        Zeros set around `x`, so few that no window lies outside `x`.
     count_include_pad : bool
         Whether those zeros count in the mean.
+    ceil_mode : bool
+        Whether cells that are left over at the end, too few for a window, get one that reaches beyond the edge; what
+        lies beyond does not count in the mean.
 
     Returns
     -------
@@ -181,12 +187,20 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0, count_include_pad=True):
     >>> ns.functional.avg_pool2d(ns.tensor([[[[1.0, 2.0], [4.0, 3.0]]]]), 2)
     tensor([[[[2.5]]]])
     """
-    x = operand(x)
-    y = sum_pool2d(x, kernel_size, stride, padding)
-    kernel, stride, padding, dilation, _ = _windows("avg_pool2d", x.shape, kernel_size, stride, padding, 1)
-    if count_include_pad:
+    name, x = "avg_pool2d", operand(x)
+    windows = _windows(name, x.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    y = sum_pool2d(x, *windows)
+    kernel, stride, edges, dilation = windows
+    if not (count_include_pad or np.any(edges)) or (count_include_pad and not ceil_mode):
         return y / (kernel[0] * kernel[1])
-    counts = backend.cpu.kernels.window_counts(x.shape[2:], kernel, stride, padding, dilation)
+    size = x.shape[2:]
+    if count_include_pad:
+        # cells of the padding asked for count, those that ceil_mode added to it do not
+        spans = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
+        own = padding_edges(name, size, spans, stride, padding)
+        size = tuple(n + before + after for n, (before, after) in zip(size, own, strict=True))
+        edges = tuple((0, after - usual) for (_, after), (_, usual) in zip(edges, own, strict=True))
+    counts = backend.cpu.kernels.window_counts(size, kernel, stride, edges, dilation)
     return y / counts.astype(y.dtype)
 
 
@@ -233,8 +247,18 @@ def _averages(n, out):
     return inside / inside.sum(1, keepdims=True)
 
 
-def max_pool1d(x, kernel_size, stride=None, padding=0, dilation=1):
+def _as_rows(name, x):
+    """A sequence (N, C, L) as images of height 1."""
+    x = operand(x)
+    if x.ndim != 3:
+        raise ValueError(f"{name}: expected x (N, C, L), got {describe(x)}; add the missing axes")
+    return expand_dims(x, 2)
+
+
+def max_pool1d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     """The greatest value in each window of x (N, C, L): `max_pool2d` on images of height 1.
+
+    Settings are whole numbers, the padding also a pair (before, after), "same", "same_lower" or "valid".
 
     Examples
     --------
@@ -242,18 +266,15 @@ def max_pool1d(x, kernel_size, stride=None, padding=0, dilation=1):
     >>> ns.functional.max_pool1d(ns.tensor([[[1.0, 3.0, 2.0, 4.0]]]), 2)
     tensor([[[3., 4.]]])
     """
-    x = operand(x)
-    if x.ndim != 3:
-        raise ValueError(f"max_pool1d: expected x (N, C, L), got {describe(x)}; add the missing axes")
     stride = kernel_size if stride is None else stride
-    y = max_pool2d(
-        reshape(x, (*x.shape[:2], 1, x.shape[2])), (1, kernel_size), (1, stride), (0, padding), (1, dilation)
-    )
-    return reshape(y, (*y.shape[:2], y.shape[3]))
+    x = _as_rows("max_pool1d", x)
+    return squeeze(max_pool2d(x, (1, kernel_size), (1, stride), row_padding(padding), (1, dilation), ceil_mode), 2)
 
 
-def avg_pool1d(x, kernel_size, stride=None, padding=0, count_include_pad=True):
+def avg_pool1d(x, kernel_size, stride=None, padding=0, count_include_pad=True, ceil_mode=False, dilation=1):
     """The mean of each window of x (N, C, L): `avg_pool2d` on images of height 1.
+
+    Settings are whole numbers, the padding also a pair (before, after), "same", "same_lower" or "valid".
 
     Examples
     --------
@@ -261,11 +282,6 @@ def avg_pool1d(x, kernel_size, stride=None, padding=0, count_include_pad=True):
     >>> ns.functional.avg_pool1d(ns.tensor([[[1.0, 3.0, 2.0, 4.0]]]), 2)
     tensor([[[2., 3.]]])
     """
-    x = operand(x)
-    if x.ndim != 3:
-        raise ValueError(f"avg_pool1d: expected x (N, C, L), got {describe(x)}; add the missing axes")
     stride = kernel_size if stride is None else stride
-    y = avg_pool2d(
-        reshape(x, (*x.shape[:2], 1, x.shape[2])), (1, kernel_size), (1, stride), (0, padding), count_include_pad
-    )
-    return reshape(y, (*y.shape[:2], y.shape[3]))
+    settings = ((1, kernel_size), (1, stride), row_padding(padding), count_include_pad, ceil_mode, (1, dilation))
+    return squeeze(avg_pool2d(_as_rows("avg_pool1d", x), *settings), 2)

@@ -241,13 +241,14 @@ def _conv2d_weight(d, x, kernel, stride=1, padding=0, dilation=1, groups=1):
     return loops.conv2d_weight(d, x, kernel, *settings, groups)
 
 
-def _windows(size, kernel, stride, padding, dilation):
+def _windows(size, kernel, stride, padding, dilation, ceil_mode=False):
     kernel = pair("pooling", "kernel_size", kernel, 1)
-    return kernel, *geometry("pooling", size, kernel, kernel if stride is None else stride, padding, dilation)[:3]
+    stride = kernel if stride is None else stride
+    return kernel, *geometry("pooling", size, kernel, stride, padding, dilation, ceil_mode)[:3]
 
 
-def _max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1):
-    return loops.max_pool2d(x, *_windows(x.shape[2:], kernel_size, stride, padding, dilation))
+def _max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
+    return loops.max_pool2d(x, *_windows(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode))
 
 
 def _pool_gather(x, index, *settings):
@@ -258,12 +259,12 @@ def _pool_scatter(x, index, size, *settings):
     return loops.pool_scatter(x, index, size, *_windows(size, *settings))
 
 
-def _sum_pool2d(x, kernel_size, stride=None, padding=0):
-    return loops.sum_pool2d(x, *_windows(x.shape[2:], kernel_size, stride, padding, 1))
+def _sum_pool2d(x, kernel_size, stride=None, padding=0, dilation=1):
+    return loops.sum_pool2d(x, *_windows(x.shape[2:], kernel_size, stride, padding, dilation))
 
 
-def _sum_unpool2d(x, size, kernel_size, stride=None, padding=0):
-    return loops.sum_unpool2d(x, size, *_windows(size, kernel_size, stride, padding, 1))
+def _sum_unpool2d(x, size, kernel_size, stride=None, padding=0, dilation=1):
+    return loops.sum_unpool2d(x, size, *_windows(size, kernel_size, stride, padding, dilation))
 
 
 #: By the operation's name.
