@@ -26,11 +26,11 @@ class Planted:
         self.kind, self.name, self.function, self.draws, self.order = kind, name, function, draws, order
         self.operation = operation
 
-    def check(self, seed, order=None):
+    def check(self, seed, **settings):
         """The checker's report, from inputs that belong to the seed."""
         rng = np.random.default_rng(seed)
         inputs = [draw.make(rng) if hasattr(draw, "make") else draw(rng) for draw in self.draws]
-        return ns.gradcheck(self.function, inputs, order=order or self.order, seed=seed)
+        return ns.gradcheck(self.function, inputs, **{"order": self.order, "seed": seed, **settings})
 
     def verdict(self, seed):
         """Whether the check from a seed ends as it should, whether it names the right operation, and what it said."""
@@ -40,8 +40,8 @@ class Planted:
             report, raised = error.report, True
         except Exception as error:
             return False, False, f"{type(error).__name__}: {error}"
-        as_it_should = raised if self in FAULTS else report.passed and len(report.compared) == len(report.rows)
-        return as_it_should, report.operation == self.operation, str(report)
+        passed = report.passed and all(row in report.compared for row in report.rows if row.order == 1)
+        return raised if self in FAULTS else passed, report.operation == self.operation, str(report)
 
 
 def made(name, forward, rules, constant=()):
@@ -1022,7 +1022,7 @@ right_rule(
     "rounded_down",
     lambda x: np.floor(x),
     lambda g: g * 0.0,
-    normal(3, 4),
+    lambda rng: rng.integers(-3, 3, (3, 4)) + rng.uniform(0.2, 0.8, (3, 4)),
     use=lambda f, x: weighed(x * f(x)),
 )
 right("gradient zero", "square at 0", lambda x: weighed(x * x), lambda rng: np.zeros(4))
@@ -1056,7 +1056,7 @@ right(
 right("kinks elsewhere", "absolute value", lambda x: weighed(ns.abs(x) * x), apart(3, 4))
 right("kinks elsewhere", "rectified", lambda x: weighed(F.relu(x) ** 2 + F.leaky_relu(x, 0.1)), apart(3, 4))
 right("kinks elsewhere", "greatest", lambda x: ns.max(x) * weighed(ns.max(x * x, 0)), apart(3, 4))
-right("kinks elsewhere", "clipped", lambda x: weighed(ns.clip(x, -1.2, 1.2) * x), apart(3, 4))
+right("kinks elsewhere", "clipped elsewhere", lambda x: weighed(ns.clip(x, -1.2, 1.2) * x), apart(3, 4))
 right("kinks elsewhere", "greatest of windows", lambda x: weighed(F.max_pool2d(ns.sin(x * 0.3), 2)), apart(1, 1, 4, 4))
 right(
     "a kink close by",
