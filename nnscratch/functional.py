@@ -7,6 +7,7 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import describe
+from nnscratch.checks import count
 from nnscratch.ops import activation, loss
 from nnscratch.ops.activation import (
     celu,
@@ -26,14 +27,14 @@ from nnscratch.ops.activation import (
     softsign,
 )
 from nnscratch.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
-from nnscratch.ops.elementwise import tanh
+from nnscratch.ops.elementwise import equal, maximum, square, tanh, where
 from nnscratch.ops.index import take, whole_indices
 from nnscratch.ops.linear import linear
 from nnscratch.ops.loss import REDUCTIONS, log_likelihood
 from nnscratch.ops.normalise import standardize
 from nnscratch.ops.pool import adaptive_avg_pool2d, avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
-from nnscratch.ops.reduce import logsumexp
-from nnscratch.ops.shape import operand, reshape
+from nnscratch.ops.reduce import logsumexp, mean, norm, sum
+from nnscratch.ops.shape import operand, reshape, transpose
 from nnscratch.tensor import Tensor
 
 __all__ = [
@@ -52,8 +53,10 @@ __all__ = [
     "elu",
     "embedding",
     "gelu",
+    "group_norm",
     "hardsigmoid",
     "hardswish",
+    "instance_norm",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
@@ -65,9 +68,14 @@ __all__ = [
     "max_pool2d",
     "mish",
     "mse_loss",
+    "nll_loss",
     "normal_cdf",
+    "normalize",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "prelu",
     "relu",
+    "rms_norm",
     "selu",
     "sigmoid",
     "silu",
@@ -113,7 +121,9 @@ mse_loss.__doc__ = loss.mse_loss.__doc__
 l1_loss.__doc__ = loss.l1_loss.__doc__
 
 
-def cross_entropy(prediction, target, from_logits=False, reduction="mean", weight=None, label_smoothing=0.0):
+def cross_entropy(
+    prediction, target, from_logits=False, reduction="mean", weight=None, label_smoothing=0.0, ignore_index=None
+):
     r"""Cross-entropy of predicted and true distributions over classes.
 
     .. math:: L = -\frac{1}{n} \sum_i y_i \ln \hat y_i
@@ -136,6 +146,8 @@ def cross_entropy(prediction, target, from_logits=False, reduction="mean", weigh
         A factor for each class; the mean then divides by the sum of the labels' weights.
     label_smoothing : float
         Mixes the target with the uniform distribution (Szegedy et al., 2016), from 0 up to below 1.
+    ignore_index : int, optional
+        A label, no class perhaps, that does not count: its loss is 0, and the mean leaves it out.
 
     Returns
     -------
@@ -144,7 +156,8 @@ def cross_entropy(prediction, target, from_logits=False, reduction="mean", weigh
     Raises
     ------
     ValueError
-        Where shapes do not fit, probabilities lie outside [0, 1], a label is no class, or a setting is unknown.
+        Where shapes do not fit, probabilities lie outside [0, 1], a label is no class, a setting is unknown, or no
+        label is left for the mean.
     TypeError
         Where labels are not whole numbers.
 
@@ -163,11 +176,7 @@ def cross_entropy(prediction, target, from_logits=False, reduction="mean", weigh
     name = "cross_entropy"
     _check_reduction(name, reduction)
     prediction = _floating(name, "prediction", prediction)
-    if prediction.ndim == 0 or prediction.size == 0:
-        raise ValueError(
-            f"{name}: prediction has shape {prediction.shape}, expected (..., classes) with at least one; pass some predictions"
-        )
-    q, n = _distributions(prediction, target, weight, label_smoothing)
+    q, n = _distributions(name, prediction, target, reduction, weight, label_smoothing, ignore_index)
     if not from_logits:
         logits = _logits_behind(prediction, softmax)
         if logits is None:
@@ -178,9 +187,54 @@ def cross_entropy(prediction, target, from_logits=False, reduction="mean", weigh
     return loss.softmax_cross_entropy(prediction, q, reduction, n)
 
 
-def _distributions(prediction, target, weight, smoothing):
+def nll_loss(log_probability, target, reduction="mean", weight=None, ignore_index=None):
+    r"""The negative logarithm of the probability given to each true class.
+
+    .. math:: L = -\frac{1}{n} \sum_i y_i \ln \hat y_i
+
+    (F7 from the logarithms, as `log_softmax` gives them.)
+
+    Parameters
+    ----------
+    log_probability : (..., classes) Tensor or array
+        The logarithms of probabilities.
+    target, reduction, weight, ignore_index
+        As for `cross_entropy`.
+
+    Returns
+    -------
+    A single number, or one for each row where the reduction is "none".
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `cross_entropy`.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.functional.nll_loss(ns.tensor([[-0.5, -1.0], [-0.3, -2.0]]), [1, 0])
+    tensor(0.65)
+    """
+    name = "nll_loss"
+    _check_reduction(name, reduction)
+    log_probability = _floating(name, "log_probability", log_probability)
+    q, n = _distributions(name, log_probability, target, reduction, weight, 0.0, ignore_index)
+    _check_nan(name, log_probability)
+    # 0 log 0 counts as 0
+    losses = -sum(where(equal(q, 0), 0, log_probability) * q, -1)
+    if reduction == "none":
+        return losses
+    return sum(losses) / n if reduction == "mean" else sum(losses)
+
+
+def _distributions(name, prediction, target, reduction, weight, smoothing, ignored):
     """The target as (weighted) distributions in the prediction's shape, and what a mean is divided by."""
-    name, shape, dtype = "cross_entropy", prediction.shape, prediction.dtype
+    shape, dtype = prediction.shape, prediction.dtype
+    if prediction.ndim == 0 or prediction.size == 0:
+        raise ValueError(
+            f"{name}: prediction has shape {shape}, expected (..., classes) with at least one; pass some predictions"
+        )
     classes = shape[-1]
     if not 0 <= smoothing < 1:
         raise ValueError(
@@ -192,12 +246,14 @@ def _distributions(prediction, target, weight, smoothing):
             raise ValueError(
                 f"{name}: weight must hold a factor of at least 0 for each of {classes} classes, got {describe(weight)}; pass {classes} of them"
             )
-    # F7 divides a single vector's sum by its length, rows' sums by the number of rows
-    count = classes if len(shape) == 1 else prediction.size // classes
     values = target if isinstance(target, Tensor) else np.asarray(target)
     if values.shape == shape:
         if values.dtype.kind not in "biuf":
             raise TypeError(f"{name}: target has dtype {values.dtype}, expected labels or probabilities; convert it")
+        if ignored is not None:
+            raise ValueError(
+                f"{name}: ignore_index {ignored} is for labels, target holds probabilities {shape}; pass labels of shape {shape[:-1]}"
+            )
         if values.dtype != dtype:
             values = values.astype(dtype)
         raw = values.data if isinstance(values, Tensor) else values
@@ -207,24 +263,29 @@ def _distributions(prediction, target, weight, smoothing):
             )
         if smoothing:
             values = values * (1 - smoothing) + raw.sum(-1, keepdims=True) * (smoothing / classes)
-        return values if weight is None else values * weight, count
-    labels = _labels(name, values, shape[:-1], classes)
+        # F7 divides a single vector's sum by its length, rows' sums by the number of rows
+        rows = classes if len(shape) == 1 else prediction.size // classes
+        return values if weight is None else values * weight, rows
+    labels, counted = _labels(name, values, shape[:-1], classes, ignored)
     q = np.zeros(shape, dtype)
     np.put_along_axis(q, labels[..., None], 1, -1)
     if smoothing:
         q = q * dtype.type(1 - smoothing) + dtype.type(smoothing / classes)
-    if weight is None:
-        return q, count
-    n = float(weight[labels].sum(dtype=np.float64))
-    if n == 0:
+    if ignored is not None:
+        q *= counted[..., None]
+    if weight is not None:
+        q *= weight
+    n = float(np.sum(counted if weight is None else weight[labels] * counted, dtype=np.float64))
+    if n == 0 and reduction == "mean":
         raise ValueError(
-            f"{name}: the weights of all labels given are 0, so their mean has no meaning; give a class that occurs a weight"
+            f"{name}: the weights of all labels given are 0, or all are ignore_index, so their mean has no meaning; "
+            f"give a class that occurs a weight, or pass reduction='sum'"
         )
-    return q * weight, n
+    return q, n
 
 
-def _labels(name, values, shape, classes):
-    """Labels as whole numbers in range, or an error that says what they should have been."""
+def _labels(name, values, shape, classes, ignored):
+    """Labels as whole numbers in range (0 for the one ignored), and which of them count."""
     values = values.data if isinstance(values, Tensor) else values
     if not shape:
         raise ValueError(
@@ -240,12 +301,14 @@ def _labels(name, values, shape, classes):
         values = values.astype(np.int64)
     if values.dtype.kind not in "iu":
         raise TypeError(f"{name}: labels must be whole numbers, got {values.dtype}; convert them with .astype('int64')")
+    counted = np.ones(shape, bool) if ignored is None else values != ignored
+    values = np.where(counted, values, 0)
     if values.min() < 0 or values.max() >= classes:
         bad = values.min() if values.min() < 0 else values.max()
         raise ValueError(
             f"{name}: label {bad} is out of range for {classes} classes; pass labels from 0 to {classes - 1}"
         )
-    return values
+    return values, counted
 
 
 def binary_cross_entropy(prediction, target, from_logits=False, reduction="mean"):
@@ -462,16 +525,8 @@ def batch_norm(x, running_mean=None, running_var=None, weight=None, bias=None, t
     if x.ndim < 2:
         raise ValueError(f"{name}: expected x (N, C, ...), got {describe(x)}; add the missing axes")
     channels = x.shape[1]
-    for what, value in (
-        ("running_mean", running_mean),
-        ("running_var", running_var),
-        ("weight", weight),
-        ("bias", bias),
-    ):
-        if value is not None and np.shape(value) != (channels,):
-            raise ValueError(
-                f"{name}: {what} has shape {np.shape(value)}, x {x.shape} has {channels} channels; check num_features"
-            )
+    statistics = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
+    _check_shapes(name, (channels,), f"x {x.shape} has {channels} channels; check num_features", **statistics)
     axes = (0, *range(2, x.ndim))
     wide = (1, channels, *(1,) * (x.ndim - 2))
     if training:
@@ -494,6 +549,89 @@ def batch_norm(x, running_mean=None, running_var=None, weight=None, bias=None, t
     else:
         y = (x - reshape(running_mean, wide)) / reshape((running_var + eps) ** 0.5, wide)
     return _scale_and_shift(y, weight, bias, wide)
+
+
+def group_norm(x, groups, weight=None, bias=None, eps=1e-5):
+    r"""Each sample standardised over each of some groups of its channels (Wu & He, 2018).
+
+    .. math:: y = \frac{x - \mathrm{E}[x]}{\sqrt{\mathrm{Var}[x] + \varepsilon}}\, \gamma + \beta
+
+    Parameters
+    ----------
+    x : (N, C) or (N, C, ...)
+    groups : int
+        A divisor of C.
+    weight, bias : (C,), optional
+        γ and β.
+    eps : float
+
+    Returns
+    -------
+    The shape and dtype of `x`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where shapes do not fit, or the groups do not divide the channels.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.functional.group_norm(ns.tensor([[1.0, 3.0, 10.0, 30.0]]), 2)
+    tensor([[-0.999995,  0.999995, -1.      ,  1.      ]])
+    """
+    return _grouped("group_norm", x, groups, weight, bias, eps)
+
+
+def instance_norm(x, weight=None, bias=None, eps=1e-5):
+    r"""Each channel of each sample standardised by itself (Ulyanov et al., 2016).
+
+    .. math:: y = \frac{x - \mathrm{E}[x]}{\sqrt{\mathrm{Var}[x] + \varepsilon}}\, \gamma + \beta
+
+    Parameters
+    ----------
+    x : (N, C, ...)
+    weight, bias : (C,), optional
+        γ and β.
+    eps : float
+
+    Returns
+    -------
+    The shape and dtype of `x`.
+
+    Raises
+    ------
+    ValueError
+        Where shapes do not fit.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.functional.instance_norm(ns.tensor([[[1.0, 3.0], [10.0, 30.0]]]))
+    tensor([[[-0.999995,  0.999995],
+             [-1.      ,  1.      ]]])
+    """
+    return _grouped("instance_norm", x, None, weight, bias, eps)
+
+
+def _grouped(name, x, groups, weight, bias, eps):
+    """Group normalisation, each channel a group where `groups` is None."""
+    x = _floating(name, "x", x)
+    least = 2 if groups is not None else 3
+    if x.ndim < least or 0 in x.shape[1:]:
+        raise ValueError(f"{name}: expected x (N, C{', ...' * (least - 2)}), got {describe(x)}; add the missing axes")
+    channels = x.shape[1]
+    groups = channels if groups is None else count(name, "groups", groups)
+    if channels % groups:
+        raise ValueError(
+            f"{name}: {groups} groups do not divide the {channels} channels of x {x.shape}; choose a divisor"
+        )
+    _check_shapes(
+        name, (channels,), f"x {x.shape} has {channels} channels; check num_channels", weight=weight, bias=bias
+    )
+    rows = reshape(x, (x.shape[0], groups, -1))
+    y = reshape(standardize(rows, (2,), eps), x.shape)
+    return _scale_and_shift(y, weight, bias, (1, channels, *(1,) * (x.ndim - 2)))
 
 
 def layer_norm(x, weight=None, bias=None, axis=-1, eps=1e-5):
@@ -526,17 +664,95 @@ def layer_norm(x, weight=None, bias=None, axis=-1, eps=1e-5):
     >>> ns.functional.layer_norm(ns.tensor([[1.0, 3.0]]))
     tensor([[-0.999995,  0.999995]])
     """
-    x = _floating("layer_norm", "x", x)
+    x, axes = _features("layer_norm", x, axis, weight, bias)
+    return _scale_and_shift(standardize(x, axes, eps), weight, bias)
+
+
+def rms_norm(x, weight=None, axis=-1, eps=1e-5):
+    r"""Each sample divided by the root mean square of its features (Zhang & Sennrich, 2019).
+
+    .. math:: y = \frac{x}{\sqrt{\mathrm{E}[x^2] + \varepsilon}}\, \gamma
+
+    Parameters
+    ----------
+    x : Tensor or array
+        At least one axis, floating point.
+    weight : in the shape of the axes normalised over, optional
+        γ.
+    axis : int or tuple of int
+        The axes of the features, at the end of `x` where there is a weight.
+    eps : float
+
+    Returns
+    -------
+    The shape and dtype of `x`.
+
+    Raises
+    ------
+    ValueError
+        Where shapes do not fit.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.functional.rms_norm(ns.tensor([[1.0, 7.0]]), eps=0.0)
+    tensor([[0.2, 1.4]])
+    """
+    x, axes = _features("rms_norm", x, axis, weight)
+    return _scale_and_shift(x / (mean(square(x), axes, True) + eps) ** 0.5, weight, None)
+
+
+def normalize(x, p=2, axis=-1, eps=1e-12):
+    r"""Vectors divided by their p-norms, or by `eps` where those are smaller.
+
+    .. math:: y = \frac{x}{\max(\lVert x \rVert_p, \varepsilon)}
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Floating point.
+    p : float
+        At least 1.
+    axis : int or tuple of int
+        Along which the vectors lie.
+    eps : float
+
+    Returns
+    -------
+    The shape and dtype of `x`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where there is no such axis, or `p` is no number of at least 1.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.functional.normalize(ns.tensor([[3.0, 4.0]]))
+    tensor([[0.6, 0.8]])
+    """
+    x = _floating("normalize", "x", x)
+    return x / maximum(norm(x, p, axis, True), eps)
+
+
+def _features(name, x, axis, weight, bias=None):
+    """The checked input of a normalisation over features, and their axes."""
+    x = _floating(name, "x", x)
     axes = axis if isinstance(axis, tuple) else (axis,)
     if x.ndim < len(axes):
-        raise ValueError(f"layer_norm: expected at least {len(axes)} axes, got {describe(x)}; add the missing ones")
+        raise ValueError(f"{name}: expected at least {len(axes)} axes, got {describe(x)}; add the missing ones")
     features = x.shape[x.ndim - len(axes) :]
-    for what, value in (("weight", weight), ("bias", bias)):
-        if value is not None and np.shape(value) != features:
-            raise ValueError(
-                f"layer_norm: {what} has shape {np.shape(value)}, x {x.shape} has features {features}; check normalized_shape"
-            )
-    return _scale_and_shift(standardize(x, axes, eps), weight, bias)
+    _check_shapes(
+        name, features, f"x {x.shape} has features {features}; check normalized_shape", weight=weight, bias=bias
+    )
+    return x, axes
+
+
+def _check_shapes(name, shape, why, **values):
+    for what, value in values.items():
+        if value is not None and np.shape(value) != shape:
+            raise ValueError(f"{name}: {what} has shape {np.shape(value)}, {why}")
 
 
 def _scale_and_shift(y, weight, bias, shape=None):
@@ -545,3 +761,79 @@ def _scale_and_shift(y, weight, bias, shape=None):
     if bias is not None:
         y = y + (bias if shape is None else reshape(bias, shape))
     return y
+
+
+# Images
+
+
+def pixel_shuffle(x, factor):
+    r"""Channels laid out as finer pixels (Shi et al., 2016).
+
+    .. math:: y_{n,\,c,\,hr + i,\,wr + j} = x_{n,\,cr^2 + ir + j,\,h,\,w}
+
+    Parameters
+    ----------
+    x : (N, C r², H, W)
+    factor : int
+        r.
+
+    Returns
+    -------
+    (N, C, H r, W r)
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where shapes do not fit.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.functional.pixel_shuffle(ns.tensor([[[[1.0]], [[2.0]], [[3.0]], [[4.0]]]]), 2)
+    tensor([[[[1., 2.],
+              [3., 4.]]]])
+    """
+    x, r = operand(x), count("pixel_shuffle", "factor", factor)
+    if x.ndim != 4 or x.shape[1] % r**2:
+        raise ValueError(
+            f"pixel_shuffle: expected x (N, C * {r**2}, H, W), got {describe(x)}; check the channels and the factor"
+        )
+    n, c, h, w = x.shape
+    fine = transpose(reshape(x, (n, c // r**2, r, r, h, w)), (0, 1, 4, 2, 5, 3))
+    return reshape(fine, (n, c // r**2, h * r, w * r))
+
+
+def pixel_unshuffle(x, factor):
+    r"""Finer pixels laid out as channels: `pixel_shuffle` undone.
+
+    .. math:: y_{n,\,cr^2 + ir + j,\,h,\,w} = x_{n,\,c,\,hr + i,\,wr + j}
+
+    Parameters
+    ----------
+    x : (N, C, H r, W r)
+    factor : int
+        r.
+
+    Returns
+    -------
+    (N, C r², H, W)
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where shapes do not fit.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.functional.pixel_unshuffle(ns.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), 2).shape
+    (1, 4, 1, 1)
+    """
+    x, r = operand(x), count("pixel_unshuffle", "factor", factor)
+    if x.ndim != 4 or x.shape[2] % r or x.shape[3] % r:
+        raise ValueError(
+            f"pixel_unshuffle: expected x (N, C, H * {r}, W * {r}), got {describe(x)}; check the size and the factor"
+        )
+    n, c, h, w = x.shape
+    coarse = transpose(reshape(x, (n, c, h // r, r, w // r, r)), (0, 1, 3, 5, 2, 4))
+    return reshape(coarse, (n, c * r**2, h // r, w // r))

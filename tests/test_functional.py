@@ -262,6 +262,20 @@ def composed(rng):
         ),
         "cross_entropy_of_softmax": (lambda z: F.cross_entropy(F.softmax(z), labels), [z]),
         "binary_cross_entropy_of_sigmoid": (lambda z: F.binary_cross_entropy(F.sigmoid(z), np.full((4, 3), 0.3)), [z]),
+        "cross_entropy_ignoring": (lambda z: F.cross_entropy(z, labels, from_logits=True, ignore_index=1), [z]),
+        "nll_loss": (lambda z: F.nll_loss(F.log_softmax(z), labels, weight=[1.0, 2.0, 0.5], ignore_index=2), [z]),
+        "group_norm": (
+            lambda x, w, b: F.group_norm(x, 2, w, b),
+            [x4, rng.standard_normal(4), rng.standard_normal(4)],
+        ),
+        "instance_norm": (
+            lambda x, w, b: F.instance_norm(x, w, b),
+            [x4, rng.standard_normal(4), rng.standard_normal(4)],
+        ),
+        "rms_norm": (lambda x, w: F.rms_norm(x, w, (-2, -1)), [x4, rng.standard_normal((5, 6))]),
+        "normalize": (lambda x: F.normalize(x, 3, (1, 2)), [x4]),
+        "pixel_shuffle": (lambda x: ns.square(F.pixel_shuffle(x, 2)), [x4]),
+        "pixel_unshuffle": (lambda x: ns.square(F.pixel_unshuffle(x[:, :, :4], 2)), [x4]),
         "max_pool1d": (lambda x: F.max_pool1d(x, 2), [rng.permutation(24).reshape(2, 2, 6) * 0.3]),
     }
 
@@ -290,6 +304,53 @@ def test_lists_are_taken_everywhere():
     assert F.embedding([1], [[1.0], [2.0]]).tolist() == [[2.0]]
     assert ns.stack([[1.0], [2.0]]).tolist() == [[1.0], [2.0]]
     assert F.batch_norm([[1.0], [3.0]], training=True).shape == F.layer_norm([[1.0], [3.0]]).shape == (2, 1)
+
+
+def test_nll_loss_is_cross_entropy_after_log_softmax():
+    rng = np.random.default_rng(0)
+    z, labels = ns.tensor(rng.standard_normal((2, 4, 3))), rng.integers(0, 3, (2, 4))
+    for settings in (
+        {"weight": [1.0, 0.5, 2.0]},
+        {"ignore_index": 1},
+        {"weight": [1.0, 0.5, 2.0], "ignore_index": 0},
+        {"reduction": "none", "ignore_index": 2},
+        {"reduction": "sum"},
+    ):
+        expected = F.cross_entropy(z, labels, from_logits=True, **settings)
+        np.testing.assert_allclose(F.nll_loss(F.log_softmax(z), labels, **settings).data, expected.data, rtol=1e-13)
+    assert F.nll_loss(ns.tensor([[0.0, -np.inf]]), [0]).item() == 0
+
+
+def test_ignored_labels_neither_count_nor_have_a_gradient():
+    z = ns.tensor([[1.0, 2.0], [3.0, -1.0], [0.5, 0.5]], requires_grad=True)
+    for ignored in (-100, 7, 1):
+        loss = F.cross_entropy(z, [0, ignored, 0], from_logits=True, ignore_index=ignored)
+        assert loss.item() == F.cross_entropy(z[[0, 2]], [0, 0], from_logits=True).item()
+        (g,) = ns.grad(loss, [z])
+        assert g[1].tolist() == [0, 0] and np.all(g.numpy()[[0, 2]] != 0)
+        each = F.cross_entropy(z, [0, ignored, 0], from_logits=True, ignore_index=ignored, reduction="none")
+        assert each.numpy()[1] == 0 and np.all(each.numpy()[[0, 2]] > 0)
+    smooth = F.cross_entropy(z, [0, -1, 0], from_logits=True, ignore_index=-1, label_smoothing=0.2)
+    assert smooth.item() == F.cross_entropy(z[[0, 2]], [0, 0], from_logits=True, label_smoothing=0.2).item()
+    assert F.cross_entropy(z, [5, 5, 5], from_logits=True, ignore_index=5, reduction="sum").item() == 0
+
+
+def test_group_norm_has_layer_and_instance_norm_as_its_ends():
+    x = np.random.default_rng(0).standard_normal((2, 4, 3, 5))
+    np.testing.assert_allclose(F.group_norm(x, 1), F.layer_norm(x, axis=(1, 2, 3)), atol=1e-12)
+    np.testing.assert_allclose(F.group_norm(x, 4), F.instance_norm(x), atol=1e-12)
+    np.testing.assert_allclose(F.rms_norm(x - x.mean(-1, keepdims=True)), F.layer_norm(x), rtol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(F.normalize(x), axis=-1), 1)
+    assert (F.normalize(np.zeros((2, 3))) == 0).all()
+
+
+def test_pixel_shuffle_and_its_inverse():
+    x = np.arange(2 * 8 * 2 * 3.0).reshape(2, 8, 2, 3)
+    y = F.pixel_shuffle(x, 2)
+    assert y.shape == (2, 2, 4, 6)
+    for i, j in np.ndindex(2, 2):
+        np.testing.assert_array_equal(y[:, :, i::2, j::2], x[:, 2 * i + j :: 4])
+    np.testing.assert_array_equal(F.pixel_unshuffle(y, 2), x)
 
 
 def test_conv_transpose_is_the_transpose_of_conv():
@@ -423,6 +484,10 @@ MISTAKES = {
     "distribution": (lambda: F.cross_entropy(Z, np.full((4, 3), 2.0), from_logits=True), ValueError, "outside \\[0, 1\\]"),
     "class weights": (lambda: F.cross_entropy(Z, [0, 1, 2, 0], from_logits=True, weight=[1.0]), ValueError, "each of 3 classes"),
     "class weights zero": (lambda: F.cross_entropy(Z, [0, 0, 0, 0], from_logits=True, weight=[0.0, 1.0, 1.0]), ValueError, "weights of all labels"),
+    "all ignored": (lambda: F.cross_entropy(Z, [9, 9, 9, 9], from_logits=True, ignore_index=9), ValueError, "all are ignore_index"),
+    "ignored distribution": (lambda: F.cross_entropy(Z, np.full((4, 3), 0.5), from_logits=True, ignore_index=1), ValueError, "ignore_index 1 is for labels"),
+    "nll_loss nan": (lambda: F.nll_loss(T([[math.nan, 1.0]]), [0]), ValueError, "nll_loss: prediction holds nan"),
+    "nll_loss label": (lambda: F.nll_loss(Z, [0, 1, 2, 3]), ValueError, "nll_loss: label 3 is out of range"),
     "smoothing": (lambda: F.cross_entropy(Z, [0, 1, 2, 0], from_logits=True, label_smoothing=1.0), ValueError, "label_smoothing is 1.0"),
     "nan": (lambda: F.cross_entropy(T([[math.nan, 1.0]]), [0], from_logits=True), ValueError, "prediction holds nan"),
     "nan probability": (lambda: F.cross_entropy(T([[math.nan, 1.0]]), [0]), ValueError, "prediction holds nan"),
@@ -438,6 +503,14 @@ MISTAKES = {
     "batch_norm one": (lambda: F.batch_norm(Z[:1], training=True), ValueError, "at least two values a channel"),
     "batch_norm statistics": (lambda: F.batch_norm(Z), ValueError, "outside training"),
     "layer_norm": (lambda: F.layer_norm(Z, T([1.0])), ValueError, "check normalized_shape"),
+    "rms_norm": (lambda: F.rms_norm(Z, T([1.0])), ValueError, "rms_norm: weight .* check normalized_shape"),
+    "group_norm groups": (lambda: F.group_norm(IMAGE, 2), ValueError, "2 groups do not divide the 3 channels"),
+    "group_norm weight": (lambda: F.group_norm(IMAGE, 1, T([1.0])), ValueError, "group_norm: weight .* check num_channels"),
+    "instance_norm axes": (lambda: F.instance_norm(Z), ValueError, r"instance_norm: expected x \(N, C, ...\)"),
+    "normalize p": (lambda: F.normalize(Z, 0), ValueError, "p is 0, expected"),
+    "normalize integers": (lambda: F.normalize(np.array([1])), TypeError, "normalize: x must be floating point"),
+    "pixel_shuffle": (lambda: F.pixel_shuffle(IMAGE, 2), ValueError, r"expected x \(N, C \* 4, H, W\)"),
+    "pixel_unshuffle": (lambda: F.pixel_unshuffle(IMAGE, 0), ValueError, "factor is 0"),
 }  # fmt: skip
 
 
