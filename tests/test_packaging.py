@@ -42,7 +42,7 @@ def wheel(tmp_path_factory):
     ignore = shutil.ignore_patterns("__pycache__")
     for name in ("nnscratch", "kernels"):
         shutil.copytree(ROOT / name, source / name, ignore=ignore)
-    for name in ("LICENSE", "README.md", "pyproject.toml", "setup.cfg"):
+    for name in ("LICENSE", "README.md", "pyproject.toml", "pytest_nnscratch.py", "setup.cfg"):
         shutil.copy(ROOT / name, source)
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", out, source]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -58,9 +58,10 @@ def test_the_wheel_holds_the_package_and_its_data(wheel):
     expected |= {f"nnscratch/kernels/{p.name}" for p in (ROOT / "kernels").glob("*.py")}
     data = [p for p in (ROOT / "nnscratch" / "data").iterdir() if p.suffix in (".csv", ".md", ".npz")]
     assert len(data) >= 2
-    expected |= {f"nnscratch/data/{p.name}" for p in data} | {"nnscratch/py.typed"}
+    expected |= {f"nnscratch/data/{p.name}" for p in data} | {"nnscratch/py.typed", "pytest_nnscratch.py"}
     assert {n for n in names if ".dist-info/" not in n} == expected
     assert "nnscratch = nnscratch.cli:main" in entry_points
+    assert "[pytest11]\nnnscratch = pytest_nnscratch" in entry_points
 
 
 def test_installed_from_the_wheel_it_works_in_any_folder(wheel, tmp_path):
