@@ -513,6 +513,17 @@ def _check_versions(node, positions):
             )
 
 
+def nodes_of(outputs):
+    """The nodes behind some Tensors, in the order of their making."""
+    found, stack = {}, [y._node for y in outputs]
+    while stack:
+        node = stack.pop()
+        if type(node) is Node and id(node) not in found:
+            found[id(node)] = node
+            stack += node.args
+    return sorted(found.values(), key=lambda n: n.sequence)
+
+
 def _needed(root, wanted):
     """The ids of the nodes and leaves through which `root` depends on `wanted` (a set of ids), `wanted` included."""
     nodes, stack, seen = [], [root], set()

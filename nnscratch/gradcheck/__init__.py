@@ -96,7 +96,7 @@ def gradcheck(
         raise ValueError(
             "gradcheck: no input is of a floating-point dtype, so there is nothing to check; pass float64 arrays"
         )
-    settings = (order, mode, step, 1e-7 if rtol is None else rtol, 0.0 if atol is None else atol, seed)
+    settings = (order, mode, step, rtol, atol, seed)
     if gradient is not None:
         return check(ArrayFunction(fn, arguments, names, gradient), *settings)
     before = [(t, t.data) for t in (*tensors.values(), *getattr(fn, "buffers", tuple)())]

@@ -3,23 +3,21 @@
 import numpy as np
 
 from nnscratch import autograd
-from nnscratch.autograd import GradientError, Node
-from nnscratch.gradcheck import difference
-from nnscratch.gradcheck.difference import Verdict, differentiate, exact, jumps, sizes, weights
-from nnscratch.gradcheck.functions import TensorFunction, vjp
+from nnscratch.autograd import GradientError, Node, nodes_of
+from nnscratch.gradcheck.difference import START, Verdict, along, differentiate, jumps, projected, sizes, weights
+from nnscratch.gradcheck.functions import TensorFunction
 from nnscratch.gradcheck.report import element
 from nnscratch.tensor import Tensor
 
 
-def nodes_of(outputs):
-    """The nodes behind some results, in the order of their making."""
-    found, stack = {}, [y._node for y in outputs]
-    while stack:
-        node = stack.pop()
-        if type(node) is Node and id(node) not in found:
-            found[id(node)] = node
-            stack += node.args
-    return sorted(found.values(), key=lambda n: n.sequence)
+def refuse_short_digits(outputs):
+    """Say so where a function of float64 computes in fewer digits on the way."""
+    for node in nodes_of(outputs):
+        if node.dtype.kind == "f" and node.dtype != np.float64:
+            raise TypeError(
+                f"gradcheck: {node.op.name} gives {node.dtype} within the function, whose digits are too few for differences; "
+                f"keep float64 throughout"
+            )
 
 
 class _Frozen:
@@ -38,58 +36,62 @@ class _Frozen:
 
 
 class Audit:
-    """Every rule of a graph, asked once for the gradient from a random one.
+    """A backward pass in which every rule is watched.
 
     Attributes
     ----------
-    gradients : dict
-        From (node's id, position) to the pair of the gradient given and that returned.
+    nodes : list of Node
+        In the order of their making.
+    given : dict
+        From a node's id to the gradient by its result.
+    returned : dict
+        From (node's id, position) to the gradient by that argument.
     faults : list of (str, str)
         Operations that no numbers need to convict, each with a sentence.
     """
 
-    def __init__(self, outputs, rng):
+    def __init__(self, outputs, seeds):
         self.nodes = nodes_of(outputs)
-        self.gradients: dict = {}
+        self.given: dict = {}
+        self.returned: dict = {}
         self.faults: list = []
+        for y, seed in zip(outputs, seeds, strict=True):
+            self._give(y._node, seed)
         for node in reversed(self.nodes):
-            g = weights(node.shape, rng).astype(node.dtype)
-            for i in node.active:
-                self._ask(node, i, g)
+            for i in node.active if id(node) in self.given else ():
+                d = self._ask(node, i, self.given[id(node)])
+                if d is not None:
+                    self.returned[id(node), i] = d
+                    self._give(node.args[i], d)
         for node in self.nodes:
             self._run_again(node)
 
+    def _give(self, node, d):
+        if type(node) is Node:
+            self.given[id(node)] = self.given[id(node)] + d if id(node) in self.given else d
+
     def _ask(self, node, i, g):
-        name, inputs = node.op._input_name(i), node.op._input_name
+        operation, name = node.op, node.op._input_name(i)
         kept = [g, node.data, *(a.data if isinstance(a, Node | Tensor) else a for a in node.args)]
         try:
             with _Frozen(kept):
-                d = node.op.rules[name](node, i, g, autograd._raw)
-                fitted = None if d is None else autograd._fit(d, node.args[i], node.op, name)
+                d = operation.rules[name](node, i, g, autograd._raw)
+                fitted = None if d is None else autograd._fit(d, node.args[i], operation, name)
         except GradientError as error:
-            self.faults.append((node.op.name, str(error)))
-            return
+            self._blame(operation, str(error))
+            return None
         except ValueError as error:
             if "read-only" not in str(error):
                 raise
-            self.faults.append(
-                (
-                    node.op.name,
-                    f"{node.op.name}: its rule for {name} changes an array in place that others use; let it make a new one",
-                )
+            self._blame(
+                operation, f"its rule for {name} changes an array in place that others use; let it make a new one"
             )
-            return
-        if fitted is None:
-            fitted = np.zeros(node.args[i].shape)
-        self.gradients[id(node), i] = (g, fitted)
-        wide = [a for a in (g, node.args[i], *kept) if hasattr(a, "dtype") and a.dtype.kind == "f"]
-        if d is not None and all(a.dtype == np.float64 for a in wide) and _digits_lost(d, fitted):
-            self.faults.append(
-                (
-                    node.op.name,
-                    f"{node.op.name}: its rule for {inputs(i)} loses digits of float64 on the way; keep the dtype of g",
-                )
+            return None
+        if d is not None and _digits_lost(d, fitted, g):
+            self._blame(
+                operation, f"its rule for {name} loses digits of float64 on the way; let it keep the dtype of g"
             )
+        return fitted
 
     def _run_again(self, node):
         raw = [autograd._raw(a) for a in node.args]
@@ -99,72 +101,110 @@ class Audit:
         except ValueError as error:
             if "read-only" not in str(error):
                 raise
-            self.faults.append(
-                (node.op.name, f"{node.op.name}: its forward function changes an input in place; let it change a copy")
-            )
+            self._blame(node.op, "its forward function changes an input in place; let it change a copy")
+
+    def _blame(self, operation, what):
+        prefix = f"{operation.name}: "
+        self.faults.append((operation.name, prefix + what.removeprefix(prefix)))
 
 
-def _digits_lost(d, fitted):
-    """Whether a gradient from random numbers of 53 bits came back in numbers of 24."""
-    if getattr(d, "dtype", np.float64) in (np.float32, np.float16):
-        return True
-    values = fitted[fitted != 0]
-    with np.errstate(over="ignore"):
-        return values.size > 0 and bool(np.all(values == values.astype(np.float32)))
+def _digits_lost(d, fitted, g):
+    """Whether a gradient of 53 bits came back in 24 (in far fewer it is what cancellation left)."""
+    if fitted.size == 0 or _within(g, 24):
+        return False
+    return getattr(d, "dtype", g.dtype) != g.dtype or (_within(fitted, 24) and not _within(fitted, 12))
 
 
-def wrong_rules(audit, rng, rtol):
-    """The operations whose own rule disagrees with central differences: pairs of name and sentence."""
+def _within(a, bits):
+    mantissa = np.frexp(a[np.isfinite(a)])[0] * 2.0**bits
+    return bool(np.all(mantissa == np.rint(mantissa)))
+
+
+def wrong_rules(audit, settings):
+    """The operations whose own rule disagrees with differences: pairs of name and sentence."""
     found = []
     for node in audit.nodes:
         raw = [autograd._raw(a) for a in node.args]
         for i in node.active:
-            x = raw[i]
-            if (id(node), i) not in audit.gradients or x.dtype != np.float64 or node.dtype != np.float64:
+            if (id(node), i) not in audit.returned:
                 continue
-            g, gradient = audit.gradients[id(node), i]
-            w = exact(sizes(x) * weights(x.shape, rng), x)
-
-            def line(t, node=node, raw=raw, i=i, g=g, w=w):
-                moved = [raw[i] + t * w if j == i else a for j, a in enumerate(raw)]
-                return projected([_forward(node, moved)], [g])
-
-            d = differentiate(line)
-            analytic = np.array([np.sum(gradient * w)])
-            verdict = Verdict(analytic, d, np.sqrt(np.sum((gradient * w) ** 2)), rtol, 0.0)
-            jump = np.abs(jumps(line)) if verdict.wrong.any() else 0.0
-            if np.any(verdict.wrong & verdict.measured & (np.abs(analytic - d.value) > 0.51 * jump)):
-                found.append((node.op.name, _sentence(node, i, analytic[0], d.value[0])))
+            pair = _rule_against_differences(audit, node, i, raw, settings)
+            if pair:
+                found.append((node.op.name, _sentence(node, i, *pair)))
     return found
 
 
+def _rule_against_differences(audit, node, i, raw, settings):
+    """The derivatives by one rule and numerically, where they differ, else None."""
+    g, gradient = audit.given[id(node)], audit.returned[id(node), i]
+    w = sizes(raw[i]) * weights(raw[i].shape, settings.rng)
+
+    def each(t):
+        y = _forward(node, [a + t * w if j == i else a for j, a in enumerate(raw)])
+        return y.ravel(), np.abs(y).ravel()
+
+    pair = _disagreement(each, g, gradient, w, settings)
+    if pair:
+        rough = jumps(each).reshape(g.shape) != 0
+        if rough.any():
+            g = np.where(rough, 0.0, g)
+            d = node.op.rules[node.op._input_name(i)](node, i, g, autograd._raw)
+            gradient = autograd._fit(d, node.args[i], node.op, node.op._input_name(i))
+            pair = _disagreement(each, g, gradient, w, settings)
+    return pair
+
+
+def _disagreement(each, g, gradient, w, settings):
+    """The derivatives along `w` by a gradient and numerically, where they differ, else None; `g` weights the results."""
+    analytic, scale = along(gradient, w)
+    d = differentiate(lambda t: projected([each(t)[0]], [g.ravel()]), settings.start, 1e-9 * scale)
+    verdict = Verdict(analytic, d, scale, settings.rtol, settings.atol)
+    return (analytic, float(d.value[0])) if verdict.wrong[0] and verdict.measured[0] else None
+
+
 def _sentence(node, i, analytic, numeric):
-    given = ", ".join(f"{node.op._input_name(j)}: {autograd.describe(_described(a))}" for j, a in enumerate(node.args))
+    given = ", ".join(
+        f"{node.op._input_name(j)}: {autograd.describe(autograd._raw(a))}" for j, a in enumerate(node.args)
+    )
     text = f"{node.op.name}: its rule for {node.op._input_name(i)} gives {analytic:.6g} where differences give {numeric:.6g}"
     ratio = analytic / numeric if numeric else 0.0
-    near = min((r for r in (-1.0, 2.0, 0.5, -2.0, -0.5)), key=lambda r: abs(ratio - r))
+    near = min((-1.0, 2.0, 0.5, -2.0, -0.5), key=lambda r: abs(ratio - r))
     if abs(ratio - near) < 1e-6:
         text += f", {near:g} times as much"
     return f"{text} ({given}); correct the rule"
 
 
-def _described(a):
-    return autograd._raw(a) if isinstance(a, Node) else a
-
-
 def _forward(node, raw):
-    out = node.op.forward(*raw, **node.kwargs)
-    return np.asarray(out)
+    return np.asarray(node.op.forward(*raw, **node.kwargs))
 
 
-def wrong_second_rules(outputs, rng, rtol):
+def other_with_a_graph(audit):
+    """The operations whose rules give something else on Tensors than on arrays: pairs of name and sentence."""
+    found = []
+    for node in audit.nodes:
+        for i in node.active:
+            if (id(node), i) not in audit.returned:
+                continue
+            name = node.op._input_name(i)
+            d = node.op.rules[name](node, i, Tensor(audit.given[id(node)]), autograd._handle)
+            d = autograd._raw(autograd._fit(d, node.args[i], node.op, name))
+            if not np.allclose(d, audit.returned[id(node), i], 1e-9, 0, equal_nan=True):
+                found.append(
+                    (
+                        node.op.name,
+                        f"{node.op.name}: its rule for {name} gives something else on Tensors than on arrays; let it use the same "
+                        f"operations on both",
+                    )
+                )
+    return found
+
+
+def wrong_second_rules(outputs, settings):
     """The operations whose rule, right in itself, has a wrong derivative: pairs of name and sentence."""
     found = []
     for node in nodes_of(outputs):
         raw = [autograd._raw(a) for a in node.args]
-        active = [i for i in node.active if raw[i].dtype == np.float64]
-        if node.dtype != np.float64 or not active:
-            continue
+        active = list(node.active)
 
         def fn(*tensors, node=node, raw=raw, active=active):
             filled = list(raw)
@@ -173,61 +213,62 @@ def wrong_second_rules(outputs, rng, rtol):
             return node.op(*filled, **node.kwargs)
 
         names = [node.op._input_name(i) for i in active]
-        gradient = TensorFunction(fn, [np.array(raw[i]) for i in active], names).gradient(rng)
+        gradient = TensorFunction(fn, [np.array(raw[i]) for i in active], names).gradient(settings.rng)
         results, pull, _ = gradient.record(gradient.variables)
-        seeds = [weights(r.shape, rng) for r in results]
-        for place, (x, d_x) in enumerate(zip(gradient.variables, pull(seeds), strict=True)):
-            w = exact(sizes(x) * weights(x.shape, rng), x)
+        seeds = [weights(r.shape, settings.rng) for r in results]
+        flat = np.concatenate([s.ravel() for s in seeds])
+        for place, d in enumerate(pull(seeds)):
+            w = sizes(gradient.variables[place]) * weights(d.shape, settings.rng)
 
-            def line(t, gradient=gradient, place=place, w=w, seeds=seeds):
+            def each(t, gradient=gradient, place=place, w=w):
                 moved = [v + t * w if j == place else v for j, v in enumerate(gradient.variables)]
-                return projected(gradient.values(moved), seeds)
+                y = np.concatenate([r.ravel() for r in gradient.values(moved)])
+                return y, np.abs(y)
 
-            d = differentiate(line)
-            verdict = Verdict(np.array([np.sum(d_x * w)]), d, np.sqrt(np.sum((d_x * w) ** 2)), rtol, 0.0)
-            if np.any(verdict.wrong & verdict.measured) and not np.any(jumps(line)):
+            if _disagreement(each, flat, d, w, settings) and not jumps(each).any():
+                by = gradient.names[place]
                 found.append(
                     (
                         node.op.name,
-                        f"{node.op.name}: the derivative of its rule by {gradient.names[place]} is wrong, though the rule itself is right; "
-                        f"let the rule use operators and operations on what it is given, with no detach",
+                        f"{node.op.name}: its rules are right, but not their own derivative by {by}; let them use operators and "
+                        f"operations on what they are given, with no detach",
                     )
                 )
                 break
     return found
 
 
-def detached(function, outputs, seeds, mismatch, place, w):
-    """Where a value that depends on the variable at `place` is used as a constant: pairs of name and sentence."""
-    t = difference.START / 8
-    runs = []
-    for s in (t, -t):
-        moved = [v + s * w if j == place else v for j, v in enumerate(function.variables)]
-        runs.append(nodes_of(function.record(moved)[2]))
-    base = nodes_of(outputs)
-    if any([n.op.name for n in base] != [n.op.name for n in run] for run in runs):
+def unbalanced(function, audit, mismatch, place, w):
+    """Where, along `w`, a result changes otherwise than its inputs' gradients say: pairs of name and sentence."""
+    t = START * 2.0**-13
+    up, down = (
+        function.trace([v + s * w if j == place else v for j, v in enumerate(function.variables)]) for s in (t, -t)
+    )
+    if [name for name, *_ in up] != [n.op.name for n in audit.nodes] or len(up) != len(down):
         return []
     found = []
-    for node, up, down in zip(base, *runs, strict=True):
-        for i in range(len(node.args)):
-            name = node.op._input_name(i)
-            a, b = up.args[i], down.args[i]
-            if i in node.active or isinstance(a, Node) or name not in node.op.rules:
-                continue
-            a, b = autograd._raw(a), autograd._raw(b)
-            if not isinstance(a, np.ndarray) or a.dtype.kind != "f" or a.shape != b.shape or np.array_equal(a, b):
-                continue
-            g = vjp(outputs, [autograd._handle(node)], seeds)[0].data
-            d = node.op.rules[name](node, i, g, autograd._raw)
-            share = float(np.sum(d * (a - b) / (2 * t)))
-            if abs(share) > 0.01 * abs(mismatch):
-                found.append(
-                    (
-                        node.op.name,
-                        f"{node.op.name}: its input {name} {autograd.describe(a)} changes with {function.names[place]} and yet is a constant "
-                        f"to the graph; it was taken out by .detach(), .data, .numpy() or no_grad",
-                    )
-                )
+    for node, (name, y_up, a_up), (_, y_down, a_down) in zip(audit.nodes, up, down, strict=True):
+        if id(node) not in audit.given:
+            continue
+        share = np.sum(audit.given[id(node)] * (y_up - y_down)) / (2 * t)
+        constant = None
+        for i, (a, b) in enumerate(zip(a_up, a_down, strict=True)):
+            if (id(node), i) in audit.returned:
+                share -= np.sum(audit.returned[id(node), i] * (a - b)) / (2 * t)
+            elif isinstance(a, np.ndarray) and a.dtype.kind == "f" and not np.array_equal(a, b):
+                constant = node.op._input_name(i)
+        if abs(share) <= 0.01 * abs(mismatch):
+            continue
+        by = function.names[place]
+        found.append(
+            (
+                name,
+                f"{name}: its rules together give another change than its values show, along a random change of {by}; correct them"
+                if constant is None
+                else f"{name}: its input {constant} changes with {by} and yet is a constant to the graph; it was taken out by "
+                f".detach(), .data, .numpy() or no_grad",
+            )
+        )
     return found
 
 
@@ -236,10 +277,8 @@ def kinks(outputs, rng):
     found = []
     for node in nodes_of(outputs):
         raw = [autograd._raw(a) for a in node.args]
-        active = [i for i in node.active if raw[i].dtype == np.float64]
-        if node.dtype != np.float64 or not active:
-            continue
-        ws = {i: exact(sizes(raw[i]) * weights(raw[i].shape, rng), raw[i]) for i in active}
+        active = node.active
+        ws = {i: sizes(raw[i], 0) * weights(raw[i].shape, rng) for i in active}
 
         def line(t, node=node, raw=raw, ws=ws):
             y = np.ravel(_forward(node, [a + t * ws[i] if i in ws else a for i, a in enumerate(raw)]))
@@ -251,10 +290,3 @@ def kinks(outputs, rng):
             more = f" and {places.size - 3} more" if places.size > 3 else ""
             found.append(f"{node.op.name}, at {shown}{more} of its result {node.shape}")
     return found
-
-
-def projected(values, seeds):
-    """One number of several arrays: their sum weighted by `seeds`, and the size of what was added."""
-    total = sum(np.sum(s * v) for s, v in zip(seeds, values, strict=True))
-    size = np.sqrt(sum(np.sum((s * v) ** 2) for s, v in zip(seeds, values, strict=True)))
-    return np.array([total], dtype=np.float64), np.array([size], dtype=np.float64)

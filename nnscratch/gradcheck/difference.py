@@ -1,8 +1,9 @@
 """Derivatives from values alone: central differences, extrapolated, with an estimate of their own error.
 
-A function is seen along a line, ``line(t)``, where t = 1 moves every element by about its own size. The steps t are powers
-of two, and the directions are rounded so that x + t·w is exact: the differences then hold no error of the step itself.
+A function is seen along a line, ``line(t)``, where t = 1 moves every element by about its own size.
 """
+
+import math
 
 import numpy as np
 
@@ -13,8 +14,10 @@ START = 0.125
 HALVINGS = 26
 #: Columns of the extrapolation: each cancels one more even power of the step in the error.
 COLUMNS = 6
-#: Steps at which a kink is told from a curve: small, and yet far above rounding.
-CLOSE = START * 2.0**-11
+#: Steps at which a kink is told from a curve: the smaller tell more kinks from what is beside them, the larger see more.
+NEAR, FAR = START * 2.0**-21, START * 2.0**-11
+#: How far above rounding a bend must be to count.
+_SEEN = 200
 
 
 class Difference:
@@ -23,7 +26,7 @@ class Difference:
     __slots__ = (
         "value",  # the derivatives
         "uncertainty",  # how far they may be off: what the extrapolation left, and rounding
-        "jump",  # by how much the one-sided derivatives differ; 0 where they do not
+        "jump",  # by how much the one-sided derivatives differ; 0 where they do not, inf at a step or the edge of the domain
         "magnitude",  # the size of the function's values
     )
 
@@ -34,16 +37,12 @@ def weights(shape, rng):
 
 
 def sizes(x, least=0.1):
-    """Each element's size: its magnitude, at least `least` of the root mean square (1 where all are zero)."""
-    rms = np.sqrt(np.mean(x * x)) if x.size else 1.0
-    return np.maximum(np.abs(x), least * rms) if rms > 0 else np.ones_like(x)
-
-
-def exact(w, x):
-    """`w` rounded so that x + t·w has no rounding error for the steps t in use."""
-    with np.errstate(invalid="ignore"):
-        unit = np.spacing(np.maximum(np.abs(x), np.abs(w))) * 2.0**29
-        return np.where(unit > 0, np.rint(w / unit) * unit, w)
+    """Each element's size: its magnitude, at least `least` of the root mean square, and never 0."""
+    magnitude = np.abs(x)
+    if not magnitude.any():
+        return np.ones_like(x)
+    rms = np.sqrt(np.mean(magnitude * magnitude))
+    return np.maximum(magnitude, least * rms if least else np.min(magnitude[magnitude > 0]))
 
 
 def differentiate(line, start=START, enough=0.0):
@@ -63,42 +62,83 @@ def differentiate(line, start=START, enough=0.0):
     Difference
     """
     here, size = line(0.0)
-    best = Difference()
-    best.value, best.uncertainty = np.zeros_like(here), np.full(here.shape, np.inf)
-    best.magnitude = size
-    before: list = []
+    entries: list = []  # of the extrapolation: (halving, value, how far off it may be, size of the function there)
+    roughness: list = []  # at each step, the least that it differs from the step before, times the step
     bends: list = []
+    reached: list = []
+    before: list = []
+    changed = np.zeros(here.shape, bool)
     with np.errstate(all="ignore"):
         for halving in range(HALVINGS):
-            t = start * 0.5**halving
+            t = start * _step(halving)
             (up, more), (down, less) = line(t), line(-t)
-            rounding = 2 * EPS * np.maximum(np.maximum(more, less), size) / t
+            magnitude = np.fmax(size, np.fmax(more, less))
+            rounding = _rounding(magnitude, up, down, t)
+            # Where values stop changing the step has sunk below their digits, and says nothing.
+            sunk = changed & (up == down)
+            changed |= up != down
             row = [(up - down) / (2 * t)]
             for column, last in enumerate(before[: COLUMNS - 1]):
-                row.append(row[column] + (row[column] - last) / (4.0 ** (column + 1) - 1))
+                ratio = _step(halving - column - 1) / _step(halving)
+                row.append(row[column] + (row[column] - last) / (ratio**2 - 1))
+            least = np.full(here.shape, np.inf)
             for column in range(1, len(row)):
                 off = np.maximum(np.abs(row[column] - row[column - 1]), np.abs(row[column] - before[column - 1]))
-                off = np.where(np.isfinite(off), off + rounding, np.inf)
-                better = off < best.uncertainty
-                best.value = np.where(better, row[column], best.value)
-                best.uncertainty = np.where(better, off, best.uncertainty)
+                least = np.fmin(least, off)
+                off = np.where(np.isfinite(off) & ~sunk, off + rounding, np.inf)
+                entries.append((halving, row[column], off, magnitude))
+            roughness.append(np.where(np.isfinite(least), least, 0.0) * t)
             before = row
             bends.append((up - 2 * here + down) / t)
-            if np.all(best.uncertainty <= np.maximum(enough, 2 * rounding)):
+            reached.append(np.all(least + rounding <= np.maximum(enough, 2 * rounding)))
+            if reached[-2:] == [True, True]:  # once may be chance
                 break
+        else:
+            # Of the last steps nothing tells whether they are noise.
+            entries = [e for e in entries if e[0] < HALVINGS - 4]
+        best = Difference()
+        best.value, best.uncertainty = np.zeros_like(here), np.full(here.shape, np.inf)
+        best.magnitude = np.array(size)
+        noise = np.zeros_like(here)
+        for halving, value, off, magnitude in reversed(entries):
+            # what smaller steps still differ by is noise, and this step has its share of it
+            noise = np.maximum(noise, roughness[halving + 1]) if halving + 1 < len(roughness) else noise
+            off = off + noise / (start * _step(halving))
+            better = off < best.uncertainty
+            best.value = np.where(better, value, best.value)
+            best.uncertainty = np.where(better, off, best.uncertainty)
+            best.magnitude = np.where(better, magnitude, best.magnitude)
         best.jump = _steady(bends[-3:], rounding)
     return best
 
 
-def jumps(line, start=CLOSE):
-    """By how much the one-sided derivatives of `line` at 0 differ; 0 where they do not."""
+def _rounding(magnitude, up, down, t):
+    """What rounding does to a difference: that of the function's values, and that of x + t·w."""
+    return 2 * EPS * (magnitude + np.abs(up - down) / (2 * t)) / t
+
+
+def _step(k):
+    """The k-th step as a share of the first: about halved each time, but not just so, or rounding errors would repeat."""
+    return 0.5 ** (k + 0.25 * math.sin(k))
+
+
+def jumps(line):
+    """By how much the one-sided derivatives of `line` at 0 differ; 0 where they do not, inf where there are none."""
+    near, visible = _jumps_at(line, NEAR)
+    far, _ = _jumps_at(line, FAR)
+    # What small steps would have shown, and did not, is a kink beside the point.
+    return np.where((near == 0) & (np.abs(far) <= visible), far, near)
+
+
+def _jumps_at(line, step):
     here, size = line(0.0)
     bends = []
     with np.errstate(all="ignore"):
-        for t in (start, start / 2, start / 4):
+        for t in (step, step / 2, step / 4):
             (up, _), (down, _) = line(t), line(-t)
             bends.append((up - 2 * here + down) / t)
-        return _steady(bends, 2 * EPS * size / t)
+        rounding = _rounding(size, up, down, t)
+        return _steady(bends, rounding), _SEEN * rounding
 
 
 def _steady(bends, rounding):
@@ -106,12 +146,12 @@ def _steady(bends, rounding):
     if len(bends) < 3:
         return np.zeros_like(bends[0])
     first, second, third = bends
-    limit = 2 * third - second
     # A curve's bend halves with the step and its limit vanishes; that of a kink stays, that of a step doubles.
     steady = (np.abs(third - second) <= 0.25 * np.abs(third)) & (np.abs(second - first) <= 0.25 * np.abs(third))
-    doubles = (np.abs(third) > 1.8 * np.abs(second)) & (np.abs(second) > 1.8 * np.abs(first))
-    seen = np.isfinite(third) & (np.abs(third) > 200 * rounding)
-    return np.where(seen & steady, limit, np.where(seen & doubles, np.inf, 0.0))
+    doubles = (np.abs(third) > 1.6 * np.abs(second)) & (np.abs(second) > 1.6 * np.abs(first))
+    seen = np.abs(third) > _SEEN * rounding
+    jump = np.where(seen & steady, 2 * third - second, np.where(seen & doubles, np.inf, 0.0))
+    return np.where(np.isfinite(third), jump, np.inf)  # not even defined on both sides
 
 
 class Verdict:
@@ -121,13 +161,28 @@ class Verdict:
 
     def __init__(self, analytic, d, scale, rtol, atol):
         off = np.abs(analytic - d.value)
-        scale = np.maximum(scale, np.abs(d.value))
-        self.tolerance = rtol * scale + atol + 10 * d.uncertainty
+        off = np.where(np.isnan(off), np.inf, off)
+        scale = np.maximum(np.where(np.isfinite(scale), scale, 0.0), np.abs(d.value))
+        self.tolerance = rtol * scale + atol + 4 * d.uncertainty
         with np.errstate(all="ignore"):
             self.units = np.where(off > 0, off / self.tolerance, 0.0)
-            self.error = np.where(off > 0, off / np.maximum(scale, 10 * d.uncertainty), 0.0)
-        self.units = np.where(np.isnan(self.units), np.inf, self.units)
-        self.error = np.where(np.isnan(self.error), np.inf, self.error)
+            # a derivative that is next to nothing beside the function itself is taken relative to that
+            self.error = np.where(off > 0, off / np.maximum(scale, 1e-5 * d.magnitude), 0.0)
+        self.units, self.error = (np.where(np.isnan(v), np.inf, v) for v in (self.units, self.error))
         self.wrong = self.units > 1
         # A derivative is measured where its uncertainty is small beside it, or beside the function itself.
         self.measured = (d.uncertainty <= 1e-4 * scale) | (d.uncertainty <= 1e-7 * d.magnitude)
+
+
+def projected(values, seeds, floors=None):
+    """One number of several arrays: their sum weighted by `seeds`, and the size of what was added; arrays of shape (1,)."""
+    parts = [s * v for s, v in zip(seeds, values, strict=True)]
+    total = sum(float(np.sum(p)) for p in parts)
+    size = np.sqrt(sum(float(np.sum(p * p)) for p in parts))
+    return np.array([total]), np.array([max(size, *floors) if floors else size])
+
+
+def along(gradient, w):
+    """The derivative along `w` by a gradient, and the size of what it adds up."""
+    parts = np.where(w == 0, 0.0, gradient) * w
+    return float(np.sum(parts)), float(np.sqrt(np.sum(parts * parts)))

@@ -9,7 +9,9 @@ import inspect
 
 import numpy as np
 
+from nnscratch import autograd
 from nnscratch.autograd import Op, describe, grad
+from nnscratch.gradcheck.difference import sizes
 from nnscratch.tensor import Tensor
 
 
@@ -23,6 +25,8 @@ class Function:
         self.variables = [arguments[i] for i in self.places]
         self.names = [names[i] for i in self.places]
         self.points = 0
+        #: For each result a size below which it is rounding; None where nothing is known.
+        self.floors = None
 
     def filled(self, variables):
         """All arguments, in the memory layout they were given in, with these variables among them."""
@@ -54,8 +58,8 @@ class TensorFunction(Function):
         self.variables += [p.data for p in self.parameters.values()]
         self.names += list(self.parameters)
 
-    def outputs(self, variables):
-        """The leaves, and the results as Tensors."""
+    def outputs(self, variables, look=None):
+        """The leaves and the results as Tensors, or what `look` makes of the results while the parameters are in place."""
         arrays = self.filled(variables)
         arguments = [
             Tensor(a, requires_grad=i in self.places) if isinstance(a, np.ndarray) else a for i, a in enumerate(arrays)
@@ -65,6 +69,8 @@ class TensorFunction(Function):
             p.data = x
         try:
             y = self.call(arguments, arrays)
+            if look is not None:
+                return look(tensors_of(y))
         finally:
             for p, x in zip(self.parameters.values(), before, strict=True):
                 p.data = x
@@ -83,10 +89,20 @@ class TensorFunction(Function):
 
         return [y.data for y in outputs], pull, outputs
 
+    def trace(self, variables):
+        """For each node of the graph its operation's name, its result and its arguments, as arrays."""
+
+        def look(outputs):
+            return [
+                (n.op.name, autograd._raw(n), [autograd._raw(a) for a in n.args]) for n in autograd.nodes_of(outputs)
+            ]
+
+        return self.outputs(variables, look)
+
     def gradient(self, rng):
         """The gradient as a function of the same arguments and of the gradients that it starts from."""
-        shapes = [y.shape for y in self.values(self.variables)]
-        starts = [np.asarray(rng.standard_normal(s)) for s in shapes]
+        values = self.values(self.variables)
+        starts = [np.asarray(rng.standard_normal(y.shape)) for y in values]
         count = len(self.arguments)
 
         def fn(*arguments):
@@ -96,7 +112,11 @@ class TensorFunction(Function):
 
         names = dict(zip(self.places, self.names, strict=False))
         names.update({count + k: f"g{k}" if len(starts) > 1 else "g" for k in range(len(starts))})
-        return TensorFunction(fn, [*self.arguments, *starts], names, self.parameters)
+        found = TensorFunction(fn, [*self.arguments, *starts], names, self.parameters)
+        # A gradient that cancels to nothing is rounding of this size.
+        size = np.sqrt(sum(np.sum((s * y) ** 2) for s, y in zip(starts, values, strict=True)))
+        found.floors = [float(size / np.mean(sizes(x))) if x.size else 0.0 for x in self.variables]
+        return found
 
 
 class ArrayFunction(Function):
@@ -126,7 +146,7 @@ class ArrayFunction(Function):
         return [np.asarray(r) for r in (y if isinstance(y, tuple | list) else [y])]
 
     def record(self, variables):
-        """The results as arrays, and `pull`."""
+        """The results as arrays, `pull`, and no Tensors."""
         arguments, results, several = self._results(variables)
         scalar = len(results) == 1 and results[0].size == 1
         upstream = self._takes(len(arguments) + 1) and not (scalar and self._takes(len(arguments)))
@@ -145,7 +165,7 @@ class ArrayFunction(Function):
             found = self._per_variable(self.gradient(*given))
             return found if upstream else [d * seeds[0].reshape(()) for d in found]
 
-        return [_floating(r) for r in results], pull
+        return [_floating(r) for r in results], pull, []
 
     def _takes(self, count):
         try:

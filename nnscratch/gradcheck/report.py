@@ -92,7 +92,9 @@ class Report:
     kinks : list of str
         The places at which the function is not differentiable; they were left out.
     problems : list of str
-        What is wrong, a sentence each.
+        What is wrong, in words.
+    causes : list of str
+        Why: a sentence for each operation at fault.
     operation : str or None
         The operation whose rule is at fault, where one could be told.
     operations : list of str
@@ -120,13 +122,14 @@ class Report:
         self.rows: list = []
         self.kinks: list = []
         self.problems: list = []
+        self.causes: list = []
         self.operations: list = []
         self.points = 0
         self.seconds = 0.0
 
     @property
     def passed(self):
-        return not self.problems
+        return not (self.problems or self.causes)
 
     @property
     def operation(self):
@@ -147,8 +150,8 @@ class Report:
 
     def headline(self):
         """The first line: what came out."""
-        if self.problems:
-            return f"gradcheck: {self.problems[0]}"
+        if not self.passed:
+            return f"gradcheck: {(self.problems + self.causes)[0]}"
         compared = len(self.compared)
         if not compared and self.rows:
             why = "the function is not differentiable here" if self.kinks else "there was nothing that could be told"
@@ -159,10 +162,11 @@ class Report:
     def notes(self):
         """The lines under the table."""
         lines = [f"also: {p}" for p in self.problems[1:]]
+        lines += [f"cause: {c}" for c in self.causes]
         shown = self.kinks[:8] + ([f"and {len(self.kinks) - 8} more places"] if len(self.kinks) > 8 else [])
         lines += [f"not differentiable: {k}" for k in shown]
         worst = self.worst
-        if worst is not None and not self.problems:
+        if worst is not None and self.passed:
             lines.append(f"worst: {worst.input}, {worst.units:.1e} of its tolerance, relative error {worst.error:.1e}")
         what = "random directions" if self.mode == "projection" else "all elements"
         lines.append(f"{what}, seed {self.seed}, {self.points} calls of the function, {self.seconds:.2g} s")
