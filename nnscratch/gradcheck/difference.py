@@ -62,7 +62,7 @@ def differentiate(line, start=START, enough=0.0):
     Difference
     """
     here, size = line(0.0)
-    entries: list = []  # of the extrapolation: (halving, value, how far off it may be, size of the function there)
+    entries: list = []  # of the extrapolation: (halving, value, how far off it may be, size of the function, no change)
     roughness: list = []  # at each step, the least that it differs from the step before, times the step
     bends: list = []
     reached: list = []
@@ -74,7 +74,6 @@ def differentiate(line, start=START, enough=0.0):
             (up, more), (down, less) = line(t), line(-t)
             magnitude = np.fmax(size, np.fmax(more, less))
             rounding = _rounding(magnitude, up, down, t)
-            # Where values stop changing the step has sunk below their digits, and says nothing.
             sunk = changed & (up == down)
             changed |= up != down
             row = [(up - down) / (2 * t)]
@@ -85,8 +84,8 @@ def differentiate(line, start=START, enough=0.0):
             for column in range(1, len(row)):
                 off = np.maximum(np.abs(row[column] - row[column - 1]), np.abs(row[column] - before[column - 1]))
                 least = np.fmin(least, off)
-                off = np.where(np.isfinite(off) & ~sunk, off + rounding, np.inf)
-                entries.append((halving, row[column], off, magnitude))
+                off = np.where(np.isfinite(off), off + rounding, np.inf)
+                entries.append((halving, row[column], off, magnitude, sunk))
             roughness.append(np.where(np.isfinite(least), least, 0.0) * t)
             before = row
             bends.append((up - 2 * here + down) / t)
@@ -100,10 +99,14 @@ def differentiate(line, start=START, enough=0.0):
         best.value, best.uncertainty = np.zeros_like(here), np.full(here.shape, np.inf)
         best.magnitude = np.array(size)
         noise = np.zeros_like(here)
-        for halving, value, off, magnitude in reversed(entries):
+        # Where values change steadily and then no more, the step has sunk below their digits, and says nothing.
+        steady = np.zeros(here.shape, bool)
+        for _, value, off, _, sunk in entries:
+            steady |= ~sunk & (off <= 0.01 * np.abs(value))
+        for halving, value, off, magnitude, sunk in reversed(entries):
             # what smaller steps still differ by is noise, and this step has its share of it
             noise = np.maximum(noise, roughness[halving + 1]) if halving + 1 < len(roughness) else noise
-            off = off + noise / (start * _step(halving))
+            off = np.where(sunk & steady, np.inf, off + noise / (start * _step(halving)))
             better = off < best.uncertainty
             best.value = np.where(better, value, best.value)
             best.uncertainty = np.where(better, off, best.uncertainty)
