@@ -266,6 +266,8 @@ def _named(row):
 
 def broadcasting(row):
     """Where an input is stretched along an axis, its gradient is the sum of those of the stretched input."""
+    if len(row.arrays) < 2:
+        return  # there is nothing that it could be stretched to
     for position, i in enumerate(row.inputs):
         whole = row.args[i]
         for axis in range(whole.ndim):

@@ -425,6 +425,7 @@ MAGNITUDES = {
     ).split()
 }
 MAGNITUDES["hardsigmoid"] = lambda x, alpha=1 / 6, beta=0.5: alpha * abs(x) + beta
+MAGNITUDES["hardswish"] = lambda x: abs(x) * (abs(x) + 3) / 6
 MAGNITUDES["standardize"] = lambda x, axis, eps=1e-5: (
     (abs(x) + _mean(abs(x), axis, True)) / sqrt(_var(x, axis, 0, True) + eps)
 )
