@@ -115,7 +115,7 @@ def gradcheck(
 def _check_settings(fn, order, mode, step, rtol, atol, gradient, parameters):
     for what, f in (("fn", fn), ("gradient", gradient)):
         if not callable(f) and not (f is None and what == "gradient"):
-            raise TypeError(f"gradcheck: {what} is {f!r}, expected a function; pass one")
+            raise TypeError(f"gradcheck: {what} is {describe(f)}, expected a function; pass one")
     if isinstance(order, bool) or not isinstance(order, int) or order < 1:
         raise ValueError(f"gradcheck: order is {order!r}, expected 1 or more; pass order=1 for first derivatives")
     if mode not in ("projection", "full"):

@@ -135,10 +135,10 @@ class Comparison:
         analytic, scale = along(gradient, w)
         line = self._projected(w, seeds)
         d = differentiate(line, self.settings.start, 1e-12 * scale)
-        method = "differences"
-        if isinstance(self.function, ArrayFunction) and self._complex_step(w, seeds, d):
-            method = "complex step"
-        verdict = self._verdict(analytic, d, scale)
+        verdict, method = self._verdict(analytic, d, scale), "differences"
+        # only what was measured can tell whether a complex step is to be believed
+        if isinstance(self.function, ArrayFunction) and verdict.measured[0] and self._complex_step(w, seeds, d):
+            verdict, method = self._verdict(analytic, d, scale), "complex step"
         status, jump = self._judge(verdict, d, line)
         return self._row(status, analytic, d, verdict, 0, np.sqrt(np.sum(w * w)), method), jump[0] > 0
 
@@ -222,35 +222,49 @@ class Comparison:
     def in_full(self):
         """Compare the derivative of every result by every element; the worst becomes the row."""
         worst, kinks = None, []
-        jacobian = np.array([self.pull(one)[self.place].ravel() for one in _units(self.shapes)])
-        norm = float(np.sqrt(np.mean(np.square(jacobian))))
+        total = sum(int(np.prod(s)) for s in self.shapes)
+        jacobian = np.array([self.pull(_unit(m, self.shapes))[self.place].ravel() for m in range(total)])
+        finite = jacobian[np.isfinite(jacobian)]
+        norm = float(np.sqrt(np.mean(finite * finite))) if finite.size else 0.0
         steps = np.maximum(sizes(self.x), 1e-3).ravel()
+        own = np.abs(self.x.ravel())
         for k in range(self.x.size):
-            w = _part(steps.reshape(self.x.shape), k, k + 1)
-            analytic = jacobian[:, k] * steps[k]
-            line = self._each(w)
-            d = differentiate(line, self.settings.start, 1e-12 * np.abs(analytic))
-            # an entry that cancels to nearly nothing holds the rounding of its neighbours
-            verdict = self._verdict(analytic, d, np.abs(analytic), 1e-12 * norm * steps[k])
-            verdict.error = np.minimum(verdict.error, np.abs(analytic - d.value) / max(1e-3 * norm * steps[k], 1e-300))
-            status, jump = self._judge(verdict, d, line)
-            # On a kink any derivative between those of the two sides will do.
-            beyond = np.isfinite(jump) & ~(np.abs(analytic - d.value) <= jump / 2 + verdict.tolerance)
-            status = np.where((status == _KINK) & beyond & verdict.measured, _WRONG, status)
-            if (status == _KINK).any():
-                kinks.append(self._element(k))
-            rank = np.where(status == _WRONG, np.inf, np.where(status == _RIGHT, verdict.units, -1.0))
-            m = int(np.argmax(rank))
-            if worst is None or rank[m] > worst[0]:
-                row = self._row(status, analytic, d, verdict, m, steps[k], "differences")
-                row.index, row.output = self._index(k), _output(m, self.shapes)
-                worst = (rank[m], row, w)
+            found = self._by_element(k, steps[k], jacobian[:, k], norm)
+            if found[0] > 1 and 0 < own[k] < steps[k]:
+                found = self._by_element(k, own[k], jacobian[:, k], norm)
+            rank, kink, row, w = found
+            kinks += [self._element(k)] if kink else []
+            if worst is None or rank > worst[0]:
+                worst = (rank, row, w)
         if kinks:
             self.kinks.append("at " + ", ".join(kinks[:4]) + (f" and {len(kinks) - 4} more" if len(kinks) > 4 else ""))
-        row, w = worst[1:]
+        _, row, w = worst
         self.rows.append(row)
         if row.status == "wrong":
             self.faults.append((row, w))
+
+    def _by_element(self, k, step, column, norm):
+        """Compare one column of the Jacobian: how bad its worst entry is, whether it has a kink, that entry's row."""
+        w = np.zeros(self.x.size)
+        w[k] = step
+        w = w.reshape(self.x.shape)
+        analytic = column * step
+        line = self._each(w)
+        d = differentiate(line, self.settings.start, 1e-12 * np.abs(analytic))
+        # an entry that cancels to nearly nothing holds the rounding of its neighbours
+        verdict = self._verdict(analytic, d, np.abs(analytic), 1e-12 * norm * step)
+        verdict.error = np.minimum(verdict.error, np.abs(analytic - d.value) / max(1e-3 * norm * step, 1e-300))
+        status, jump = self._judge(verdict, d, line)
+        # On a kink any derivative between those of the two sides will do.
+        beyond = np.isfinite(jump) & ~(np.abs(analytic - d.value) <= jump / 2 + verdict.tolerance)
+        status = np.where((status == _KINK) & beyond & verdict.measured, _WRONG, status)
+        # at the edge of the domain a rule may well divide 0 by 0
+        status = np.where(np.isinf(jump).any() & ~np.isfinite(analytic), _KINK, status)
+        rank = np.select([status == _WRONG, status == _UNCLEAR, status == _RIGHT], [np.inf, 2.0, verdict.units], -1.0)
+        m = int(np.argmax(rank))
+        row = self._row(status, analytic, d, verdict, m, step, "differences")
+        row.index, row.output = self._index(k), _output(m, self.shapes)
+        return rank[m], bool((status == _KINK).any()), row, w
 
     # Towards the element at fault
 
@@ -268,36 +282,39 @@ class Comparison:
         Returns the row of the element, or None where it is lost on the way; and whether the element is right by itself.
         """
 
-        def off(part):
+        def compared(part):
             analytic, scale = along(gradient, part)
             d = differentiate(self._projected(part, seeds), self.settings.start, 1e-9 * scale)
-            wrong = self._verdict(analytic, d, scale).wrong[0]
-            return np.nan_to_num(abs(analytic - d.value[0]), nan=np.inf) if wrong else 0.0
+            verdict = self._verdict(analytic, d, scale)
+            off = np.nan_to_num(abs(analytic - d.value[0]), nan=np.inf) if verdict.wrong[0] else 0.0
+            return off, analytic, d, verdict
 
         a, b = 0, self.x.size
         while b - a > 1:
             middle = (a + b) // 2
-            left, right = off(_part(w, a, middle)), off(_part(w, middle, b))
+            left, right = compared(_part(w, a, middle))[0], compared(_part(w, middle, b))[0]
             if not max(left, right):
                 return None, False
             a, b = (a, middle) if left >= right else (middle, b)
         part = _part(np.where(self.x == 0, w, self.x), a, b)
-        if not off(part):
+        step = part.ravel()[a]
+        off, analytic, d, verdict = compared(part)
+        if not off:
             return None, True
+        wrong = np.array([_WRONG])
+        row = self._row(wrong, analytic, d, verdict, 0, step, "differences")
         d = differentiate(self._each(part), self.settings.start)
-        m = self._worst_output(a, part, d, seeds)
-        one = np.zeros(d.value.size)
-        one[m] = 1.0
+        m = self._worst_output(part, d, seeds)
         analytic = np.array(d.value)
-        analytic[m], _ = along(self.pull(_split(one, self.shapes))[self.place], part)
+        analytic[m], _ = along(self.pull(_unit(m, self.shapes))[self.place], part)
         verdict = self._verdict(analytic, d, np.abs(analytic))
-        if not verdict.wrong[m]:
-            return None, False
-        row = self._row(np.full(analytic.shape, _WRONG), analytic, d, verdict, m, part.ravel()[a], "differences")
-        row.index, row.output = self._index(a), _output(m, self.shapes)
+        if verdict.wrong[m]:
+            row = self._row(np.repeat(wrong, len(analytic)), analytic, d, verdict, m, step, "differences")
+            row.output = _output(m, self.shapes)
+        row.index = self._index(a)
         return row, False
 
-    def _worst_output(self, a, part, d, seeds):
+    def _worst_output(self, part, d, seeds):
         flat = np.concatenate([s.ravel() for s in seeds])
 
         def off(c, e):
@@ -345,13 +362,11 @@ def _split(flat, shapes):
     return [p.reshape(s) for p, s in zip(parts, shapes, strict=True)]
 
 
-def _units(shapes):
-    """For each number of the results, arrays of their shapes that are 1 there and 0 elsewhere."""
-    total = sum(int(np.prod(s)) for s in shapes)
-    for k in range(total):
-        one = np.zeros(total)
-        one[k] = 1.0
-        yield _split(one, shapes)
+def _unit(m, shapes):
+    """Arrays of these shapes that are 1 at the m-th of their numbers and 0 elsewhere."""
+    one = np.zeros(sum(int(np.prod(s)) for s in shapes))
+    one[m] = 1.0
+    return _split(one, shapes)
 
 
 def _output(m, shapes):

@@ -149,7 +149,8 @@ class ArrayFunction(Function):
         """The results as arrays, `pull`, and no Tensors."""
         arguments, results, several = self._results(variables)
         scalar = len(results) == 1 and results[0].size == 1
-        upstream = self._takes(len(arguments) + 1) and not (scalar and self._takes(len(arguments)))
+        own = hasattr(self.gradient, "__code__")  # a library's function may take a further argument for a setting
+        upstream = self._takes(len(arguments) + 1) and not (self._takes(len(arguments)) and (scalar or not own))
         if not scalar and not upstream:
             shapes = ", ".join(str(r.shape) for r in results)
             raise ValueError(

@@ -23,7 +23,7 @@ class Row:
     analytic, numeric : float
         The derivative by the rules, and numerically.
     error : float
-        Their difference, relative to the size of the derivative.
+        Their difference, relative to the size of the derivative, or to 1e-5 of the function's own where that is more.
     units : float
         Their difference in units of the tolerance: more than 1 is wrong.
     uncertainty : float
@@ -86,7 +86,7 @@ class Report:
     rows : list of Row
         The derivatives that were compared: one for each input and order.
     worst : Row or None
-        That with the largest error in units of its tolerance.
+        That with the largest error in units of its tolerance; of a failed check that of an element, where one was found.
     error : float
         The largest relative error; 0 where nothing was compared.
     kinks : list of str
@@ -142,7 +142,7 @@ class Report:
 
     @property
     def worst(self):
-        return max(self.compared, key=lambda r: r.units, default=None)
+        return max(self.compared, key=lambda r: (r.status == "wrong" and r.index is not None, r.units), default=None)
 
     @property
     def error(self):
