@@ -1,0 +1,77 @@
+"""The gradient checker against `planted`: it refuses what is wrong and names the operation, and passes what is right.
+
+NNSCRATCH_SEEDS sets from how many seeds; `python tests/planted.py` prints the table for 200.
+"""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+import nnscratch as ns
+
+_spec = importlib.util.spec_from_file_location("planted", Path(__file__).with_name("planted.py"))
+planted = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(planted)
+
+SEEDS = range(int(os.environ.get("NNSCRATCH_SEEDS", "3")))
+#: The kinds of faults that people plant without meaning to; `planted` holds others beside them.
+KINDS = {
+    "sign",
+    "missing transpose",
+    "missing factor",
+    "wrong axis summed",
+    "broadcasting not undone",
+    "gradient of the wrong input",
+    "stale saved value",
+    "off by one in padding",
+    "dilation ignored",
+    "ties counted twice",
+    "mean for sum",
+    "mask inverted",
+    "dtype changed",
+    "detached branch",
+    "in-place change",
+    "wrong only for strided input",
+    "wrong in one corner element",
+}
+
+
+def by_name(table):
+    return [pytest.param(p, id=p.name) for p in table]
+
+
+def test_every_kind_of_fault_is_planted():
+    kinds = {p.kind for p in planted.FAULTS}
+    assert kinds >= KINDS
+    assert any(kind.startswith("second derivative") for kind in kinds)
+    names = [p.name for p in planted.FAULTS + planted.RIGHT]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("fault", by_name(planted.FAULTS))
+def test_fault_is_caught_and_its_operation_named(fault):
+    for seed in SEEDS:
+        caught, named, said = fault.verdict(seed)
+        assert caught and named, f"seed {seed}: {said}"
+
+
+@pytest.mark.parametrize("right", by_name(planted.RIGHT))
+def test_right_rules_pass(right):
+    for seed in SEEDS:
+        passed, nothing_named, said = right.verdict(seed)
+        assert passed and nothing_named, f"seed {seed}: {said}"
+
+
+@pytest.mark.parametrize("fault", by_name(p for p in planted.FAULTS if p.kind.startswith("second derivative")))
+def test_wrong_second_derivatives_have_right_first_ones(fault):
+    for seed in SEEDS:
+        assert fault.check(seed, order=1).passed
+
+
+@pytest.mark.parametrize("fault", by_name(p for p in planted.FAULTS if p.order == 1))
+def test_faults_are_caught_element_by_element(fault):
+    with pytest.raises(ns.GradientError) as caught:
+        fault.check(0, mode="full")
+    assert caught.value.report.operation == fault.operation
