@@ -420,7 +420,7 @@ MISTAKES = {
     "linear bias": (lambda: F.linear(Z, T(np.zeros((2, 3))), T([1.0])), ValueError, "bias has shape"),
     "reshape": (lambda: Z.reshape(5, 5), ValueError, "reshape: cannot reshape array of size 12"),
     "transpose": (lambda: Z.transpose(0, 0), ValueError, "transpose: "),
-    "axis": (lambda: Z.sum(axis=7), ValueError, "sum: axis 7 is out of bounds"),
+    "axis": (lambda: Z.sum(axis=7), ValueError, "sum: axis 7 is out of range for 2 axes"),
     "axis type": (lambda: Z.max(axis=1.5), TypeError, "max: axis must be whole numbers"),
     "squeeze": (lambda: Z.squeeze(0), ValueError, "squeeze: "),
     "broadcast": (lambda: ns.broadcast_to(Z, (4, 2)), ValueError, "broadcast_to: "),

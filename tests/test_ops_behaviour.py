@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
 import nnscratch as ns
+from nnscratch.autograd import OPS
 
 F = ns.functional
 
@@ -39,7 +40,7 @@ def test_put_along_axis_is_take_along_axis_undone():
     with pytest.raises(ValueError, match="put_along_axis: indices have 1 axes, x has 2"):
         ns.put_along_axis(x, [0], 0, 1)
     with pytest.raises(IndexError, match="put_along_axis: index 4 is out of range"):
-        ns.put_along_axis(x, [[4]], 0, 1)
+        ns.put_along_axis(x, [[4], [0], [0]], 0, 1)
 
 
 def test_sorting_keeps_equal_elements_in_order():
@@ -235,3 +236,46 @@ def test_conv_transpose1d_is_conv1d_turned_round():
     with pytest.raises(ValueError, match="conv_transpose2d: padding 'same' has no meaning here"):
         F.conv_transpose1d(d, w, padding="same", groups=2)
     ns.gradcheck(lambda d, w: F.conv_transpose1d(d, w, None, 2, 1, 1, 2), [d, w], order=2)
+
+
+def test_einsum_stretches_lengths_of_1_and_refuses_others():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 1)), rng.standard_normal((3, 4))
+    ns.gradcheck(lambda a, b: ns.einsum("ij,jk->ik", a, b), [a, b], order=2)
+    np.testing.assert_allclose(ns.einsum("ij,jk->ik", a, b), np.broadcast_to(a, (2, 3)) @ b)
+    with pytest.raises(ValueError, match="einsum: 'i' stands for axes of 0 and of 3; give them one length"):
+        ns.einsum("ii->i", np.ones((0, 3)))
+
+
+def test_indices_must_match_the_other_axes():
+    with pytest.raises(
+        ValueError, match=r"take_along_axis: indices of shape \(4, 2\) and x of shape \(1, 3\) must agree"
+    ):
+        ns.take_along_axis(np.ones((1, 3)), np.zeros((4, 2), int), 1)
+
+
+@pytest.mark.parametrize("name", ["mse_loss", "probability_binary_cross_entropy", "sigmoid_binary_cross_entropy"])
+def test_losses_of_stretched_operands_have_their_gradients(name):
+    rng = np.random.default_rng(0)
+    inputs = [rng.uniform(0.1, 0.9, (3, 1)), rng.uniform(0.1, 0.9, (1, 4))]
+    ns.gradcheck(OPS[name], inputs, order=2)
+    with pytest.raises(ValueError, match=f"{name}: nothing to take the mean of"):
+        OPS[name](np.ones((0, 4)), np.ones((0, 4)))
+
+
+def test_empty_products_and_layers_have_gradients():
+    assert gradients(ns.prod, np.ones((3, 0)))[0] == [[], [], []]
+    x, w = np.ones((0, 4)), np.ones((0, 4))
+    assert [np.shape(g) for g in gradients(F.linear, x, w)] == [(0,), (0,)]
+
+
+def test_numpys_axis_of_a_single_number_is_refused():
+    for name in ("sum", "prod", "mean", "max", "logsumexp"):
+        with pytest.raises(ValueError, match=f"{name}: axis 0 is out of range for 0 axes"):
+            getattr(ns, name)(np.float32(1), 0)
+
+
+def test_functions_of_numbers_refuse_words():
+    for fn in (F.tanh, F.sigmoid, F.gelu, ns.erf, ns.reciprocal, ns.norm):
+        with pytest.raises(TypeError, match="got data of type <U4, expected real numbers; convert them first"):
+            fn("five")

@@ -24,7 +24,9 @@ _INSIDE = (Case(apart(2, 3)), Case(apart()))  # within (-1, 1)
 
 def floating(x):
     """`x` as an array of floating-point numbers: whole numbers become float64, as in NumPy's functions."""
-    x = np.asarray(x) if isinstance(x, int | float | bool) else x
+    x = x if hasattr(x, "dtype") else np.asarray(x)
+    if x.dtype.kind not in "biuf":
+        raise TypeError(f"got data of type {x.dtype}, expected real numbers; convert them first")
     return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 

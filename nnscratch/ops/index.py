@@ -242,6 +242,10 @@ def _along_axis(name, shape, indices, axis):
     indices = np.asarray(indices)
     if indices.ndim != len(shape):
         raise ValueError(f"{name}: indices have {indices.ndim} axes, x has {len(shape)}; give both the same number")
+    if any(n != m for i, (n, m) in enumerate(zip(indices.shape, shape, strict=True)) if i != axis):
+        raise ValueError(
+            f"{name}: indices of shape {indices.shape} and x of shape {tuple(shape)} must agree but along axis {axis}; broadcast one"
+        )
     return whole_indices(name, indices, shape[axis]), axis
 
 
@@ -265,7 +269,7 @@ def put_along_axis(x, indices, values, axis):
     ----------
     x : Tensor or array
     indices : array of whole numbers
-        As many axes as `x`, no longer than `x` but along `axis`.
+        In the shape of `x` but along `axis`.
     values : Tensor, array or number
         Whatever broadcasts to the shape of `indices`.
     axis : int

@@ -1,5 +1,7 @@
 """Matrix products: matmul, einsum, and the neuron's z = W·x + b."""
 
+import math
+
 import numpy as np
 
 from nnscratch.autograd import describe, op
@@ -135,7 +137,8 @@ def _(g, weight):
 @linear.rule("weight")
 def _(g, x):
     # one product over all rows, however many axes they have
-    return matmul(swapaxes(reshape(g, (-1, g.shape[-1])), 0, 1), reshape(x, (-1, x.shape[-1])))
+    rows = math.prod(x.shape[:-1])
+    return matmul(swapaxes(reshape(g, (rows, g.shape[-1])), 0, 1), reshape(x, (rows, x.shape[-1])))
 
 
 @linear.rule("bias")
@@ -188,7 +191,10 @@ def einsum(subscripts, *operands):
             f"einsum: {subscripts!r} names {subscripts.split('->')[0].count(',') + 1} operands, got {len(operands)}; "
             f"write one group of letters for each"
         )
-    return np.einsum(subscripts, *operands)
+    out = np.einsum(subscripts, *operands)
+    if any(0 in np.shape(o) for o in operands):  # where NumPy does not compare lengths
+        _sizes(_letters(subscripts, list(map(np.ndim, operands)))[0], operands)
+    return out
 
 
 def _letters(subscripts, ndims):
@@ -205,13 +211,24 @@ def _letters(subscripts, ndims):
     return terms, right.replace("...", dots), spare[len(dots) :]
 
 
+def _sizes(terms, operands):
+    """The length that each letter stands for: any operand's, but 1 where another has more (or none)."""
+    sizes = {}
+    for term, o in zip(terms, operands, strict=True):
+        for letter, n in zip(term, np.shape(o), strict=True):
+            if n != 1 and sizes.get(letter, 1) not in (1, n):
+                raise ValueError(
+                    f"einsum: {letter!r} stands for axes of {sizes[letter]} and of {n}; give them one length"
+                )
+            if n != 1 or letter not in sizes:
+                sizes[letter] = n
+    return sizes
+
+
 @einsum.rule("operands")
 def _(g, index, operands, subscripts):
     terms, result, spare = _letters(subscripts, [len(o.shape) for o in operands])
-    sizes = {}
-    for term, o in zip(terms, operands, strict=True):
-        for letter, n in zip(term, o.shape, strict=True):
-            sizes[letter] = max(n, sizes.get(letter, 1))
+    sizes = _sizes(terms, operands)
     given = [result, *(t for i, t in enumerate(terms) if i != index)]
     arrays = [g, *(o for i, o in enumerate(operands) if i != index)]
     target = ""
@@ -226,5 +243,6 @@ def _(g, index, operands, subscripts):
     # letters that only this operand has were summed out alone: the gradient is the same all along them
     present = "".join(c for c in target if c in known)
     d = einsum(",".join(given) + "->" + present, *arrays)
-    shape = tuple(sizes[c] for c in terms[index])
-    return broadcast_to(reshape(d, tuple(n if c in known else 1 for c, n in zip(target, shape, strict=True))), shape)
+    lengths = iter(d.shape)
+    spread = reshape(d, tuple(next(lengths) if c in known else 1 for c in target))
+    return broadcast_to(spread, tuple(sizes[c] for c in terms[index]))

@@ -7,7 +7,7 @@ from nnscratch.autograd import describe, op
 from nnscratch.ops.activation import log_softmax, sigmoid, softmax
 from nnscratch.ops.elementwise import equal, log, sign, where
 from nnscratch.ops.reduce import sum
-from nnscratch.ops.shape import expand_dims
+from nnscratch.ops.shape import broadcast_to, expand_dims
 from nnscratch.samples import Case, apart, normal, rows, unit
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -17,6 +17,8 @@ def _reduce(values, reduction, n=None):
     """Losses as one number (or left as they are): in float64 and rounded once; `n` divides a mean, their count by default."""
     if reduction == "none":
         return values
+    if reduction == "mean" and values.size == 0:
+        raise ValueError("nothing to take the mean of; pass at least one value")
     kernels = backend.of(values).kernels
     if reduction == "sum":
         return kernels.accurate_sum(values)
@@ -70,12 +72,14 @@ def mse_loss(prediction, target, reduction="mean"):
 
 @mse_loss.rule("prediction")
 def _(g, prediction, target, reduction):
-    return _scale(g, reduction, prediction.size) * (2 * (prediction - target))
+    d = prediction - target
+    return _scale(g, reduction, d.size) * (2 * d)
 
 
 @mse_loss.rule("target")
 def _(g, prediction, target, reduction):
-    return _scale(g, reduction, target.size) * (2 * (target - prediction))
+    d = target - prediction
+    return _scale(g, reduction, d.size) * (2 * d)
 
 
 @op(
@@ -102,12 +106,14 @@ def l1_loss(prediction, target, reduction="mean"):
 
 @l1_loss.rule("prediction")
 def _(g, prediction, target, reduction):
-    return _scale(g, reduction, prediction.size) * sign(prediction - target)
+    d = prediction - target
+    return _scale(g, reduction, d.size) * sign(d)
 
 
 @l1_loss.rule("target")
 def _(g, prediction, target, reduction):
-    return _scale(g, reduction, target.size) * sign(target - prediction)
+    d = target - prediction
+    return _scale(g, reduction, d.size) * sign(d)
 
 
 def _log_or_zero(p, q):
@@ -157,6 +163,8 @@ def _(g, p, q, reduction, n):
 )
 def softmax_cross_entropy(z, q, reduction, n):
     """Cross-entropy of the distributions `q` with softmax(z), over the last axis, without computing the softmax apart."""
+    if np.shape(z) != np.shape(q):
+        raise ValueError(f"z has shape {np.shape(z)}, q {np.shape(q)}; give both one shape")
     return _reduce(backend.of(z).kernels.cross_entropy_logits(z, q), reduction, n)
 
 
@@ -192,12 +200,13 @@ def probability_binary_cross_entropy(p, q, reduction="mean"):
 def _(g, p, q, reduction):
     zero, one = equal(q, 0), equal(q, 1)
     d = (1 - q) / where(one, 1, 1 - p) - q / where(zero, 1, p)
-    return _scale(g, reduction, p.size) * d
+    return _scale(g, reduction, d.size) * d
 
 
 @probability_binary_cross_entropy.rule("q")
 def _(g, p, q, reduction):
-    return _scale(g, reduction, q.size) * (_log_or_zero(1 - p, 1 - q) - _log_or_zero(p, q))
+    d = _log_or_zero(1 - p, 1 - q) - _log_or_zero(p, q)
+    return _scale(g, reduction, d.size) * d
 
 
 @op(
@@ -217,12 +226,14 @@ def sigmoid_binary_cross_entropy(z, q, reduction="mean"):
 
 @sigmoid_binary_cross_entropy.rule("z")
 def _(g, z, q, reduction):
-    return _scale(g, reduction, z.size) * (sigmoid(z) - q)
+    d = sigmoid(z) - q
+    return _scale(g, reduction, d.size) * d
 
 
 @sigmoid_binary_cross_entropy.rule("q")
-def _(g, z, reduction):
-    return _scale(g, reduction, z.size) * -z
+def _(g, z, q_shape, reduction):
+    d = broadcast_to(-z, np.broadcast_shapes(z.shape, q_shape))
+    return _scale(g, reduction, d.size) * d
 
 
 @op(

@@ -4,7 +4,7 @@ import numpy as np
 
 from nnscratch.autograd import op
 from nnscratch.ops.elementwise import power
-from nnscratch.ops.reduce import mean, var
+from nnscratch.ops.reduce import mean, refuse_empty, var
 from nnscratch.samples import Case, normal
 
 
@@ -16,6 +16,7 @@ from nnscratch.samples import Case, normal
 )
 def standardize(x, axis, eps=1e-5):
     """Values less their mean over `axis`, divided by the root of their variance (over n) plus `eps`."""
+    refuse_empty("standardize", x, axis)
     d = x - np.mean(x, axis, keepdims=True)
     return d / np.sqrt(np.mean(d * d, axis, keepdims=True) + eps)
 

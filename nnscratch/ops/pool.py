@@ -4,6 +4,7 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import describe, op
+from nnscratch.kernels.windows import output_sizes
 from nnscratch.ops.conv import geometry, padding_edges, pair, row_padding
 from nnscratch.ops.linear import matmul
 from nnscratch.ops.shape import expand_dims, operand, squeeze
@@ -76,6 +77,15 @@ def _(g, x, kernel_size, stride, padding, dilation, ceil_mode):
     return pool_scatter(g, backend.of(x).kernels.max_pool2d_index(x, *windows), x.shape[2:], *windows)
 
 
+def _check_windows(name, what, value, x_shape, windows):
+    """Refuse a value that is not one for each window of something of `x_shape`."""
+    expected = (*x_shape[:2], *output_sizes(x_shape[2:], *windows))
+    if value.shape != expected:
+        raise ValueError(
+            f"{name}: {what} has shape {value.shape}, expected {expected}, one for each window; check the settings"
+        )
+
+
 _INDEX = np.array([[[[0, 3, 1], [2, 2, 0]]]], dtype=np.uint8)
 
 
@@ -88,6 +98,7 @@ _INDEX = np.array([[[[0, 3, 1], [2, 2, 0]]]], dtype=np.uint8)
 def pool_gather(x, index, kernel_size, stride, padding, dilation):
     """From each window of `x` the cell that `index` numbers, in row-major order; 0 from the padding."""
     windows = _windows("pool_gather", x.shape, kernel_size, stride, padding, dilation)
+    _check_windows("pool_gather", "index", index, x.shape, windows)
     return backend.of(x).kernels.pool_gather(x, index, *windows)
 
 
@@ -107,7 +118,10 @@ def _(g, x_shape, index, kernel_size, stride, padding, dilation):
 )
 def pool_scatter(x, index, size, kernel_size, stride, padding, dilation):
     """The transpose of `pool_gather`: zeros of height and width `size` with `x` added into the cells that `index` names."""
-    windows = _windows("pool_scatter", (*x.shape[:2], *size), kernel_size, stride, padding, dilation)
+    shape = (*x.shape[:2], *size)
+    windows = _windows("pool_scatter", shape, kernel_size, stride, padding, dilation)
+    for name, value in (("x", x), ("index", index)):
+        _check_windows("pool_scatter", name, value, shape, windows)
     return backend.of(x).kernels.pool_scatter(x, index, tuple(size), *windows)
 
 
@@ -147,7 +161,9 @@ def _(g, x_shape, kernel_size, stride, padding, dilation):
 )
 def sum_unpool2d(x, size, kernel_size, stride=None, padding=0, dilation=1):
     """The transpose of `sum_pool2d`, to height and width `size`."""
-    windows = _windows("sum_unpool2d", (*x.shape[:2], *size), kernel_size, stride, padding, dilation)
+    shape = (*x.shape[:2], *size)
+    windows = _windows("sum_unpool2d", shape, kernel_size, stride, padding, dilation)
+    _check_windows("sum_unpool2d", "x", x, shape, windows)
     return backend.of(x).kernels.sum_unpool2d(x, tuple(size), *windows)
 
 

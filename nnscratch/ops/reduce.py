@@ -4,6 +4,8 @@ Ties: `max` and `min` split the gradient equally among the elements that attain 
 no derivative; it is taken as 0.
 """
 
+import math
+
 import numpy as np
 
 from nnscratch import backend
@@ -43,11 +45,12 @@ def _count(shape, axis, name="reduction"):
     return n
 
 
-def _axis(axis):
-    return tuple(axis) if isinstance(axis, list) else axis
+def _axis(name, x, axis):
+    """Axes as NumPy's reductions take them; NumPy itself would take axis 0 of a single number."""
+    return None if axis is None else normalise_axis(axis, np.ndim(x), name)
 
 
-def _refuse_empty(name, x, axis):
+def refuse_empty(name, x, axis):
     if _count(np.shape(x), axis, name) == 0:
         raise ValueError(f"{name}: nothing to reduce in an array of shape {np.shape(x)}; pass at least one element")
 
@@ -68,7 +71,7 @@ def sum(x, axis=None, keepdims=False):
     >>> ns.sum(ns.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     tensor([4., 6.])
     """
-    return np.sum(x, axis=_axis(axis), keepdims=keepdims)
+    return np.sum(x, axis=_axis("sum", x, axis), keepdims=keepdims)
 
 
 @sum.rule("x")
@@ -91,8 +94,8 @@ def mean(x, axis=None, keepdims=False):
     >>> ns.mean(ns.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     tensor([2., 3.])
     """
-    _refuse_empty("mean", x, axis)
-    return np.mean(x, axis=_axis(axis), keepdims=keepdims)
+    refuse_empty("mean", x, axis)
+    return np.mean(x, axis=_axis("mean", x, axis), keepdims=keepdims)
 
 
 @mean.rule("x")
@@ -125,8 +128,8 @@ def max(x, axis=None, keepdims=False):
     >>> ns.max(ns.tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
     tensor([5., 4.])
     """
-    _refuse_empty("max", x, axis)
-    return np.max(x, axis=_axis(axis), keepdims=keepdims)
+    refuse_empty("max", x, axis)
+    return np.max(x, axis=_axis("max", x, axis), keepdims=keepdims)
 
 
 @max.rule("x")
@@ -153,8 +156,8 @@ def min(x, axis=None, keepdims=False):
     >>> ns.min(ns.tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
     tensor([1., 3.])
     """
-    _refuse_empty("min", x, axis)
-    return np.min(x, axis=_axis(axis), keepdims=keepdims)
+    refuse_empty("min", x, axis)
+    return np.min(x, axis=_axis("min", x, axis), keepdims=keepdims)
 
 
 @min.rule("x")
@@ -187,7 +190,7 @@ def var(x, axis=None, ddof=0, keepdims=False):
     tensor(1.)
     """
     _refuse_few("var", x, axis, ddof)
-    return np.var(x, axis=_axis(axis), ddof=ddof, keepdims=keepdims)
+    return np.var(x, axis=_axis("var", x, axis), ddof=ddof, keepdims=keepdims)
 
 
 @var.rule("x")
@@ -221,7 +224,7 @@ def std(x, axis=None, ddof=0, keepdims=False):
     tensor(1.)
     """
     _refuse_few("std", x, axis, ddof)
-    return np.std(x, axis=_axis(axis), ddof=ddof, keepdims=keepdims)
+    return np.std(x, axis=_axis("std", x, axis), ddof=ddof, keepdims=keepdims)
 
 
 @std.rule("x")
@@ -257,7 +260,7 @@ def prod(x, axis=None, keepdims=False):
     >>> ns.prod(ns.tensor([2.0, 3.0, 4.0]))
     tensor(24.)
     """
-    return np.prod(x, axis=_axis(axis), keepdims=keepdims)
+    return np.prod(x, axis=_axis("prod", x, axis), keepdims=keepdims)
 
 
 @prod.rule("x")
@@ -269,9 +272,9 @@ def _(g, x, axis):
     rest = tuple(i for i in range(len(shape)) if i not in axes)
     order = (*rest, *axes)
     moved = x if order == tuple(range(len(shape))) else x.transpose(order)
-    flat = reshape(moved, (*(shape[i] for i in rest), -1))
+    flat = reshape(moved, (*(shape[i] for i in rest), math.prod(shape[i] for i in axes)))
     last = len(rest)
-    if flat.shape[last] == 0:
+    if 0 in flat.shape:
         return x
     others = _shifted_products(flat, last) * flip(_shifted_products(flip(flat, last), last), last)
     others = reshape(others, moved.shape).transpose(tuple(int(i) for i in np.argsort(order)))
@@ -312,7 +315,7 @@ def logsumexp(x, axis=None, keepdims=False):
     tensor(1000.69315)
     """
     x = floating(x)
-    return backend.of(x).kernels.logsumexp(x, _axis(axis), keepdims)
+    return backend.of(x).kernels.logsumexp(x, _axis("logsumexp", x, axis), keepdims)
 
 
 @logsumexp.rule("x")
@@ -394,7 +397,7 @@ def argmax(x, axis=None, keepdims=False):
     >>> ns.argmax(ns.tensor([1.0, 5.0, 3.0]))
     tensor(1, dtype=int64)
     """
-    _refuse_empty("argmax", x, axis)
+    refuse_empty("argmax", x, axis)
     return np.argmax(x, axis, keepdims=keepdims)
 
 
@@ -413,5 +416,5 @@ def argmin(x, axis=None, keepdims=False):
     >>> ns.argmin(ns.tensor([1.0, 5.0, 3.0]))
     tensor(0, dtype=int64)
     """
-    _refuse_empty("argmin", x, axis)
+    refuse_empty("argmin", x, axis)
     return np.argmin(x, axis, keepdims=keepdims)
