@@ -131,7 +131,7 @@ def test_a_property_finds_its_fault(property):
     found = check_operation(op, reference=reference, properties=[property])
     assert not found.passed
     assert all(p.startswith("product: ") and "\n" not in p for p in found.problems)
-    assert repr(found).startswith(f"<product: {len(found.problems)} problems")
+    assert repr(found).startswith(f"<product: {len(found.problems)} problem")
 
 
 def test_a_right_operation_of_ones_own_passes():
@@ -145,10 +145,20 @@ def test_a_right_operation_of_ones_own_passes():
 def test_a_check_needs_an_operation_with_rows_and_known_properties():
     with pytest.raises(TypeError, match=r"check_operation: got <built-in function len>, expected an operation"):
         check_operation(len)
+    with pytest.raises(ValueError, match="check_operation: seed is -1, expected a whole number of at least 0"):
+        check_operation(ns.exp, -1)
     with pytest.raises(ValueError, match="check_operation: there is no property 'strides'; choose from forward, "):
         check_operation(ns.exp, properties=["strides"])
     assert check_operation(ns.op(lambda x: x, name="bare")).problems == [
         "bare: it has no sample rows; give it samples=[Case(...)]"
+    ]
+
+
+def test_an_operation_that_fails_in_any_way_is_a_problem_and_no_traceback():
+    op = ns.op(lambda x: x.no_such_thing, samples=[Case(normal(2))], name="broken")
+    found = check_operation(op, properties=["layouts"])
+    assert [p.split(": ")[:2] for p in found.problems] == [
+        ["broken", "fails with AttributeError on its own row (normal(2,))"]
     ]
 
 
