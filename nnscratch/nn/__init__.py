@@ -2,22 +2,29 @@
 
 from nnscratch.nn import init
 from nnscratch.nn.activation import (
+    CELU,
     ELU,
     GELU,
+    SELU,
+    Hardsigmoid,
+    Hardswish,
     LeakyReLU,
     LogSoftmax,
+    Mish,
+    PReLU,
     ReLU,
     Sigmoid,
     SiLU,
     Softmax,
     Softplus,
+    Softsign,
     Tanh,
 )
 from nnscratch.nn.containers import ModuleList, Residual, Sequential
 from nnscratch.nn.convolution import Conv1d, Conv2d, ConvTranspose2d
 from nnscratch.nn.layers import Dropout, Embedding, Flatten, Identity, Linear, Reshape
 from nnscratch.nn.module import Buffer, Module, Parameter
-from nnscratch.nn.normalisation import BatchNorm1d, BatchNorm2d, LayerNorm
+from nnscratch.nn.normalisation import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
 from nnscratch.nn.pooling import AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from nnscratch.nn.summary import Summary
 
@@ -28,6 +35,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "Buffer",
+    "CELU",
     "Conv1d",
     "Conv2d",
     "ConvTranspose2d",
@@ -36,6 +44,9 @@ __all__ = [
     "Embedding",
     "Flatten",
     "GELU",
+    "GroupNorm",
+    "Hardsigmoid",
+    "Hardswish",
     "Identity",
     "LayerNorm",
     "LeakyReLU",
@@ -43,17 +54,22 @@ __all__ = [
     "LogSoftmax",
     "MaxPool1d",
     "MaxPool2d",
+    "Mish",
     "Module",
     "ModuleList",
+    "PReLU",
     "Parameter",
+    "RMSNorm",
     "ReLU",
     "Reshape",
     "Residual",
+    "SELU",
     "Sequential",
     "SiLU",
     "Sigmoid",
     "Softmax",
     "Softplus",
+    "Softsign",
     "Summary",
     "Tanh",
     "init",

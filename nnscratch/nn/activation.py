@@ -1,8 +1,12 @@
 """Activation functions as layers: each is its function in `nnscratch.functional`."""
 
+import numpy as np
+
 from nnscratch import checks
 from nnscratch import functional as F
-from nnscratch.nn.module import Module
+from nnscratch.autograd import describe
+from nnscratch.nn.module import Module, Parameter
+from nnscratch.ops.shape import reshape
 
 
 class _Activation(Module):
@@ -68,6 +72,81 @@ class GELU(_Activation):
     """
 
     function = staticmethod(F.gelu)
+    settings = ("approximate",)
+
+    def __init__(self, approximate="none"):
+        super().__init__()
+        if approximate not in ("none", "tanh"):
+            raise ValueError(f"GELU: approximate is {approximate!r}, expected 'none' or 'tanh'; pass one of them")
+        self.approximate = approximate
+
+    def extra_repr(self):
+        return "" if self.approximate == "none" else f"approximate={self.approximate!r}"
+
+
+class Mish(_Activation):
+    """The layer of `F.mish`.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.Mish()(ns.tensor([0.0]))
+    tensor([0.])
+    """
+
+    function = staticmethod(F.mish)
+
+
+class Softsign(_Activation):
+    """The layer of `F.softsign`.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.Softsign()(ns.tensor([3.0]))
+    tensor([0.75])
+    """
+
+    function = staticmethod(F.softsign)
+
+
+class Hardsigmoid(_Activation):
+    """The layer of `F.hardsigmoid`.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.Hardsigmoid()(ns.tensor([-4.0, 0.0]))
+    tensor([0. , 0.5])
+    """
+
+    function = staticmethod(F.hardsigmoid)
+
+
+class Hardswish(_Activation):
+    """The layer of `F.hardswish`.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.Hardswish()(ns.tensor([1.5]))
+    tensor([1.125])
+    """
+
+    function = staticmethod(F.hardswish)
+
+
+class SELU(_Activation):
+    """The layer of `F.selu`.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.SELU()(ns.tensor([2.0]))
+    tensor([2.101402])
+    """
+
+    function = staticmethod(F.selu)
 
 
 class SiLU(_Activation):
@@ -164,3 +243,72 @@ class ELU(_Activation):
     def __init__(self, alpha=1.0):
         super().__init__()
         self.alpha = checks.number("ELU", "alpha", alpha)
+
+
+class CELU(_Activation):
+    """The layer of `F.celu`.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.CELU()(ns.tensor([2.0]))
+    tensor([2.])
+    """
+
+    function = staticmethod(F.celu)
+    settings = ("alpha",)
+
+    def __init__(self, alpha=1.0):
+        super().__init__()
+        self.alpha = checks.number("CELU", "alpha", alpha, 0, ends="(]")
+
+
+class PReLU(Module):
+    """The layer of `F.prelu`: the rectifier with a slope below 0 that is learnt.
+
+    Parameters
+    ----------
+    num_parameters : int
+        1 for one slope, or the number of channels, the input's second axis, for one each.
+    init : float
+        The slopes to begin with.
+    dtype : str or dtype
+        Of `weight` (num_parameters,).
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a setting is of the wrong kind or out of range.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.PReLU()(ns.tensor([[-1.0, 2.0]]))
+    tensor([[-0.25,  2.  ]], op=prelu)
+    """
+
+    def __init__(self, num_parameters=1, init=0.25, dtype="float32"):
+        super().__init__()
+        self.num_parameters = checks.count("PReLU", "num_parameters", num_parameters)
+        self.weight = Parameter(
+            np.full(self.num_parameters, checks.number("PReLU", "init", init), checks.floating("PReLU", dtype))
+        )
+
+    def forward(self, x):
+        """(N, C, ...) -> the same; with one slope any shape
+
+        Raises
+        ------
+        ValueError
+            Where the second axis of `x` is not that of the slopes.
+        """
+        if self.num_parameters == 1:
+            return F.prelu(x, reshape(self.weight, ()))
+        if np.ndim(x) < 2 or np.shape(x)[1] != self.num_parameters:
+            raise ValueError(
+                f"PReLU: x is {describe(x)}, expected (N, {self.num_parameters}, ...); check num_parameters"
+            )
+        return F.prelu(x, reshape(self.weight, (-1, *(1,) * (np.ndim(x) - 2))))
+
+    def extra_repr(self):
+        return str(self.num_parameters)

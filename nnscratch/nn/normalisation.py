@@ -103,6 +103,68 @@ class BatchNorm2d(BatchNorm1d):
     axes = (4,)
 
 
+class GroupNorm(Module):
+    r"""Each sample standardised over groups of its channels, then scaled and shifted (Wu & He, 2018).
+
+    .. math:: y = \frac{x - \mathrm{E}[x]}{\sqrt{\mathrm{Var}[x] + \varepsilon}}\, \gamma + \beta
+
+    With a group for each channel it is instance normalisation. See `F.group_norm`.
+
+    Parameters
+    ----------
+    num_groups : int
+        A divisor of the channels.
+    num_channels : int
+        C, for inputs (N, C) or (N, C, ...).
+    eps : float
+        ε, above 0.
+    affine : bool
+        Whether there are γ (`weight`, starting at 1) and β (`bias`, at 0), one for each channel.
+    dtype : str or dtype
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a setting is of the wrong kind or out of range.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.GroupNorm(2, 4)(ns.tensor([[1.0, 3.0, 10.0, 30.0]])).numpy().round(3)
+    array([[-1.,  1., -1.,  1.]], dtype=float32)
+    """
+
+    def __init__(self, num_groups, num_channels, eps=1e-5, affine=True, dtype="float32"):
+        super().__init__()
+        layer = "GroupNorm"
+        self.num_groups = checks.count(layer, "num_groups", num_groups)
+        self.num_channels = checks.count(layer, "num_channels", num_channels)
+        if self.num_channels % self.num_groups:
+            raise ValueError(f"{layer}: {num_groups} groups do not divide {num_channels} channels; choose a divisor")
+        self.eps = checks.number(layer, "eps", eps, 0, np.inf, "()")
+        dtype = checks.floating(layer, dtype)
+        self.affine = checks.flag(layer, "affine", affine)
+        self.weight = Parameter(np.ones(self.num_channels, dtype)) if affine else None
+        self.bias = Parameter(np.zeros(self.num_channels, dtype)) if affine else None
+
+    def forward(self, x):
+        """(N, C, ...) -> the same
+
+        Raises
+        ------
+        ValueError
+            Where the second axis of `x` is not that of the channels.
+        """
+        if np.ndim(x) < 2 or np.shape(x)[1] != self.num_channels:
+            raise ValueError(
+                f"GroupNorm: x is {describe(x)}, expected (N, {self.num_channels}, ...); check num_channels"
+            )
+        return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self):
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}" + ("" if self.affine else ", affine=False")
+
+
 class LayerNorm(Module):
     r"""Each sample standardised over its last axes, then scaled and shifted (Ba, Kiros & Hinton, 2016).
 
@@ -130,9 +192,11 @@ class LayerNorm(Module):
     array([[-1.,  1.]], dtype=float32)
     """
 
+    shifts = True
+
     def __init__(self, normalized_shape, eps=1e-5, affine=True, dtype="float32"):
         super().__init__()
-        layer = "LayerNorm"
+        layer = type(self).__name__
         shape = normalized_shape if isinstance(normalized_shape, tuple | list) else (normalized_shape,)
         self.normalized_shape = tuple(checks.count(layer, "normalized_shape", n) for n in shape)
         if not shape:
@@ -144,7 +208,7 @@ class LayerNorm(Module):
         dtype = checks.floating(layer, dtype)
         self.affine = checks.flag(layer, "affine", affine)
         self.weight = Parameter(np.ones(self.normalized_shape, dtype)) if affine else None
-        self.bias = Parameter(np.zeros(self.normalized_shape, dtype)) if affine else None
+        self.bias = Parameter(np.zeros(self.normalized_shape, dtype)) if affine and self.shifts else None
 
     def forward(self, x):
         """(..., *normalized_shape) -> the same
@@ -157,11 +221,34 @@ class LayerNorm(Module):
         n = len(self.normalized_shape)
         if np.shape(x)[-n:] != self.normalized_shape:
             raise ValueError(
-                f"LayerNorm: x is {describe(x)}, expected its last axes to be {self.normalized_shape}; "
+                f"{type(self).__name__}: x is {describe(x)}, expected its last axes to be {self.normalized_shape}; "
                 f"check normalized_shape"
             )
-        return F.layer_norm(x, self.weight, self.bias, tuple(range(-n, 0)), self.eps)
+        return self._normalise(x, tuple(range(-n, 0)))
+
+    def _normalise(self, x, axes):
+        return F.layer_norm(x, self.weight, self.bias, axes, self.eps)
 
     def extra_repr(self):
         shape = self.normalized_shape
         return f"{shape[0] if len(shape) == 1 else shape}, eps={self.eps}" + ("" if self.affine else ", affine=False")
+
+
+class RMSNorm(LayerNorm):
+    r"""Each sample divided by the root mean square of its last axes, then scaled (Zhang & Sennrich, 2019).
+
+    .. math:: y = \frac{x}{\sqrt{\mathrm{E}[x^2] + \varepsilon}}\, \gamma
+
+    Settings are those of `LayerNorm`; there is no β. See `F.rms_norm`.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.RMSNorm(2)(ns.tensor([[1.0, 7.0]])).numpy().round(3)
+    array([[0.2, 1.4]], dtype=float32)
+    """
+
+    shifts = False
+
+    def _normalise(self, x, axes):
+        return F.rms_norm(x, self.weight, axes, self.eps)
