@@ -256,7 +256,7 @@ def test_losses_take_them(logits, y, rows, p):
 
 # Convolution and pooling
 
-POOLING = {"max_pool2d": "dilation", "avg_pool2d": "count_include_pad"}
+POOLING = ["max_pool2d", "avg_pool2d"]
 
 
 def gradcheck(function, arguments):
@@ -303,7 +303,7 @@ def test_plain_settings_are_whole_numbers(arguments, pooling):
 def test_bounds_are_kept(arguments):
     assert arguments["weight"].shape[2:] == (1, 1)
     assert arguments["stride"] in (1, (1, 1))
-    assert arguments["padding"] in (0, (0, 0), ((0, 0), (0, 0)), "valid", "same")
+    assert arguments["padding"] in (0, (0, 0), ((0, 0), (0, 0)), "valid", "same", "same_lower")
     assert arguments["dilation"] in (1, (1, 1))
     assert arguments["groups"] == 1
 
@@ -313,7 +313,8 @@ BOTH = {
     "stride beyond the kernel": lambda a: a["stride"] == 3,
     "padding at one edge": lambda a: a["padding"] == ((0, 0), (1, 0)),
     "padding as a number": lambda a: a["padding"] == 1,
-    "padding by name": lambda a: a["padding"] == "same",
+    "padding by name": lambda a: a["padding"] == "same" and a["x"].size > 1,
+    "padding by another name": lambda a: a["padding"] == "same_lower" and a["x"].size > 1,
     "batch": lambda a: a["x"].shape[0] == 2,
     "no batch": lambda a: a["x"].shape[0] == 0,
     "image that is not square": lambda a: a["x"].shape[2] != a["x"].shape[3],
@@ -334,6 +335,9 @@ POOL = {
     "stride by default": lambda a: a["stride"] is None,
     "overlapping windows": lambda a: a["kernel_size"] == 3 and a["stride"] == 1,
     "dilation with padding": lambda a: a["dilation"] == (2, 2) and a["padding"] == 1,
+    "last window beyond the image": lambda a: (
+        a["ceil_mode"] and (a["stride"], a["kernel_size"]) == (2, 2) and a["x"].shape[3] == 3
+    ),
 }
 
 
@@ -346,6 +350,12 @@ def test_every_geometry_of_convolution_occurs(feature):
 @pytest.mark.parametrize("feature", [*BOTH, *POOL])
 def test_every_geometry_of_pooling_occurs(feature):
     assert occurs(testing.pool2d_arguments(min_batch=0), {**BOTH, **POOL}[feature])
+
+
+def test_the_mean_counts_its_padding_or_not():
+    for counted in (False, True):
+        arguments = testing.pool2d_arguments("avg_pool2d")
+        assert occurs(arguments, lambda a, counted=counted: a["count_include_pad"] is counted and a["padding"] == 1)
 
 
 # The whole
@@ -409,6 +419,7 @@ def draw_one(strategy):
         ),
         (lambda: testing.strided(np.zeros(3)), TypeError, "strided: got ndarray, expected a strategy of arrays"),
         (lambda: draw_one(testing.strided(st.just([1.0]))), TypeError, "strided: the strategy drew list"),
+        (lambda: draw_one(testing.strided(st.just(np.array([None])))), TypeError, "strided: the strategy drew object"),
         (lambda: testing.empty_arrays("floaty"), TypeError, "empty_arrays: 'floaty' is no dtype"),
         (lambda: testing.empty_arrays(max_dims=0), ValueError, "empty_arrays: max_dims is 0"),
         (lambda: testing.labels(3, 0), ValueError, "labels: classes is 0"),

@@ -249,7 +249,7 @@ def strided(arrays):
     Raises
     ------
     TypeError
-        Where `arrays` is no strategy, or draws something that is no array.
+        Where `arrays` is no strategy, or draws something that is no array of numbers.
 
     Examples
     --------
@@ -269,10 +269,9 @@ def strided(arrays):
 @st.composite
 def _laid_out(draw, arrays):
     values = draw(arrays)
-    if not isinstance(values, np.ndarray):
-        raise TypeError(
-            f"strided: the strategy drew {type(values).__name__}, expected arrays; pass a strategy of arrays"
-        )
+    if not isinstance(values, np.ndarray) or values.dtype.hasobject:
+        got = getattr(values, "dtype", type(values).__name__)
+        raise TypeError(f"strided: the strategy drew {got}, expected arrays of numbers; pass a strategy of such arrays")
     order = draw(st.permutations(range(values.ndim)))
     axes = [draw(st.sampled_from(LAYOUTS)) for _ in order]
     lengths = [start + abs(step) * n for (start, step), n in zip(axes, values.shape, strict=True)]
@@ -479,7 +478,7 @@ def _padding(most, plain):
         return number
     pair = st.tuples(*[st.integers(0, cells) for cells in most])
     edges = st.tuples(*[st.tuples(st.integers(0, cells), st.integers(0, cells)) for cells in most])
-    return number | pair | edges | st.sampled_from(["valid", "same"])
+    return number | pair | edges | st.sampled_from(["valid", "same", "same_lower"])
 
 
 def _both(setting):
@@ -492,8 +491,8 @@ def _sizes(kernel, padding, dilation, overlap):
     for axis in (0, 1):
         step = _both(dilation)[axis]
         span = step * (_both(kernel)[axis] - 1) + 1
-        edges = {"valid": 0, "same": (span, 0)}[padding] if isinstance(padding, str) else _both(padding)[axis]
-        added = sum(_both(edges))
+        named = {"valid": 0, "same": span, "same_lower": span}
+        added = named[padding] if isinstance(padding, str) else sum(_both(_both(padding)[axis]))
         least = max(span - added, step if overlap else 1)
         sizes.append(st.integers(least, least + 3))
     return st.tuples(*sizes)
@@ -526,7 +525,7 @@ def conv2d_arguments(
         float16, float32 or float64.
     plain : bool
         Give every setting as one whole number, with square kernels. Otherwise they may also be pairs, and the padding
-        different at each edge, "same" or "valid".
+        different at each edge, "same", "same_lower" or "valid".
     layouts : bool
         Lay the arrays out in memory as `strided` does.
     min_batch : int
@@ -604,8 +603,8 @@ def pool2d_arguments(
     dtype : dtype
         float16, float32 or float64.
     plain : bool
-        Give every setting as one whole number. Otherwise they may also be pairs, the stride left to its default (None),
-        and the padding different at each edge, "same" or "valid".
+        Give every setting as one whole number, with ceil_mode off. Otherwise they may also be pairs, the stride left to
+        its default (None), and the padding different at each edge, "same", "same_lower" or "valid".
     layouts : bool
         Lay the array out in memory as `strided` does.
     min_batch : int
@@ -616,8 +615,8 @@ def pool2d_arguments(
     Returns
     -------
     strategy of dict
-        x (N, C, H, W), kernel_size, stride, padding, and for the maximum dilation, for the mean count_include_pad;
-        N and C are 1 or 2, H and W at most 3 more than the least that fit.
+        x (N, C, H, W), kernel_size, stride, padding, dilation, ceil_mode, and for the mean count_include_pad; N and C
+        are 1 or 2, H and W at most 3 more than the least that fit.
 
     Raises
     ------
@@ -630,7 +629,7 @@ def pool2d_arguments(
     >>> from nnscratch import testing
     >>> found = find(testing.pool2d_arguments(), lambda drawn: drawn["kernel_size"] == 2 and drawn["padding"] == 0)
     >>> {name: getattr(value, "shape", value) for name, value in found.items()}
-    {'x': (1, 1, 2, 2), 'kernel_size': 2, 'stride': None, 'padding': 0, 'dilation': 1}
+    {'x': (1, 1, 2, 2), 'kernel_size': 2, 'stride': None, 'padding': 0, 'dilation': 1, 'ceil_mode': False}
     """
     owner = "pool2d_arguments"
     if function not in ("max_pool2d", "avg_pool2d"):
@@ -639,7 +638,7 @@ def pool2d_arguments(
     dtype, plain, layout, batches = _frame(owner, dtype, plain, layouts, min_batch)
     kernels = _setting(checks.count(owner, "max_kernel", max_kernel), plain)
     strides = _setting(checks.count(owner, "max_stride", max_stride), plain)
-    dilations = _setting(checks.count(owner, "max_dilation", max_dilation), plain) if greatest else st.just(1)
+    dilations = _setting(checks.count(owner, "max_dilation", max_dilation), plain)
 
     @st.composite
     def arguments(draw):
@@ -653,7 +652,9 @@ def pool2d_arguments(
             "kernel_size": kernel,
             "stride": draw(strides if plain else st.none() | strides),
             "padding": padding,
-            **({"dilation": dilation} if greatest else {"count_include_pad": draw(st.booleans())}),
+            "dilation": dilation,
+            "ceil_mode": not plain and draw(st.booleans()),
+            **({} if greatest else {"count_include_pad": draw(st.booleans())}),
         }
 
     return arguments()
