@@ -3,6 +3,8 @@
 Each function accepts Tensors and raw arrays alike; given raw arrays alone it returns a raw array.
 """
 
+import math
+
 import numpy as np
 
 from nnscratch import backend
@@ -26,13 +28,22 @@ from nnscratch.ops.activation import (
     softplus,
     softsign,
 )
-from nnscratch.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
+from nnscratch.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d, fold, unfold
 from nnscratch.ops.elementwise import equal, maximum, square, tanh, where
 from nnscratch.ops.index import take, whole_indices
 from nnscratch.ops.linear import linear
 from nnscratch.ops.loss import REDUCTIONS, log_likelihood
 from nnscratch.ops.normalise import standardize
-from nnscratch.ops.pool import adaptive_avg_pool2d, avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
+from nnscratch.ops.pool import (
+    adaptive_avg_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    max_pool1d,
+    max_pool2d,
+    max_pool2d_indices,
+    max_unpool2d,
+    sum_pool2d,
+)
 from nnscratch.ops.reduce import logsumexp, mean, norm, sum
 from nnscratch.ops.shape import operand, reshape, transpose
 from nnscratch.tensor import Tensor
@@ -52,6 +63,7 @@ __all__ = [
     "dropout",
     "elu",
     "embedding",
+    "fold",
     "gelu",
     "group_norm",
     "hardsigmoid",
@@ -61,11 +73,14 @@ __all__ = [
     "layer_norm",
     "leaky_relu",
     "linear",
+    "local_response_norm",
     "log_likelihood",
     "log_softmax",
     "logsumexp",
     "max_pool1d",
     "max_pool2d",
+    "max_pool2d_indices",
+    "max_unpool2d",
     "mish",
     "mse_loss",
     "nll_loss",
@@ -83,6 +98,7 @@ __all__ = [
     "softplus",
     "softsign",
     "tanh",
+    "unfold",
 ]
 
 
@@ -734,6 +750,44 @@ def normalize(x, p=2, axis=-1, eps=1e-12):
     """
     x = _floating("normalize", "x", x)
     return x / maximum(norm(x, p, axis, True), eps)
+
+
+def local_response_norm(x, size, alpha=1e-4, beta=0.75, k=1.0):
+    r"""Each value divided by a power of the squares of its neighbours in other channels (Krizhevsky et al., 2012).
+
+    .. math:: y_c = \frac{x_c}{\left( k + \frac{\alpha}{n} \sum_{j = c - \lfloor n/2 \rfloor}^{c + \lfloor (n-1)/2 \rfloor} x_j^2 \right)^\beta}
+
+    Parameters
+    ----------
+    x : (N, C, ...)
+    size : int
+        n, how many channels are neighbours.
+    alpha, beta, k : float
+
+    Returns
+    -------
+    The shape and dtype of `x`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where shapes do not fit, or the size is no whole number of at least 1.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.functional.local_response_norm(ns.tensor([[[3.0], [1.0]]]), 1, alpha=1.0, beta=0.5, k=0.0)
+    tensor([[[1.],
+             [1.]]])
+    """
+    name = "local_response_norm"
+    x, n = _floating(name, "x", x), count(name, "size", size)
+    if x.ndim < 3:
+        raise ValueError(f"{name}: expected x (N, C, ...), got {describe(x)}; add the missing axes")
+    # a window over the channels, as if they were the rows of an image
+    rows = reshape(square(x), (x.shape[0], 1, x.shape[1], math.prod(x.shape[2:])))
+    squares = reshape(sum_pool2d(rows, (n, 1), 1, ((n // 2, (n - 1) // 2), (0, 0))), x.shape)
+    return x / (k + alpha / n * squares) ** beta
 
 
 def _features(name, x, axis, weight, bias=None):

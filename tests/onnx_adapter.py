@@ -552,6 +552,14 @@ def _(
     return F.conv_transpose2d(x, w, b, stride, padding, extra, group, dilation)
 
 
+@operator("Col2Im")
+def _(x, image_shape, block_shape, *, dilations=None, pads=None, strides=None):
+    size, kernel = ints(image_shape), ints(block_shape)
+    need(len(size) == 2, f"{len(size)} spatial axes")
+    pads = pads or [0] * 4
+    return F.fold(x, size, kernel, strides or 1, ((pads[0], pads[2]), (pads[1], pads[3])), dilations or 1)
+
+
 @operator("MaxPool")
 def _(
     x,
@@ -565,9 +573,31 @@ def _(
     strides=None,
     outputs,
 ):
-    need(len(outputs) == 1, "indices of the maxima")
     kernel, stride, padding, dilation = sliding(x, auto_pad, kernel_shape, strides, dilations, pads)
-    return (F.max_pool2d if x.ndim == 4 else F.max_pool1d)(x, kernel, stride, padding, dilation, bool(ceil_mode))
+    y = (F.max_pool2d if x.ndim == 4 else F.max_pool1d)(x, kernel, stride, padding, dilation, bool(ceil_mode))
+    if len(outputs) == 1:
+        return y
+    need(x.ndim == 4, "indices of the maxima of sequences")
+    indices = F.max_pool2d_indices(x, kernel, stride, padding, dilation, bool(ceil_mode))
+    height, width = x.shape[2:]
+    if storage_order:
+        indices = indices % width * height + like(ns.floor(indices / width), indices)
+    # the standard counts on from one image to the next
+    return y, indices + np.arange(x.shape[0] * x.shape[1]).reshape(*x.shape[:2], 1, 1) * (height * width)
+
+
+@operator("MaxUnpool")
+def _(x, indices, output_shape=None, *, kernel_shape, pads=None, strides=None):
+    need(x.ndim == 4, f"{x.ndim - 2} spatial axes")
+    strides, pads = strides or [1, 1], pads or [0] * 4
+    size = [
+        (n - 1) * s + k - a - b
+        for n, s, k, a, b in zip(x.shape[2:], strides, kernel_shape, pads, pads[2:], strict=False)
+    ]
+    given = ints(output_shape, [0, 0, *size])[2:]
+    image = indices % (size[0] * size[1])  # counted in images of the size that the settings give
+    places = like(ns.floor(image / size[1]), image) * given[1] + image % size[1]
+    return F.max_unpool2d(x, places, given)
 
 
 @operator("AveragePool")
@@ -609,6 +639,12 @@ def _(x, scale, b, *, epsilon=1e-5):
 @operator("GroupNormalization")
 def _(x, scale, b, *, num_groups, epsilon=1e-5, stash_type=1):
     return F.group_norm(x, num_groups, scale, b, epsilon)
+
+
+@operator("LRN")
+def _(x, *, size, alpha=1e-4, beta=0.75, bias=1.0):
+    need(size % 2, "an even number of channels, which the standard centres otherwise")
+    return F.local_response_norm(x, size, alpha, beta, bias)
 
 
 @operator("LayerNormalization")

@@ -274,6 +274,13 @@ def composed(rng):
         ),
         "rms_norm": (lambda x, w: F.rms_norm(x, w, (-2, -1)), [x4, rng.standard_normal((5, 6))]),
         "normalize": (lambda x: F.normalize(x, 3, (1, 2)), [x4]),
+        "local_response_norm": (lambda x: F.local_response_norm(x, 3, 0.5), [x4]),
+        "unfold": (lambda x: ns.square(F.unfold(x, (2, 3), 2, 1, (1, 2))), [x4]),
+        "fold": (lambda x: ns.square(F.fold(x, (3, 4), 2)), [rng.standard_normal((2, 8, 6))]),
+        "max_unpool2d": (
+            lambda x: ns.square(F.max_unpool2d(x, [[[[0, 3], [8, 8]]]], 3)),
+            [rng.standard_normal((1, 1, 2, 2))],
+        ),
         "pixel_shuffle": (lambda x: ns.square(F.pixel_shuffle(x, 2)), [x4]),
         "pixel_unshuffle": (lambda x: ns.square(F.pixel_unshuffle(x[:, :, :4], 2)), [x4]),
         "max_pool1d": (lambda x: F.max_pool1d(x, 2), [rng.permutation(24).reshape(2, 2, 6) * 0.3]),
@@ -342,6 +349,36 @@ def test_group_norm_has_layer_and_instance_norm_as_its_ends():
     np.testing.assert_allclose(F.rms_norm(x - x.mean(-1, keepdims=True)), F.layer_norm(x), rtol=1e-12)
     np.testing.assert_allclose(np.linalg.norm(F.normalize(x), axis=-1), 1)
     assert (F.normalize(np.zeros((2, 3))) == 0).all()
+
+
+def test_convolution_is_a_product_with_the_unfolded_windows():
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((2, 3, 6, 5)), rng.standard_normal((4, 3, 2, 3))
+    settings = {"stride": (2, 1), "padding": ((1, 0), (1, 2)), "dilation": (2, 1)}
+    columns = F.unfold(x, (2, 3), **settings)
+    y = F.conv2d(x, w, **settings)
+    np.testing.assert_allclose(w.reshape(4, -1) @ columns, y.reshape(2, 4, -1), rtol=1e-12)
+    counts = F.fold(np.ones_like(columns), (6, 5), (2, 3), **settings)
+    np.testing.assert_allclose(F.fold(columns, (6, 5), (2, 3), **settings), x * counts, rtol=1e-12)
+
+
+def test_max_unpooling_puts_the_maxima_back():
+    x = np.random.default_rng(0).permutation(2 * 3 * 5 * 6).reshape(2, 3, 5, 6) + 1.0
+    for settings in ((2,), (3, 2, 1), (2, 3, ((0, 1), (1, 0)), (2, 1)), (2, 2, 0, 1, True)):
+        y, places = F.max_pool2d(x, *settings), F.max_pool2d_indices(x, *settings)
+        back = F.max_unpool2d(y, places, (5, 6))
+        np.testing.assert_array_equal(back, np.where(back > 0, x, 0))
+        assert set(back[back > 0]) == set(y.ravel())
+    assert F.max_unpool2d(ns.tensor([[[[1.0, 2.0]]]]), ns.tensor([[[[3, 3]]]], dtype="int64"), 2).tolist() == [
+        [[[0, 0], [0, 2]]]
+    ]
+
+
+def test_local_response_norm_by_hand():
+    x = np.arange(1.0, 5.0).reshape(1, 4, 1)
+    near = [5.0, 14.0, 29.0, 25.0]  # of three channels, 1² + 2², 1² + 2² + 3², ...
+    expected = x[0, :, 0] / (2 + 0.5 / 3 * np.array(near)) ** 0.75
+    np.testing.assert_allclose(F.local_response_norm(x, 3, 0.5, k=2.0)[0, :, 0], expected)
 
 
 def test_pixel_shuffle_and_its_inverse():
@@ -509,6 +546,11 @@ MISTAKES = {
     "instance_norm axes": (lambda: F.instance_norm(Z), ValueError, r"instance_norm: expected x \(N, C, ...\)"),
     "normalize p": (lambda: F.normalize(Z, 0), ValueError, "p is 0, expected"),
     "normalize integers": (lambda: F.normalize(np.array([1])), TypeError, "normalize: x must be floating point"),
+    "unfold": (lambda: F.unfold(Z, 2), ValueError, r"unfold: expected x \(N, C, H, W\)"),
+    "fold": (lambda: F.fold(T(np.zeros((1, 8, 5))), (3, 4), 2), ValueError, r"fold: expected x \(N, C \* 4, 6\)"),
+    "max_unpool2d": (lambda: F.max_unpool2d(IMAGE, [[[[0]]]], 9), ValueError, "max_unpool2d: expected x and indices"),
+    "max_unpool2d index": (lambda: F.max_unpool2d(T([[[[1.0]]]]), [[[[4]]]], 2), IndexError, "max_unpool2d: index 4 is out of range for 4"),
+    "local_response_norm": (lambda: F.local_response_norm(IMAGE, 0), ValueError, "size is 0"),
     "pixel_shuffle": (lambda: F.pixel_shuffle(IMAGE, 2), ValueError, r"expected x \(N, C \* 4, H, W\)"),
     "pixel_unshuffle": (lambda: F.pixel_unshuffle(IMAGE, 0), ValueError, "factor is 0"),
 }  # fmt: skip

@@ -274,6 +274,83 @@ def _(g, d, x_shape, stride, padding, dilation, groups):
     return conv2d_input(d, g, x_shape[2:], stride, padding, dilation, groups)
 
 
+def unfold(x, kernel_size, stride=1, padding=0, dilation=1):
+    """The windows of images as columns: a convolution is the product of its weight, a row for each filter, with them.
+
+    Parameters
+    ----------
+    x : (N, C, H, W)
+    kernel_size, stride, dilation : int or pair
+    padding : int, pair, ((top, bottom), (left, right)), "same", "same_lower" or "valid"
+
+    Returns
+    -------
+    (N, C kh kw, windows), channel by channel, each channel's cells and the windows row by row.
+
+    Raises
+    ------
+    ValueError
+        Where shapes or settings do not fit.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.functional.unfold(ns.tensor([[[[1.0, 2.0, 3.0]]]]), (1, 2))
+    tensor([[[1., 2.],
+             [2., 3.]]])
+    """
+    x, kernel = operand(x), pair("unfold", "kernel_size", kernel_size, 1)
+    if x.ndim != 4:
+        raise ValueError(f"unfold: expected x (N, C, H, W), got {describe(x)}; add the missing axes")
+    y = conv2d(x, _one_cell_each(x.shape[1], kernel, x.dtype), None, stride, padding, dilation, x.shape[1])
+    return reshape(y, (*y.shape[:2], y.shape[2] * y.shape[3]))
+
+
+def fold(x, size, kernel_size, stride=1, padding=0, dilation=1):
+    """Columns added up as the windows of images, where they overlap too: the transpose of `unfold`.
+
+    Parameters
+    ----------
+    x : (N, C kh kw, windows)
+    size : int or pair
+        (H, W).
+    kernel_size, stride, dilation : int or pair
+    padding : int, pair, ((top, bottom), (left, right)), "same", "same_lower" or "valid"
+
+    Returns
+    -------
+    (N, C, H, W)
+
+    Raises
+    ------
+    ValueError
+        Where shapes or settings do not fit.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.functional.fold(ns.tensor([[[1.0, 2.0], [2.0, 3.0]]]), (1, 3), (1, 2))
+    tensor([[[[1., 4., 3.]]]])
+    """
+    name, x = "fold", operand(x)
+    size, kernel = pair(name, "size", size, 1), pair(name, "kernel_size", kernel_size, 1)
+    cells = kernel[0] * kernel[1]
+    stride, padding, dilation, out = geometry(name, size, kernel, stride, padding, dilation)
+    if x.ndim != 3 or x.shape[1] % cells or x.shape[2] != out[0] * out[1]:
+        raise ValueError(
+            f"{name}: expected x (N, C * {cells}, {out[0] * out[1]}), got {describe(x)}; check the settings"
+        )
+    channels = x.shape[1] // cells
+    d = reshape(x, (*x.shape[:2], *out))
+    return conv2d_input(d, _one_cell_each(channels, kernel, x.dtype), size, stride, padding, dilation, channels)
+
+
+def _one_cell_each(channels, kernel, dtype):
+    """The weight that gives each cell of each channel's windows a channel of its own."""
+    cells = kernel[0] * kernel[1]
+    return np.tile(np.eye(cells, dtype=dtype).reshape(cells, 1, *kernel), (channels, 1, 1, 1))
+
+
 def conv1d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """One-dimensional cross-correlation: `conv2d` on images of height 1.
 

@@ -6,8 +6,10 @@ from nnscratch import backend
 from nnscratch.autograd import describe, op
 from nnscratch.kernels.windows import output_sizes
 from nnscratch.ops.conv import geometry, padding_edges, pair, row_padding
+from nnscratch.ops.elementwise import floating
+from nnscratch.ops.index import put_along_axis, whole_indices
 from nnscratch.ops.linear import matmul
-from nnscratch.ops.shape import expand_dims, operand, squeeze
+from nnscratch.ops.shape import expand_dims, operand, reshape, squeeze
 from nnscratch.samples import Case, apart, normal
 
 
@@ -87,6 +89,76 @@ def _check_windows(name, what, value, x_shape, windows):
 
 
 _INDEX = np.array([[[[0, 3, 1], [2, 2, 0]]]], dtype=np.uint8)
+
+
+@op(
+    formula=r"\operatorname{argmax}_{h,w} \text{ over each window, as } h W + w",
+    constant=True,
+    samples=(Case(apart(2, 2, 4, 6), 2), Case(apart(1, 2, 5, 5), (3, 2), (2, 1), 1, 1, True)),
+)
+def max_pool2d_indices(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
+    """Where in its image each of `max_pool2d`'s values stands, for `max_unpool2d`; settings as there.
+
+    Returns
+    -------
+    (N, C, OH, OW) of int64, without a gradient: the first of a window's greatest values, as row times W plus column.
+
+    Raises
+    ------
+    ValueError
+        Where shapes or settings do not fit.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.functional.max_pool2d_indices(ns.tensor([[[[1.0, 2.0], [4.0, 3.0]]]]), 2)
+    tensor([[[[2]]]], dtype=int64)
+    """
+    windows = _windows("max_pool2d_indices", np.shape(x), kernel_size, stride, padding, dilation, ceil_mode)
+    cell = backend.of(x).kernels.max_pool2d_index(floating(x), *windows).astype(np.int64)
+    (_, across), (down, right), ((top, _), (left, _)), (dilated, sideways) = windows
+    i, j = np.ogrid[: cell.shape[2], : cell.shape[3]]
+    rows = i * down - top + cell // across * dilated
+    return rows * x.shape[3] + j * right - left + cell % across * sideways
+
+
+def max_unpool2d(x, indices, size):
+    """Each value at the place that an index names, 0 elsewhere: pooling undone (Zeiler & Fergus, 2014).
+
+    Parameters
+    ----------
+    x : (N, C, H, W)
+    indices : (N, C, H, W) of whole numbers
+        As `max_pool2d_indices` gives them.
+    size : int or pair
+        Of the images to be made, (OH, OW).
+
+    Returns
+    -------
+    (N, C, OH, OW), in the dtype of `x`. Of values for one place the last stays.
+
+    Raises
+    ------
+    IndexError, TypeError, ValueError
+        Where shapes do not fit, or indices lie outside the image or are no whole numbers.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.functional.max_unpool2d(ns.tensor([[[[4.0]]]]), [[[[2]]]], 2)
+    tensor([[[[0., 0.],
+              [4., 0.]]]])
+    """
+    name, x, indices = "max_unpool2d", operand(x), np.asarray(indices)
+    height, width = pair(name, "size", size, 1)
+    if x.ndim != 4 or indices.shape != x.shape:
+        raise ValueError(
+            f"{name}: expected x and indices (N, C, H, W), got {describe(x)} and {describe(indices)}; give both one shape"
+        )
+    images, cells = x.shape[:2], x.shape[2] * x.shape[3]
+    places = whole_indices(name, indices, height * width, least=0).reshape(*images, cells)
+    flat = put_along_axis(np.zeros((*images, height * width), x.dtype), places, reshape(x, places.shape), 2)
+    return reshape(flat, (*images, height, width))
 
 
 @op(

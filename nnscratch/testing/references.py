@@ -241,7 +241,7 @@ def _conv2d_weight(d, x, kernel, stride=1, padding=0, dilation=1, groups=1):
     return loops.conv2d_weight(d, x, kernel, *settings, groups)
 
 
-def _windows(size, kernel, stride, padding, dilation, ceil_mode=False):
+def _windows(size, kernel, stride=None, padding=0, dilation=1, ceil_mode=False):
     kernel = pair("pooling", "kernel_size", kernel, 1)
     stride = kernel if stride is None else stride
     return kernel, *geometry("pooling", size, kernel, stride, padding, dilation, ceil_mode)[:3]
@@ -249,6 +249,13 @@ def _windows(size, kernel, stride, padding, dilation, ceil_mode=False):
 
 def _max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     return loops.max_pool2d(x, *_windows(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode))
+
+
+def _max_pool2d_indices(x, *settings):
+    """The numbers of an image's cells, taken from where the greatest value of each window stands."""
+    windows = _windows(x.shape[2:], *settings)
+    numbers = np.broadcast_to(np.arange(x.shape[2] * x.shape[3]).reshape(x.shape[2:]), x.shape)
+    return loops.pool_gather(numbers, loops.max_pool2d_index(x.astype(float), *windows), *windows)
 
 
 def _pool_gather(x, index, *settings):
@@ -400,6 +407,7 @@ REFERENCES = {
     "conv2d_input": _conv2d_input,
     "conv2d_weight": _conv2d_weight,
     "max_pool2d": _max_pool2d,
+    "max_pool2d_indices": _max_pool2d_indices,
     "pool_gather": _pool_gather,
     "pool_scatter": _pool_scatter,
     "sum_pool2d": _sum_pool2d,
