@@ -60,6 +60,10 @@ class GradientError(Exception):
         self.operation = operation if report is None else report.operation
 
 
+#: What needs no look before an operation takes it.
+_PLAIN = frozenset({np.ndarray, int, float, bool, type(None)})
+
+
 class _State(threading.local):
     recording = True
 
@@ -223,15 +227,22 @@ class Op:
         weak = []
         wrap = False
         for i, a in enumerate(args):
+            kind = type(a)
             if isinstance(a, Tensor):
                 raw[i] = a.data
                 wrap = True
                 if a.requires_grad:
                     active.append(i)
-            elif type(a) in (list, tuple) and self._input_name(i) in self.rules:
-                raw[i] = backend.asarray(a)
-            elif type(a) is np.float64:
+            elif kind is np.float64:
                 weak.append(i)
+            elif kind is list or kind is tuple:
+                if self._input_name(i) in self.rules:
+                    raw[i] = backend.asarray(a)
+            elif kind not in _PLAIN and not hasattr(a, "dtype") and self._is_input(i):
+                raise TypeError(
+                    f"{self.name}: {self._input_name(i)} is {describe(a)}, expected a Tensor, an array or a number; "
+                    f"make it one with ns.tensor"
+                )
         if weak and wrap:
             # np.sqrt(2) is a Python float, too, and as weak: it must not turn float32 into float64
             for i in weak:
@@ -312,6 +323,11 @@ class Op:
                 keep[-1] |= "y" in self.rules[name].needs
             plan = self._plans[key] = (tuple(keep), tuple(wanted))
         return plan
+
+    def _is_input(self, i):
+        """Whether an argument is an array, and not a setting."""
+        name = self._input_name(i)
+        return name in self.rules or (self.constant is True and name not in self.defaults)
 
     def _input_name(self, i):
         return self.positional[i] if i < len(self.positional) else self.variadic
