@@ -211,6 +211,10 @@ def _kinks():
         ("`F.relu` at 0: 0", F.relu, [0.0]),
         ("`F.leaky_relu` (slope 0.01) at 0: the slope", F.leaky_relu, [0.0]),
         ("`F.elu` (α = 1) at 0: α", F.elu, [0.0]),
+        ("`F.selu` at 0: γα", F.selu, [0.0]),
+        ("`F.prelu` (slope 0.25) at 0: the slope", lambda x: F.prelu(x, [0.25]), [0.0]),
+        ("`F.hardsigmoid` at its corners: 0", F.hardsigmoid, [-3.0, 3.0]),
+        ("`F.hardswish` at its corners: 0 and 1", F.hardswish, [-3.0, 3.0]),
         ("`ns.abs` at 0: 0", ns.abs, [0.0]),
         ("`F.l1_loss` where prediction and target agree: 0", lambda x: F.l1_loss(x, [0.0]), [0.0]),
         ("`ns.maximum` of equal values: half to each side", lambda x: ns.maximum(x, 1), [1.0]),
@@ -220,6 +224,7 @@ def _kinks():
         ("`ns.min` with ties: equal shares", ns.min, [1.0, 1.0, 3.0]),
         ("`F.max_pool1d` of a window with ties: the first", lambda x: F.max_pool1d(x[None, None], 3), [1.0, 3.0, 3.0]),
         ("`ns.std` of equal values: 0", ns.std, [2.0, 2.0]),
+        ("`ns.norm` of zeros: 0", ns.norm, [0.0, 0.0]),
         ("`ns.prod` with a zero: the product of the others", ns.prod, [0.0, 2.0, 3.0]),
     ]
     rows = []

@@ -114,8 +114,9 @@ def max_pool2d_indices(x, kernel_size, stride=None, padding=0, dilation=1, ceil_
     >>> ns.functional.max_pool2d_indices(ns.tensor([[[[1.0, 2.0], [4.0, 3.0]]]]), 2)
     tensor([[[[2]]]], dtype=int64)
     """
-    windows = _windows("max_pool2d_indices", np.shape(x), kernel_size, stride, padding, dilation, ceil_mode)
-    cell = backend.of(x).kernels.max_pool2d_index(floating(x), *windows).astype(np.int64)
+    x = floating(x)
+    windows = _windows("max_pool2d_indices", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    cell = backend.of(x).kernels.max_pool2d_index(x, *windows).astype(np.int64)
     (_, across), (down, right), ((top, _), (left, _)), (dilated, sideways) = windows
     i, j = np.ogrid[: cell.shape[2], : cell.shape[3]]
     rows = i * down - top + cell // across * dilated
