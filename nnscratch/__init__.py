@@ -101,6 +101,7 @@ _LATER = {
     "optim": "nnscratch.optim",
     "save": "nnscratch.checkpoint:save",
     "systems": "nnscratch.systems",
+    "testing": "nnscratch.testing",
     "training": "nnscratch.training",
     "Trainer": "nnscratch.training:Trainer",
 }

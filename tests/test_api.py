@@ -15,6 +15,7 @@ WHERE = [
     "nnscratch.nn.init",
     "nnscratch.optim",
     "nnscratch.optim.lr_scheduler",
+    "nnscratch.testing",
     "nnscratch.training",
 ]
 
