@@ -16,7 +16,7 @@ F = ns.functional  # which imports all operations
 DIFFERENTIABLE = [(op, case) for op in OPS.values() if op.constant is not True for case in op.samples]
 
 
-@pytest.mark.parametrize("name", [n for n in OPS if n not in ("astype", "l1_loss")])  # which lack rows
+@pytest.mark.parametrize("name", OPS)
 def test_the_table_says_everything_of_an_operation(name):
     op = OPS[name]
     assert op.samples and op.formula and op.__doc__ and name in REFERENCES
@@ -29,16 +29,8 @@ def test_no_reference_is_left_over():
     assert set(REFERENCES) <= set(OPS)
 
 
-def every_check():
-    for name in OPS:
-        for property in PROPERTIES:
-            # astype has no rows yet, and where takes anything as its condition: once mended, delete this mark
-            known = name == "astype" or (name, property) == ("where", "bad_arguments")
-            marks = [pytest.mark.xfail(strict=True)] if known else []
-            yield pytest.param(name, property, marks=marks, id=f"{name}-{property}")
-
-
-@pytest.mark.parametrize(("name", "property"), list(every_check()))
+@pytest.mark.parametrize("property", PROPERTIES)
+@pytest.mark.parametrize("name", OPS)
 def test_operation(name, property):
     assert check_operation(OPS[name], properties=[property]).problems == []
 

@@ -819,6 +819,10 @@ def where(condition, a, b):
     >>> ns.where(x > 0, x, 0)
     tensor([0., 2.])
     """
+    if not hasattr(condition, "dtype") and np.asarray(condition).dtype.kind not in "biuf":
+        raise TypeError(
+            f"where: the condition is a {type(condition).__name__}, expected booleans; pass an array of them"
+        )
     return np.where(condition, a, b)
 
 
@@ -850,7 +854,7 @@ def _(g):
     return g
 
 
-@op(formula="x", derivative="1", samples=())
+@op(formula="x", derivative="1", samples=(Case(normal(3, 4), "float64"), Case(normal(), "float64")))
 def astype(x, dtype):
     """The values in another dtype; the gradient goes back in the input's.
 
