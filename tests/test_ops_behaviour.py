@@ -122,6 +122,10 @@ def test_arguments_of_extremes_keep_axes_on_request():
     assert ns.argmin(x, 0, True).tolist() == [[0, 1]] and ns.argmax(x, keepdims=True).shape == (1, 1)
 
 
+def test_remainder_has_the_derivative_of_its_own_quotient():
+    assert 1.0 / 0.1 == 10 and gradients(ns.remainder, [1.0, 5.0, -5.0], [0.1, 3.0, 3.0]) == [[1, 2, 3], [-9, -2, 6]]
+
+
 def test_remainder_and_xor_are_operators_too():
     x = ns.tensor([5.0, -5.0])
     assert (x % 3).tolist() == [2, 1] and (7 % ns.tensor([4.0])).tolist() == [3]

@@ -167,8 +167,8 @@ def _(g):
 
 
 @remainder.rule("b")
-def _(g, a, b):
-    return -g * floor(a / b)
+def _(g, a, b, y):
+    return -g * round((a - y) / b)  # the quotient that y was made with, which a / b may round past
 
 
 @op(formula=r"-x", derivative=r"-1", samples=_ONE)
