@@ -117,13 +117,14 @@ _MISSING = """## Operators that nnscratch does not have
 
 def _row(operator, names):
     found = [outcomes()[name] for name in names]
-    reasons = Counter(reason for outcome, reason in found if outcome == "not applicable")
-    why = "; ".join(f"{n}: {_short(reason)}" for reason, n in sorted(reasons.items(), key=lambda r: (-r[1], r[0])))
-    return [operator, *(str(sum(outcome == kind for outcome, _ in found)) for kind in ("passed", "failed")), why]
-
-
-def _short(reason):
-    return reason.replace("|", r"\|")
+    counts = Counter(outcome for outcome, _ in found)
+    reasons = defaultdict(list)
+    for outcome, reason in found:
+        if outcome == "not applicable":
+            what, missing, which = reason.partition("no dtype ")
+            reasons[what + missing].append(which)
+    why = [f"{len(which)}: {what}{', '.join(sorted(set(which)))}" for what, which in sorted(reasons.items())]
+    return [operator, str(counts["passed"]), str(counts["failed"]), "; ".join(why)]
 
 
 def _table(head, rows):
