@@ -696,3 +696,40 @@ def _(x, target, weight=None, *, ignore_index=None, reduction="mean"):
         classes_last(x), target, from_logits=True, reduction=reduction, weight=weight, ignore_index=ignore_index
     )
     return loss, F.log_softmax(x, 1)
+
+
+# Optimisers
+
+
+def step(make, inputs, slots):
+    """One step of an optimiser: the new parameters, then the new arrays of each slot.
+
+    The inputs are parameters, their gradients and the arrays of each slot, in this order, as many of each.
+    """
+    n = len(inputs) // (2 + len(slots))
+    params, gradients, *arrays = (inputs[i : i + n] for i in range(0, len(inputs), n))
+    params = [ns.tensor(p, requires_grad=True) for p in params]
+    optimizer = make(params)
+    state = {**optimizer.state_dict(), "steps": [1] * n}  # so that the arrays given are not taken for a fresh start's
+    for slot, values in zip(slots, arrays, strict=True):
+        state.update((f"{i}.{slot}", v.numpy()) for i, v in enumerate(values))
+    optimizer.load_state_dict(state)
+    for p, g in zip(params, gradients, strict=True):
+        p.grad = g
+    optimizer.step()
+    after = optimizer.state_dict()
+    return [p.detach() for p in params] + [ns.tensor(after[f"{i}.{slot}"]) for slot in slots for i in range(n)]
+
+
+@operator("Adam")
+def _(lr, t, *inputs, alpha=0.9, beta=0.999, epsilon=1e-6, norm_coefficient=0.0, norm_coefficient_post=0.0):
+    need(t.item() == 0 and norm_coefficient_post == 0, "corrections, or decay after the step")
+    settings = {"betas": (alpha, beta), "eps": epsilon, "weight_decay": norm_coefficient}
+    return step(lambda params: ns.optim.Adam(params, lr.item(), **settings), inputs, ("m", "v"))
+
+
+@operator("Momentum")
+def _(lr, t, *inputs, alpha, beta, mode, norm_coefficient):
+    need(t.item() == 0 or beta == 1, "a damped gradient")
+    settings = {"momentum": alpha, "nesterov": mode == "nesterov", "weight_decay": norm_coefficient}
+    return step(lambda params: ns.optim.SGD(params, lr.item(), **settings), inputs, ("velocity",))
