@@ -321,7 +321,8 @@ def logsumexp(x, axis=None, keepdims=False):
 @logsumexp.rule("x")
 def _(g, x, y, axis):
     kept = _kept(x.shape, axis)
-    return reshape(g, kept) * exp(x - reshape(y, kept))
+    p = exp(x - reshape(y, kept))
+    return reshape(g, kept) * (p / sum(p, axis, True))  # where x is large p has fewer digits than its ratios
 
 
 @op(
