@@ -168,7 +168,11 @@ def _read(operation, path):
         with open(path, "rb"):  # whose errors say more than those of safe_open
             pass
         with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            arrays, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        for array in arrays.values():
+            if array.dtype.kind not in "biuf":  # of a type that another package has taught NumPy, such as bfloat16
+                raise TypeError(array.dtype)
+        return arrays, metadata
     except FileNotFoundError:
         raise FileNotFoundError(f"{operation}: there is no file {path}; check the path") from None
     except SafetensorError as error:
