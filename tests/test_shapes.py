@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import array_shapes, mutually_broadcastable_shapes
 from nnscratch.kernels.pool import window_counts
 
 import nnscratch as ns
+from nnscratch import testing
 from nnscratch.autograd import OPS
 from nnscratch.ops.conv import geometry
 from nnscratch.samples import apart, normal, positive
@@ -121,16 +122,11 @@ EDGES = st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * 2)
 
 
 @settings(max_examples=150)
-@given(
-    n=st.integers(0, 2), groups=st.integers(1, 2), each=st.integers(1, 2), out=st.integers(1, 2), size=st.tuples(st.integers(1, 6), st.integers(1, 6)),
-    kernel=PAIRS, stride=PAIRS, dilation=PAIRS, padding=EDGES, bias=st.booleans(), seed=SEEDS,
-)  # fmt: skip
-def test_convolution_of_any_geometry(n, groups, each, out, size, kernel, stride, dilation, padding, bias, seed):
-    reach = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
-    assume(all(s + sum(p) >= r for s, p, r in zip(size, padding, reach, strict=True)))
-    arrays = [normal(n, groups * each, *size), normal(groups * out, each, *kernel)]
-    arrays += [normal(groups * out)] if bias else []
-    check(lambda x, w, b=None: F.conv2d(x, w, b, stride, padding, dilation, groups), draw(seed, *arrays), seed)
+@given(arguments=testing.conv2d_arguments(layouts=True, min_batch=0), seed=SEEDS)
+def test_convolution_of_any_geometry(arguments, seed):
+    settings = {name: arguments[name] for name in ("stride", "padding", "dilation", "groups")}
+    arrays = [arguments[name] for name in ("x", "weight", "bias") if arguments[name] is not None]
+    check(lambda x, w, b=None: F.conv2d(x, w, b, **settings), arrays, seed)
 
 
 @settings(max_examples=200)

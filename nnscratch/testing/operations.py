@@ -13,6 +13,7 @@ import numpy as np
 from nnscratch.autograd import OPS, GradientError, Op, grad
 from nnscratch.checks import count
 from nnscratch.gradcheck import gradcheck
+from nnscratch.gradcheck.functions import other_layout
 from nnscratch.samples import FIXED, Array, Case
 from nnscratch.tensor import Tensor
 from nnscratch.testing.references import MAGNITUDES, REFERENCES, exact, units
@@ -312,7 +313,7 @@ def layouts(row):
     """Values and gradients do not depend on how the inputs lie in memory."""
     y, gradients = row.gradients()
     for words, layout in (
-        ("that skips and runs backwards", _strided),
+        ("that skips and runs backwards", other_layout),
         ("in column-major order", lambda a: a.copy("F")),
     ):
         args = [layout(a) if i in row.arrays else a for i, a in enumerate(row.args)]
@@ -322,16 +323,6 @@ def layouts(row):
         for i, a, b in zip(row.inputs, gradients_other, gradients, strict=True):
             if _difference(a, b) > ROUNDING:
                 yield row.problem(f"its gradient by {row.name(i)} differs for an input {words}")
-
-
-def _strided(a):
-    """The same values in every second place of a larger array, backwards."""
-    if a.ndim == 0:
-        return a
-    wide = np.zeros([2 * n for n in a.shape], a.dtype)
-    view = wide[(slice(None, None, -2),) * a.ndim]
-    view[...] = a
-    return view
 
 
 def _resized(row, change):
