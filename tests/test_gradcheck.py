@@ -409,6 +409,11 @@ BAD = {
     "nan as result": (lambda: ns.gradcheck(ns.log, [np.array([1.0, 0.0])]), ValueError, r"result\[1\] is -inf"),
     "no result": (lambda: ns.gradcheck(lambda x: None, [np.ones(3)]), TypeError, "returned NoneType"),
     "array as result": (lambda: ns.gradcheck(lambda x: x.data, [np.ones(3)]), TypeError, "expected a Tensor"),
+    "NumPy without a gradient": (
+        lambda: ns.gradcheck(lambda x: np.sum(np.tanh(x)), [np.ones(3)]),
+        TypeError,
+        "does not take Tensors .* pass gradient=",
+    ),
     "integers as result": (lambda: ns.gradcheck(ns.argmax, [np.ones(3)]), TypeError, "returned int64"),
     "nothing to check": (lambda: ns.gradcheck(F.relu, [np.ones(3, int)]), ValueError, "nothing to check"),
     "text": (lambda: ns.gradcheck(F.relu, "abc"), ValueError, "nothing to check"),

@@ -43,7 +43,7 @@ class _Order:
     def run(self):
         function, rng = self.function, self.settings.rng
         try:
-            results, self.pull, self.outputs = function.record(function.variables)
+            results, self.pull, self.outputs = self._first_call()
             blame.refuse_short_digits(self.outputs)
             self._same_again(results)
             self._elsewhere()
@@ -64,6 +64,17 @@ class _Order:
         self._find_operations()
 
     # What any function is asked
+
+    def _first_call(self):
+        try:
+            return self.function.record(self.function.variables)
+        except TypeError as error:
+            if not self.tensors or str(error).startswith("gradcheck: "):
+                raise
+            raise TypeError(
+                f"gradcheck: the function does not take Tensors ({error}); use nnscratch's functions in it, "
+                f"or pass gradient=... to check one of NumPy arrays"
+            ) from error
 
     def _same_again(self, results):
         """Finite results, and the same ones a second time."""
