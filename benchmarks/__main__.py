@@ -1,5 +1,20 @@
-"""``python -m benchmarks``: run them all."""
+"""``python -m benchmarks COMMAND``: ``import`` or ``cpu``."""
 
-from benchmarks import import_time
+import argparse
+import sys
 
-import_time.main()
+from benchmarks import cpu, import_time
+
+
+def main(arguments):
+    """Run a command; returns the exit status."""
+    parser = argparse.ArgumentParser("python -m benchmarks", description="Measurements of nnscratch.")
+    parser.add_argument("command", choices=["import", "cpu"], help="how long importing takes; nnscratch beside others")
+    command = parser.parse_args(arguments[:1]).command
+    if command == "import":
+        return import_time.main()
+    return cpu.main(arguments[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,45 @@
+"""nnscratch, by its public names, as a user who wants speed writes it."""
+
+from itertools import cycle
+
+
+def start(threads):
+    """Import it; its threads are BLAS's, which the environment limits."""
+    import nnscratch
+    import nnscratch.functional
+    import nnscratch.nn
+    import nnscratch.optim
+
+    return nnscratch.__version__
+
+
+def wait(result):
+    """Results are there when a step returns."""
+
+
+def array(value):
+    """A Tensor as a NumPy array."""
+    return value.numpy()
+
+
+def fill(model, weights):
+    """The model, with the arrays `weights` as its parameters, in their order."""
+    model.load_state_dict(dict(zip(model.state_dict(), weights, strict=True)))
+    return model
+
+
+def train(model, loss, optimizer, batches):
+    """A function that does one training step, on each of `batches` (arrays) in turn."""
+    import nnscratch as ns
+
+    queue = cycle([tuple(ns.tensor(a) for a in batch) for batch in batches])
+
+    def step():
+        x, y = next(queue)
+        optimizer.zero_grad()
+        value = loss(model(x), y)
+        value.backward()
+        optimizer.step()
+        return (value,)
+
+    return step

@@ -1,0 +1,68 @@
+"""What the figures are to show, and whether they do."""
+
+import operator
+
+
+class Target:
+    """One bound on one figure of nnscratch's row.
+
+    Parameters
+    ----------
+    figure : str
+        ``"time"``, the median; ``"memory"``, the peak; or the name of one of the workload's notes.
+    limit : float
+    beside : str, optional
+        A peer, or ``"roofline"``: the figure is divided by that of the peer's best row, or by the roofline's seconds.
+        Without it, times are in microseconds.
+    strict : bool
+        Whether the figure must be below the limit, not just at it.
+    """
+
+    def __init__(self, figure, limit, beside=None, strict=False):
+        self.figure, self.limit, self.beside, self.strict = figure, limit, beside, strict
+
+    def __str__(self):
+        sense = "below" if self.strict else "at most"
+        if self.beside:
+            what = self.figure if self.beside == "roofline" else f"{self.figure} ÷ {self.beside}'s"
+            return f"{'time ÷ roofline' if self.beside == 'roofline' else what} {sense} {self.limit:g}"
+        return f"{self.figure}{' (µs)' if self.figure == 'time' else ''} {sense} {self.limit:g}"
+
+    def met(self, value):
+        """Whether a value is within the limit."""
+        return (operator.lt if self.strict else operator.le)(value, self.limit)
+
+
+def verdicts(workload, rows):
+    """What the rows of one workload at one thread count say about its targets.
+
+    Returns
+    -------
+    list of (Target, float or None, bool or None)
+        The figure, and whether it is met; None where it could not be had.
+    """
+    found = []
+    for target in workload.targets:
+        value = _figure(target, rows)
+        found.append((target, value, None if value is None else target.met(value)))
+    return found
+
+
+def best(rows, peer):
+    """The row of a peer with the least median, None where it has none."""
+    own = [row for row in rows if row["peer"] == peer and row["status"] == "ok"]
+    return min(own, key=lambda row: row["median"], default=None)
+
+
+def _figure(target, rows):
+    row = best(rows, "nnscratch")
+    if row is None:
+        return None
+    key = {"time": "median", "memory": "memory"}.get(target.figure)
+    value = row["notes"].get(target.figure) if key is None else row[key]
+    if target.beside == "roofline":
+        return value / row["roofline"] if row["roofline"] else None
+    if target.beside:
+        other = [r for r in rows if r["peer"] == target.beside and r["status"] == "ok"]
+        return value / min(r[key] for r in other) if other and value is not None else None
+    return value * 1e6 if target.figure == "time" else value
