@@ -1,13 +1,15 @@
 """Pooling over sliding windows: maxima, sums, and the gathering and scattering that their gradients need.
 
 Why it is fast: NumPy is slow at reducing many tiny axes and quick at combining two large arrays, so each
-kernel takes the window's positions one after the other, each for all windows at once (`windows.taps`).
+kernel takes the window's positions one after the other, each for all windows at once (`windows.taps`). Windows of
+2 by 2 side by side, which most networks have, are compiled loops where the arrays are large.
 
 The definitions, as plain loops, are in `nnscratch.kernels.reference`.
 """
 
 import numpy as np
 
+from . import compiled
 from .windows import half_through_single, output_sizes, pad, taps, unpadded
 
 
@@ -20,6 +22,16 @@ def _padded_taps(x, kernel, stride, padding, dilation, value):
 def _least(dtype):
     """The least number of a dtype."""
     return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
+
+
+def _loops_for_halves(x, kernel, stride, padding):
+    """The compiled loops where the windows are 2 by 2, side by side and without padding, and x is large; else None."""
+    return compiled.loops(x) if kernel == stride == (2, 2) and not np.any(padding) else None
+
+
+def _images(x):
+    """All channels of all images as one axis: (N·C, H, W)."""
+    return np.ascontiguousarray(x).reshape(-1, *x.shape[2:])
 
 
 def max_pool2d(x, kernel, stride, padding, dilation):
@@ -41,6 +53,10 @@ def max_pool2d(x, kernel, stride, padding, dilation):
     array([[[[ 5.,  7.],
              [13., 15.]]]])
     """
+    if loops := _loops_for_halves(x, kernel, stride, padding):
+        best = np.empty((*x.shape[:2], x.shape[2] // 2, x.shape[3] // 2), x.dtype)
+        loops.max_of_halves(_images(x), _images(best))
+        return best
     first, *others = _padded_taps(x, kernel, stride, padding, dilation, _least(x.dtype))
     best = first.copy(order="C")
     for tap in others:
@@ -61,6 +77,10 @@ def max_pool2d_index(x, kernel, stride, padding, dilation):
     >>> max_pool2d_index(x, (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
     array([[[[1, 0]]]], dtype=uint8)
     """
+    if loops := _loops_for_halves(x, kernel, stride, padding):
+        index = np.empty((*x.shape[:2], x.shape[2] // 2, x.shape[3] // 2), np.uint8)
+        loops.index_of_halves(_images(x), _images(index))
+        return index
     first, *others = _padded_taps(x, kernel, stride, padding, dilation, _least(x.dtype))
     best = first.copy(order="C")
     index = np.zeros(best.shape, np.min_scalar_type(kernel[0] * kernel[1] - 1))
@@ -127,6 +147,11 @@ def pool_scatter(g, index, size, kernel, stride, padding, dilation):
     array([[[[0., 0., 1., 0.],
              [0., 1., 0., 0.]]]])
     """
+    loops = _loops_for_halves(g, kernel, stride, padding)
+    if loops and index.dtype == np.uint8 and g.shape[2:] == (size[0] // 2, size[1] // 2):
+        out = np.zeros((*g.shape[:2], *size), g.dtype)
+        loops.scatter_to_halves(_images(g), _images(index), _images(out))
+        return out
     terms = (_masked_bits(g, index == k).view(g.dtype) for k in range(kernel[0] * kernel[1]))
     return _add_to_taps(terms, g, size, kernel, stride, padding, dilation)
 

@@ -1,12 +1,14 @@
 """Optimiser steps that write a parameter and its state in place.
 
 Why they are fast: each array operation writes into an array that is already there, with one or two
-temporaries of the parameter's size for the whole step. The order of operations is that of the formula, so
-that in float64 the result equals the plain NumPy transcription to the last bit. Scalars are Python floats, so
-float32 stays float32.
+temporaries of the parameter's size for the whole step; for large parameters Adam is one compiled loop. The order of
+operations is that of the formula, so that in float64 the result equals the plain NumPy transcription to the last bit.
+Scalars are Python floats, so float32 stays float32.
 """
 
 import numpy as np
+
+from . import compiled
 
 
 def _decayed(p, g, weight_decay):
@@ -75,6 +77,13 @@ def adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay,
     >>> p, m, v
     (array([0.9]), array([1.]), array([1.]))
     """
+    loops = compiled.loops(p, g, m, v)
+    if loops and all(a.flags.c_contiguous for a in (p, g, m, v)):
+        scales = (1 - beta1**step, 1 - beta2**step) if bias_correction else (1.0, 1.0)
+        decays = (0.0, lr * weight_decay) if decoupled else (weight_decay, 0.0)
+        scalars = map(p.dtype.type, (beta1, 1 - beta1, beta2, 1 - beta2, *scales, lr, eps, *decays))
+        loops.adam(*(a.reshape(-1) for a in (p, g, m, v)), *scalars)
+        return
     if decoupled:
         if weight_decay:
             p -= (lr * weight_decay) * p

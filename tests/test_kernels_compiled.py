@@ -1,0 +1,77 @@
+"""The compiled loops against the NumPy kernels that they stand in for, to the last bit."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nnscratch.kernels import compiled, pool, reference, steps
+
+HALVES = ((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
+
+
+@pytest.fixture(autouse=True)
+def small_arrays_too(monkeypatch):
+    assert compiled._loaded() is not None, "numba is not installed"
+    monkeypatch.setattr(compiled, "LEAST", 0)
+
+
+def test_small_arrays_other_dtypes_and_switching_off(monkeypatch):
+    a = np.zeros(10)
+    assert compiled.loops(a) is not None
+    assert compiled.loops(a.astype(np.float16)) is None and compiled.loops(a.astype(int)) is None
+    assert compiled.loops(a, a.astype(np.float32)) is None
+    monkeypatch.setattr(compiled, "LEAST", 11)
+    assert compiled.loops(a) is None
+    monkeypatch.setattr(compiled, "LEAST", 0)
+    monkeypatch.setenv("NNSCRATCH_COMPILED", "0")
+    compiled._loaded.cache_clear()
+    assert compiled.loops(a) is None
+    compiled._loaded.cache_clear()
+
+
+@settings(max_examples=100)
+@given(
+    shape=st.tuples(st.integers(0, 2), st.integers(1, 3), st.integers(2, 9), st.integers(2, 9)),
+    dtype=st.sampled_from(["float32", "float64"]),
+    unusual=st.sampled_from([0.0, 0.2, 0.7]),
+    reverse=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_pooling_of_halves(shape, dtype, unusual, reverse, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-2, 3, shape).astype(dtype)  # with ties
+    odd = rng.random(shape) < unusual
+    x[odd] = rng.choice([np.nan, np.inf, -np.inf, -0.0], odd.sum())
+    x = x[:, :, ::-1] if reverse else x
+    index = pool.max_pool2d_index(x, *HALVES)
+    np.testing.assert_array_equal(pool.max_pool2d(x, *HALVES), reference.max_pool2d(x, *HALVES))
+    np.testing.assert_array_equal(index, reference.max_pool2d_index(x, *HALVES))
+    g = rng.standard_normal(index.shape).astype(dtype)
+    g.ravel()[:1] = np.inf
+    scattered = pool.pool_scatter(g, index, shape[2:], *HALVES)
+    assert scattered.dtype == dtype and index.dtype == np.uint8
+    np.testing.assert_array_equal(scattered, reference.pool_scatter(g, index, shape[2:], *HALVES))
+
+
+def test_an_index_outside_of_the_window_names_nothing():
+    index = np.full((1, 1, 2, 2), 200, np.uint8)
+    assert not pool.pool_scatter(np.ones((1, 1, 2, 2)), index, (4, 4), *HALVES).any()
+
+
+@settings(max_examples=60)
+@given(
+    dtype=st.sampled_from(["float32", "float64"]),
+    correct=st.booleans(),
+    decay=st.sampled_from([0.0, 0.01]),
+    decoupled=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_adam_is_numpys_to_the_last_bit(dtype, correct, decay, decoupled, seed):
+    rng = np.random.default_rng(seed)
+    p, g, m, v = (rng.standard_normal((5, 7)).astype(dtype) for _ in range(4))
+    states = [(p.copy(), g, m.copy(), np.abs(v)), (p.copy(order="F"), g, m.copy(order="F"), np.abs(v))]
+    for step in range(1, 4):
+        for state in states:  # the second in column-major order, which NumPy does
+            steps.adam(*state, 0.01, 0.9, 0.999, 1e-8, step, correct, decay, decoupled)
+    for a, b in zip(*states, strict=True):
+        np.testing.assert_array_equal(a, b)
