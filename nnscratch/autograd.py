@@ -141,6 +141,7 @@ class Node:
         "args",  # its arguments: a Node (made by another operation), a Tensor (a leaf or a constant) or anything else
         "kwargs",
         "active",  # positions in args whose gradient somebody may want
+        "plan",  # what its rules need: see Op._plan
         "data",  # the result's array, or None while no rule needs it
         "shape",
         "dtype",
@@ -223,30 +224,18 @@ class Op:
         if kwargs:
             args = self._place(args, kwargs)
         raw = list(args)
-        active = []
-        weak = []
-        wrap = False
+        active = ()
+        wrap = plain = False
         for i, a in enumerate(args):
-            kind = type(a)
             if isinstance(a, Tensor):
                 raw[i] = a.data
                 wrap = True
                 if a.requires_grad:
-                    active.append(i)
-            elif kind is np.float64:
-                weak.append(i)
-            elif kind is list or kind is tuple:
-                if self._input_name(i) in self.rules:
-                    raw[i] = backend.asarray(a)
-            elif kind not in _PLAIN and not hasattr(a, "dtype") and self._is_input(i):
-                raise TypeError(
-                    f"{self.name}: {self._input_name(i)} is {describe(a)}, expected a Tensor, an array or a number; "
-                    f"make it one with ns.tensor"
-                )
-        if weak and wrap:
-            # np.sqrt(2) is a Python float, too, and as weak: it must not turn float32 into float64
-            for i in weak:
-                raw[i] = float(args[i])
+                    active += (i,)
+            elif type(a) not in _PLAIN:
+                plain = True
+        if plain:
+            args = self._unusual(args, raw, wrap)
         try:
             out = self.forward(*raw, **kwargs)
         except (ValueError, TypeError, IndexError, OverflowError) as error:
@@ -267,16 +256,38 @@ class Op:
             self._record(result, args, raw, kwargs, active)
         return result
 
+    def _unusual(self, args, raw, wrap):
+        """Make arrays of lists among the inputs, and refuse what is neither; changes `raw`, returns the arguments."""
+        args = list(args)
+        for i, a in enumerate(args):
+            kind = type(a)
+            if kind is np.float64 and wrap:
+                # np.sqrt(2) is a Python float, too, and as weak: it must not turn float32 into float64
+                args[i] = raw[i] = float(a)
+            elif kind is list or kind is tuple:
+                if self._input_name(i) in self.rules:
+                    args[i] = raw[i] = backend.asarray(a)
+            elif kind not in _PLAIN and not hasattr(a, "dtype") and self._is_input(i):
+                raise TypeError(
+                    f"{self.name}: {self._input_name(i)} is {describe(a)}, expected a Tensor, an array or a number; "
+                    f"make it one with ns.tensor"
+                )
+        return args
+
     def _record(self, result, args, raw, kwargs, active):
-        keep, active = self._plan(tuple(active), len(args))
+        plan = self._plans.get((active, len(args)))
+        if plan is None:
+            plan = self._plan(active, len(args))
+        keep, keep_result, active = plan
         if not active:
             return
         node = Node()
         node.op = self
         node.kwargs = kwargs
         node.active = active
+        node.plan = plan
         out = result.data
-        node.data = out if keep[-1] else None
+        node.data = out if keep_result else None
         node.shape = out.shape
         node.dtype = out.dtype
         node.version = result._version
@@ -284,17 +295,16 @@ class Op:
         kept = []
         versions = []
         for i, a in enumerate(args):
-            if isinstance(a, Tensor):
-                versions.append(a._version[0])
-                parent = a._node
-                if parent is not None:
-                    if keep[i]:
-                        parent.data = a.data
-                    a = parent
-            else:
+            if a is raw[i]:
                 versions.append(0)
-                a = raw[i]
+            else:
+                versions.append(a._version[0])
+                if a._node is not None:
+                    a = a._node
             kept.append(a)
+        for i in keep:
+            if type(kept[i]) is Node:
+                kept[i].data = raw[i]
         versions.append(node.version[0])
         node.args = kept
         node.versions = versions
@@ -302,26 +312,23 @@ class Op:
         result.requires_grad = True
 
     def _plan(self, active, count):
-        """What to keep when the inputs at `active` want a gradient: a flag for each argument and, last, the result."""
-        key = (active, count)
-        plan = self._plans.get(key)
-        if plan is None:
-            keep = [False] * (count + 1)
-            wanted = []
-            for i in active:
-                name = self._input_name(i)
-                if name in self.constant:
-                    continue
-                if name not in self.rules:
-                    raise TypeError(
-                        f"{self.name}: has no rule for the gradient by {name}; detach it with .detach(), "
-                        f"or give the operation one with @{self.name}.rule({name!r})"
-                    )
-                wanted.append(i)
-                for j in range(count):
-                    keep[j] |= self._input_name(j) in self.rules[name].needs
-                keep[-1] |= "y" in self.rules[name].needs
-            plan = self._plans[key] = (tuple(keep), tuple(wanted))
+        """What to keep when the inputs at `active` want a gradient: arguments, whether the result; and those that get one."""
+        keep = set()
+        keep_result = False
+        wanted = []
+        for i in active:
+            name = self._input_name(i)
+            if name in self.constant:
+                continue
+            if name not in self.rules:
+                raise TypeError(
+                    f"{self.name}: has no rule for the gradient by {name}; detach it with .detach(), "
+                    f"or give the operation one with @{self.name}.rule({name!r})"
+                )
+            wanted.append(i)
+            keep |= {j for j in range(count) if self._input_name(j) in self.rules[name].needs}
+            keep_result |= "y" in self.rules[name].needs
+        self._plans[active, count] = plan = (tuple(sorted(keep)), keep_result, tuple(wanted))
         return plan
 
     def _is_input(self, i):
@@ -576,9 +583,9 @@ def _pull(root, seed, create_graph=False, wanted=None, retain=False):
             found[id(node)] = (node, g)
         operation = node.op
         args = node.args
-        keep, _ = operation._plan(node.active, len(args))
-        _check_versions(node, [i for i in range(len(args)) if keep[i]])
-        if keep[-1] and node.version[0] != node.versions[-1]:
+        keep, keep_result, _ = node.plan
+        _check_versions(node, keep)
+        if keep_result and node.version[0] != node.versions[-1]:
             raise RuntimeError(
                 f"{operation.name}: its result {node.shape} was changed in place, and its gradient needs the old "
                 f"values; change a copy, or call backward first"
