@@ -144,6 +144,8 @@ def conv2d_input(g, w, size, stride, padding, dilation, groups):
     if stride == (1, 1) and min(map(min, edges)) >= 0 and (filters <= channels or area == 1):
         return conv2d(g, _turned(w, groups), None, stride, edges, dilation, groups)
     matrix = np.ascontiguousarray(w).reshape(groups, filters // groups, -1).swapaxes(1, 2)
+    if stride == (1, 1):
+        return _input_by_whole_rows(g, matrix, size, kernel, padding, dilation)
     g = np.ascontiguousarray(g).reshape(images, groups, filters // groups, windows[0] * windows[1])
     (top, bottom), (left, right) = padding
     padded = np.zeros((images, channels, top + size[0] + bottom, left + size[1] + right), g.dtype)
@@ -159,6 +161,37 @@ def conv2d_input(g, w, size, stride, padding, dilation, groups):
         columns = columns.reshape(-1, channels, area, rows, windows[1])
         for k, tap in enumerate(taps(padded[block], kernel, stride, dilation, (rows, windows[1]), row)):
             tap += columns[:, :, k]
+    return np.ascontiguousarray(unpadded(padded, padding, size))
+
+
+def _input_by_whole_rows(g, matrix, size, kernel, padding, dilation):
+    """`conv2d_input` for windows one step apart; `matrix` is (groups, C/groups*kh*kw, O/groups).
+
+    With zeros put behind each of its rows, g is as wide as the padded result. A tap of all windows of an image is then one
+    run of memory, and adding it takes one long loop instead of a short one for each row.
+    """
+    images, _, *windows = g.shape
+    groups, depth, filters = matrix.shape
+    area = kernel[0] * kernel[1]
+    channels = groups * depth // area
+    (top, bottom), (left, right) = padding
+    height, width = top + size[0] + bottom, left + size[1] + right
+    starts = [i * dilation[0] * width + j * dilation[1] for i in range(kernel[0]) for j in range(kernel[1])]
+    flat = np.zeros((images, channels, height * width + (kernel[1] - 1) * dilation[1]), g.dtype)
+    product = np.multiply if filters == 1 else np.matmul  # as in conv2d_input
+    wide = None
+    for block, row, rows in _blocks(images, (windows[0], width), channels * area * g.itemsize):
+        shape = (block.stop - block.start, groups, filters, rows, width)
+        if wide is None or wide.shape != shape:
+            wide = np.zeros(shape, g.dtype)
+            columns = np.empty((shape[0], groups, depth, rows * width), g.dtype)
+        wide[..., : windows[1]] = g[block, :, row : row + rows].reshape(*shape[:-1], windows[1])
+        product(matrix, wide.reshape(*shape[:-2], rows * width), out=columns)
+        by_tap = columns.reshape(shape[0], channels, area, rows * width)
+        for k, start in enumerate(starts):
+            begin = row * width + start
+            flat[block, :, begin : begin + rows * width] += by_tap[:, :, k]
+    padded = flat[:, :, : height * width].reshape(images, channels, height, width)
     return np.ascontiguousarray(unpadded(padded, padding, size))
 
 
