@@ -131,6 +131,7 @@ class Optimizer:
             own = self._check({**settings, **{k: v for k, v in group.items() if k != "params"}})
             self.param_groups.append({"params": tensors(name, group["params"]), **own})
         self._settings = tuple(settings)
+        backend.cpu.keep_memory()
         everything = tensors(name, self._params())
         for i, p in enumerate(everything):
             if not p.requires_grad:
