@@ -78,21 +78,30 @@ def main(arguments):
     except ValueError as error:
         parser.error(str(error))
     settings = runner.Settings(options.rounds, options.quick)
-    facts = {"environment": report.environment(), "rounds": settings.rounds, "quick": settings.quick, "rates": {}}
+    facts = {
+        "environment": report.environment(),
+        "rounds": settings.rounds,
+        "quick": settings.quick,
+        "rates": {},
+        "versions": {},
+    }
     rows = []
     try:
-        for threads in options.threads:
-            facts["rates"][threads] = runner.rates(threads, settings.quick)
         for workload, own in plan.items():
             done = []
             for threads in options.threads:
-                done += runner.run(workload, own, threads, settings, facts["rates"][threads])
+                done += runner.run(workload, own, threads, settings)
             rows += done
-            print(*report.section(workload, done), sep="\n")
+            facts["versions"] |= {row["peer"]: row["version"] for row in done if "version" in row}
+            if workload.size is None:
+                print(*report.section(workload, done), sep="\n")
+            else:
+                print(f"{workload.name}: {', '.join(report.brief(row) for row in done)}")
     except KeyboardInterrupt:
         print("stopped: what follows is what there is until now")
-    for line in report.verdict_lines(chosen, rows):
-        print(line)
+    for name, family in report.families(chosen).items():
+        print("", *report.family_section(name, family, rows), sep="\n")
+    print(*report.verdict_lines(chosen, rows), sep="\n")
     out = options.out or (RESULTS / "quick" if options.quick else RESULTS)
     print(f"\nresults in {out}: {', '.join(report.write(out, chosen, rows, facts))}")
     return 0

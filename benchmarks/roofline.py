@@ -86,28 +86,25 @@ def forward_only(operations):
     return [layer[0] for layer in operations]
 
 
-def measure(quick=False):
-    """The rates of NumPy in this process: the best median over matrix sizes, and the median of copies.
+class Rates:
+    """How fast NumPy multiplies matrices and copies memory in this process."""
 
-    Returns
-    -------
-    dict
-        ``"rate"`` in flops per second, and ``"bandwidth"`` in bytes per second (those read and those written).
-    """
-    import numpy as np
+    def __init__(self, quick=False):
+        import numpy as np
 
-    rng = np.random.default_rng(0)
-    rate = 0.0
-    for n in (512,) if quick else (512, 1024, 2048):
-        a, b = (rng.standard_normal((n, n), dtype=np.float32) for _ in range(2))
-        out = np.empty_like(a)
-        rate = max(rate, 2 * n**3 / _median(lambda a=a, b=b, out=out: np.matmul(a, b, out=out), 1024 // n + 5))
-    source = np.ones((4 if quick else 64) * 2**20, np.float32)
-    target = np.zeros_like(source)
-    return {"rate": rate, "bandwidth": 2 * source.nbytes / _median(lambda: np.copyto(target, source), 9)}
+        n, megabytes = (512, 16) if quick else (1024, 64)
+        a, b, product = (np.ones((n, n), np.float32) for _ in range(3))
+        source, target = (np.ones(megabytes * 2**20 // FLOAT, np.float32) for _ in range(2))
+        self.multiply, self.flops = lambda: np.matmul(a, b, out=product), 2 * n**3
+        self.copy, self.bytes = lambda: np.copyto(target, source), 2 * source.nbytes
+        self.version = np.__version__
+
+    def burst(self):
+        """``"rate"``, in flops per second, and ``"bandwidth"``, in bytes per second (those read and those written)."""
+        return {"rate": self.flops / _median(self.multiply), "bandwidth": self.bytes / _median(self.copy)}
 
 
-def _median(function, count):
+def _median(function, count=3):
     function()
     times = []
     for _ in range(count):

@@ -15,6 +15,7 @@ from benchmarks import peers, roofline
 
 ROOT = Path(__file__).parent.parent
 PAUSE = 0.05  # seconds between two bursts, in which the threads of the last one stop spinning
+STEPS = 5  # that are compared between the frameworks
 PATIENCE = 600  # seconds to wait for one answer
 
 
@@ -91,16 +92,7 @@ class Worker:
         self._errors.close()
 
 
-def rates(threads, quick=False):
-    """What `roofline.measure` finds in a process of its own."""
-    worker = Worker("numpy", "roofline", threads, quick)
-    try:
-        return worker.answer()
-    finally:
-        worker.stop()
-
-
-def run(workload, entries, threads, settings, machine, say=print):
+def run(workload, entries, threads, settings, say=print):
     """Measure one workload at one thread count.
 
     Parameters
@@ -110,8 +102,6 @@ def run(workload, entries, threads, settings, machine, say=print):
         Those of its builders to run.
     threads : int
     settings : Settings
-    machine : dict
-        The `rates`.
     say : callable
         Told what could not be measured.
 
@@ -121,7 +111,8 @@ def run(workload, entries, threads, settings, machine, say=print):
         A `row` for each entry.
     """
     rows = {entry: row(workload, entry, threads) for entry in entries}
-    workers = {}
+    workers, found = {}, []
+    machine = Worker("numpy", "roofline", threads, settings.quick)
 
     def end(entry, status, why):
         rows[entry].update(status=status, why=why)
@@ -141,12 +132,13 @@ def run(workload, entries, threads, settings, machine, say=print):
         return answers
 
     try:
+        machine.answer()
         steps = {}
         for entry in entries:
             workers[entry] = Worker(entry, workload.name, threads, settings.quick)
             try:
                 rows[entry]["version"] = workers[entry].answer()["version"]
-                steps[entry] = workers[entry].ask("check")
+                steps[entry] = workers[entry].ask("check", STEPS if len(entries) > 1 else 1)
             except Ended as ended:
                 end(entry, ended.status, str(ended))
         for entry, why in disagreements(steps, workload.tolerance).items():
@@ -156,11 +148,13 @@ def run(workload, entries, threads, settings, machine, say=print):
         for _ in range(min(settings.rounds, workload.rounds or settings.rounds)):
             for entry, seconds in tell("burst", settings.burst, pause=PAUSE if len(workers) > 1 else 0).items():
                 rows[entry]["rounds"].append(seconds / workload.parts)
+            found.append(machine.ask("burst"))
+        rates = {key: float(np.median([one[key] for one in found])) for key in ("rate", "bandwidth")}
         for entry, answer in tell("close").items():
-            rows[entry].update(answer, **quartiles(rows[entry]["rounds"]))
-            rows[entry]["roofline"] = roofline.seconds(workload.operations, **machine)
+            rows[entry].update(answer, **rates, **quartiles(rows[entry]["rounds"]))
+            rows[entry]["roofline"] = roofline.seconds(workload.operations, **rates)
     finally:
-        for worker in workers.values():
+        for worker in (machine, *workers.values()):
             worker.stop()
     return list(rows.values())
 
@@ -168,9 +162,10 @@ def run(workload, entries, threads, settings, machine, say=print):
 def row(workload, entry, threads):
     """What is known of an entry before it is run.
 
-    Its ``status`` is "ok", or "missing", "differs" or "failed" with the reason in ``why``; a row that is ok gets the
-    seconds of its ``rounds``, their ``median`` and quartiles ``q1`` and ``q3``, ``memory`` in bytes, the seconds from
-    building to the end of the ``first`` step, ``roofline`` in seconds and ``notes``.
+    Its ``status`` is "ok", or "missing", "differs" or "failed" with the reason in ``why``. A row that is ok gets the seconds
+    of its ``rounds``, their ``median`` and quartiles ``q1`` and ``q3``; the peak of ``memory`` in bytes above the framework's
+    own, and that of the whole ``process``; the seconds from the framework's import to the end of the ``first`` step; the
+    machine's ``rate`` and ``bandwidth`` beside it, and the ``roofline`` in seconds that they make; and ``notes``.
     """
     peer, _, layout = entry.partition(" ")
     return {

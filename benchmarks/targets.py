@@ -9,7 +9,7 @@ class Target:
     Parameters
     ----------
     figure : str
-        ``"time"``, the median; ``"memory"``, the peak; or the name of one of the workload's notes.
+        ``"time"``, the median; ``"memory"`` or ``"process"``, its peaks; or the name of one of the workload's notes.
     limit : float
     beside : str, optional
         A peer, or ``"roofline"``: the figure is divided by that of the peer's best row, or by the roofline's seconds.
@@ -58,7 +58,7 @@ def _figure(target, rows):
     row = best(rows, "nnscratch")
     if row is None:
         return None
-    key = {"time": "median", "memory": "memory"}.get(target.figure)
+    key = {"time": "median", "memory": "memory", "process": "process"}.get(target.figure)
     value = row["notes"].get(target.figure) if key is None else row[key]
     if target.beside == "roofline":
         return value / row["roofline"] if row["roofline"] else None

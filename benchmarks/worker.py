@@ -14,9 +14,8 @@ from time import perf_counter
 
 import numpy as np
 
-from benchmarks import peers, workloads
+from benchmarks import peers, roofline, workloads
 
-STEPS = 5  # that are compared between the frameworks
 CHUNK = 0.002  # seconds that are timed as one, so that the clock does not count and steps may overlap where they can
 SAMPLES = 16  # elements that stand for a large array in a comparison
 
@@ -33,19 +32,21 @@ class Measured:
         except Exception as error:
             raise Missing(f"{error}" or type(error).__name__) from error
         self.workload = workload
+        self.peak = _memory("VmHWM")
         _forget_peak()
         self.memory = _memory("VmRSS")
         run = workload.builders[entry](*workload.arrays(quick))
         self.run = run if isinstance(run, workloads.Run) else workloads.Run(run)
         self.chunk, self.first = 1, None
 
-    def check(self):
-        """What the first steps give, as numbers that stand for it."""
-        if self.run.check is not None:
-            found = [self.run.check()]
-        else:
-            found = [self.step() for _ in range(STEPS)]
-        return [[fingerprint(a) for a in arrays] for arrays in found]
+    def check(self, steps):
+        """What the first `steps` give, as numbers that stand for it."""
+        if self.run.check is None:
+            # Each is read before the next, which may write into the same memory.
+            return [[fingerprint(a) for a in self.step()] for _ in range(steps)]
+        found = [fingerprint(a) for a in self.run.check()]
+        self.first = perf_counter() - self.began
+        return [found]
 
     def step(self):
         """One step, waited for; its arrays as NumPy's."""
@@ -89,9 +90,11 @@ class Measured:
         return statistics.median(times)
 
     def close(self):
-        """The peak of memory since before the workload was built, in bytes, and the workload's notes."""
+        """Peaks of memory in bytes, of the process and above what it had before the workload was built; and notes."""
+        peak = _memory("VmHWM")
         return {
-            "memory": max(0, _memory("VmHWM") - self.memory),
+            "memory": max(0, peak - self.memory),
+            "process": max(peak, self.peak),
             "first": self.first,
             "notes": self.run.notes() if self.run.notes else {},
         }
@@ -143,10 +146,9 @@ def main():
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: task["threads"]])
     try:
         if task["workload"] == "roofline":
-            from benchmarks import roofline
-
-            return say(**roofline.measure(task["quick"]))
-        measured = Measured(task["entry"], workloads.load()[task["workload"]], task["threads"], task["quick"])
+            measured = roofline.Rates(task["quick"])
+        else:
+            measured = Measured(task["entry"], workloads.load()[task["workload"]], task["threads"], task["quick"])
         say(version=measured.version)
         for words in sys.stdin:
             order, *settings = json.loads(words)

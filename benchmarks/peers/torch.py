@@ -9,8 +9,6 @@ def start(threads):
 
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(1)
-    # With its first optimiser PyTorch imports much more, which is not the workload's memory.
-    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     return torch.__version__
 
 

@@ -8,7 +8,20 @@ import importlib
 
 import numpy as np
 
-GROUPS = ("s1", "mlp", "s2")
+GROUPS = (
+    "overhead",
+    "s1",
+    "mlp",
+    "s2",
+    "conv",
+    "matmul",
+    "cross_entropy",
+    "norm",
+    "adam",
+    "inference",
+    "epoch",
+    "scaling",
+)
 
 BATCHES = 4  # that the training workloads take in turn
 

@@ -196,6 +196,7 @@ WORKLOADS = [
             Target("time", 0.15, "tinygrad"),
             Target("time", 1.7, "roofline"),
             Target("memory", 1.0, "torch", strict=True),
+            Target("process", 1.0, "torch", strict=True),
         ],
     )
 ]
