@@ -5,24 +5,26 @@ import importlib
 import importlib.util
 import os
 
-#: Elements from which on a loop of `nnscratch.kernels.loops` beats NumPy by more than what calling it costs.
+#: Elements from which on it pays to load Numba. Once it is there, loops do smaller arrays too: the results are the same.
 LEAST = 1 << 14
 
 
 def loops(*arrays):
     """The module of compiled loops, or None where NumPy is to do it.
 
-    Compiled loops take arrays of one dtype, float32 or float64, the first of at least `LEAST` elements. They need Numba,
-    and are left out where the environment variable NNSCRATCH_COMPILED is 0.
+    Compiled loops take arrays of one dtype, float32 or float64, and are loaded when the first comes that has `LEAST`
+    elements. They need Numba, and are left out where the environment variable NNSCRATCH_COMPILED is 0.
 
     Examples
     --------
     >>> import numpy as np
-    >>> loops(np.zeros(3)) is None
+    >>> loops(np.zeros(3, int)) is None
     True
     """
     first = arrays[0]
-    if first.size < LEAST or first.dtype.char not in "fd" or any(a.dtype != first.dtype for a in arrays):
+    if first.size < LEAST and not _loaded.cache_info().currsize:
+        return None
+    if first.dtype.char not in "fd" or any(a.dtype != first.dtype for a in arrays):
         return None
     return _loaded()
 

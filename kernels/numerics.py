@@ -507,6 +507,8 @@ def mean_of_losses(v):
     """
     v = np.asarray(v)
     wide = v.astype(np.float64, copy=False)
+    if v.itemsize < 8 and v.size and wide.min() >= 0:  # no cancellation, and float64 has the digits to spare
+        return np.asarray((wide.sum() / v.size).astype(v.dtype))
     # Scaling by a power of two is exact, and done only where numbers that it makes vanish cannot count.
     scale = v.size.bit_length() if v.size and np.abs(wide).max() > 1e290 else 0
     total = accurate_sum(np.ldexp(wide, -scale)) / np.float64(v.size)

@@ -20,12 +20,13 @@ def test_small_arrays_other_dtypes_and_switching_off(monkeypatch):
     assert compiled.loops(a) is not None
     assert compiled.loops(a.astype(np.float16)) is None and compiled.loops(a.astype(int)) is None
     assert compiled.loops(a, a.astype(np.float32)) is None
-    monkeypatch.setattr(compiled, "LEAST", 11)
-    assert compiled.loops(a) is None
-    monkeypatch.setattr(compiled, "LEAST", 0)
-    monkeypatch.setenv("NNSCRATCH_COMPILED", "0")
     compiled._loaded.cache_clear()
-    assert compiled.loops(a) is None
+    monkeypatch.setattr(compiled, "LEAST", 11)
+    assert compiled.loops(a) is None and compiled.loops(np.zeros(11)) is not None
+    assert compiled.loops(a) is not None, "once they are loaded, small arrays use them, too"
+    compiled._loaded.cache_clear()
+    monkeypatch.setenv("NNSCRATCH_COMPILED", "0")
+    assert compiled.loops(np.zeros(11)) is None
     compiled._loaded.cache_clear()
 
 
