@@ -234,6 +234,9 @@ def erfc(x):
 
 def _as_rows(x, axis):
     """x as a matrix whose rows hold the elements of `axis` (int, tuple or None: all); those axes, sorted."""
+    last = x.ndim - 1
+    if x.ndim and isinstance(axis, int) and axis in (-1, last):  # as it stands, and most often
+        return x.reshape(math.prod(x.shape[:-1]), x.shape[-1]), [last]
     axes = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
     axes = sorted(axes)
     others = [a for a in range(x.ndim) if a not in axes]
@@ -243,6 +246,8 @@ def _as_rows(x, axis):
 
 def _from_rows(rows, shape, axes):
     """Undo `_as_rows`: an array of this shape again."""
+    if axes == [len(shape) - 1]:
+        return rows.reshape(shape)
     order = [a for a in range(len(shape)) if a not in axes] + axes
     moved = rows.reshape([shape[a] for a in order])
     return np.ascontiguousarray(moved.transpose(np.argsort(order))).reshape(shape)
@@ -474,6 +479,11 @@ def cross_entropy_logits(z, q):
     return _reduced(y, z.shape, axes)
 
 
+def _is_plain(x, wide):
+    """Whether float64 adds up x as well as anything: its numbers have fewer digits, and none cancel."""
+    return x.itemsize < 8 and x.size > 0 and wide.min() >= 0
+
+
 @np.errstate(all="ignore")
 def accurate_sum(x, axis=None):
     """The sum over an axis (a tuple of axes, or None for all), as if in twice float64's digits.
@@ -484,7 +494,8 @@ def accurate_sum(x, axis=None):
     1.0
     """
     rows, axes = _as_rows(x, axis)
-    total = _sum_rows(rows.astype(np.float64, copy=False))
+    wide = rows.astype(np.float64, copy=False)
+    total = wide.sum(axis=1) if _is_plain(rows, wide) else _sum_rows(wide)
     return _reduced(total.astype(rows.dtype), x.shape, axes)
 
 
@@ -507,7 +518,7 @@ def mean_of_losses(v):
     """
     v = np.asarray(v)
     wide = v.astype(np.float64, copy=False)
-    if v.itemsize < 8 and v.size and wide.min() >= 0:  # no cancellation, and float64 has the digits to spare
+    if _is_plain(v, wide):
         return np.asarray((wide.sum() / v.size).astype(v.dtype))
     # Scaling by a power of two is exact, and done only where numbers that it makes vanish cannot count.
     scale = v.size.bit_length() if v.size and np.abs(wide).max() > 1e290 else 0
