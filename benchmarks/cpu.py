@@ -62,7 +62,7 @@ def main(arguments):
     )
     parser.add_argument("--peers", type=_words, default=[], help="frameworks to run beside nnscratch; all if left out")
     parser.add_argument("--threads", type=_counts, default=[1, 2], help="thread counts with commas between (1,2)")
-    parser.add_argument("--rounds", type=int, help="bursts of each framework (15)")
+    parser.add_argument("--rounds", type=int, help="bursts of each framework (11)")
     parser.add_argument(
         "--quick", action="store_true", help="few short rounds of the smaller sizes, to see that it works"
     )

@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks import peers, roofline
 
 ROOT = Path(__file__).parent.parent
-PAUSE = 0.05  # seconds between two bursts, in which the threads of the last one stop spinning
+PAUSE = 0.03  # seconds between two bursts, in which the threads of the last one stop spinning
 STEPS = 5  # that are compared between the frameworks
 PATIENCE = 600  # seconds to wait for one answer
 
@@ -24,8 +24,8 @@ class Settings:
 
     def __init__(self, rounds=None, quick=False):
         self.quick = quick
-        self.rounds = rounds or (3 if quick else 15)
-        self.burst, self.warm = (0.02, 0.02) if quick else (0.15, 0.3)
+        self.rounds = rounds or (3 if quick else 11)
+        self.burst, self.warm = (0.02, 0.02) if quick else (0.1, 0.1)
 
 
 class Ended(Exception):

@@ -31,7 +31,8 @@ def _elementwise(function):
 
     @functools.wraps(function)
     def wrapper(*args):
-        args = np.broadcast_arrays(*args)
+        if len(args) > 1:
+            args = np.broadcast_arrays(*args)
         y = np.empty(args[0].shape, args[0].dtype)
         flat, flats = y.reshape(-1), [a.reshape(-1) for a in args]
         with np.errstate(all="ignore"):

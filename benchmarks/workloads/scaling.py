@@ -36,7 +36,7 @@ def workload(family, what, size, arrays, builder, quick):
         f"{what} {size}",
         arrays,
         {"nnscratch": builder},
-        rounds=5,
+        rounds=3,
         size=size,
         quick=quick,
     )
