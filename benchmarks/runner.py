@@ -203,13 +203,28 @@ def disagreements(found, tolerance):
     reference = next((entry for entry in found if entry == "nnscratch"), next(iter(found), None))
     sentences = {}
     for entry, steps in found.items():
-        worst = 0.0
-        for i, (step, expected) in enumerate(zip(steps, found[reference], strict=True)):
-            for ours, theirs in zip(step, expected, strict=True):
-                a, b = np.array(ours), np.array(theirs)
-                gap = float(np.max(np.abs(a - b)) / np.max(np.abs(b))) if a.shape == b.shape else np.inf
-                if not gap <= max(worst, tolerance):
-                    worst = gap
-                    against = "" if entry == reference else f" from {reference}'s"
-                    sentences[entry] = f"step {i + 1} differs{against} by {gap:.1e}, at most {tolerance:g} allowed"
+        gaps = [
+            max(gap(a, b) for a, b in zip(step, expected, strict=True))
+            for step, expected in zip(steps, found[reference], strict=True)
+        ]
+        worst = max(gaps)
+        if worst > tolerance:
+            where = f"step {gaps.index(worst) + 1} differs from {reference}'s"
+            sentences[entry] = f"{where} by {worst:.1e}, at most {tolerance:g} allowed"
     return sentences
+
+
+def gap(ours, theirs):
+    """The largest difference of two lists of numbers in units of the largest of `theirs`.
+
+    It is infinite where there is no comparing them: numbers that are not finite, or lists that are not of one length.
+
+    Examples
+    --------
+    >>> gap([1.0, 3.0], [1.0, 4.0]), gap([1.0], [float("nan")])
+    (0.25, inf)
+    """
+    a, b = np.array(ours), np.array(theirs)
+    if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return float("inf")
+    return float(np.max(np.abs(a - b)) / (np.max(np.abs(b)) or 1.0))
