@@ -24,9 +24,10 @@ def _least(dtype):
     return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
 
 
-def _loops_for_halves(x, kernel, stride, padding):
+def _loops_for_halves(x, kernel, stride, padding, dilation):
     """The compiled loops where the windows are 2 by 2, side by side and without padding, and x is large; else None."""
-    return compiled.loops(x) if kernel == stride == (2, 2) and not np.any(padding) else None
+    halves = kernel == stride == (2, 2) and dilation == (1, 1) and not np.any(padding)
+    return compiled.loops(x) if halves else None
 
 
 def _images(x):
@@ -53,7 +54,7 @@ def max_pool2d(x, kernel, stride, padding, dilation):
     array([[[[ 5.,  7.],
              [13., 15.]]]])
     """
-    if loops := _loops_for_halves(x, kernel, stride, padding):
+    if loops := _loops_for_halves(x, kernel, stride, padding, dilation):
         best = np.empty((*x.shape[:2], x.shape[2] // 2, x.shape[3] // 2), x.dtype)
         loops.max_of_halves(_images(x), _images(best))
         return best
@@ -77,7 +78,7 @@ def max_pool2d_index(x, kernel, stride, padding, dilation):
     >>> max_pool2d_index(x, (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
     array([[[[1, 0]]]], dtype=uint8)
     """
-    if loops := _loops_for_halves(x, kernel, stride, padding):
+    if loops := _loops_for_halves(x, kernel, stride, padding, dilation):
         index = np.empty((*x.shape[:2], x.shape[2] // 2, x.shape[3] // 2), np.uint8)
         loops.index_of_halves(_images(x), _images(index))
         return index
@@ -147,7 +148,7 @@ def pool_scatter(g, index, size, kernel, stride, padding, dilation):
     array([[[[0., 0., 1., 0.],
              [0., 1., 0., 0.]]]])
     """
-    loops = _loops_for_halves(g, kernel, stride, padding)
+    loops = _loops_for_halves(g, kernel, stride, padding, dilation)
     if loops and index.dtype == np.uint8 and g.shape[2:] == (size[0] // 2, size[1] // 2):
         out = np.zeros((*g.shape[:2], *size), g.dtype)
         loops.scatter_to_halves(_images(g), _images(index), _images(out))

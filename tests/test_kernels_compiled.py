@@ -32,26 +32,35 @@ def test_small_arrays_other_dtypes_and_switching_off(monkeypatch):
 
 @settings(max_examples=100)
 @given(
-    shape=st.tuples(st.integers(0, 2), st.integers(1, 3), st.integers(2, 9), st.integers(2, 9)),
+    shape=st.tuples(st.integers(0, 2), st.integers(1, 3), st.integers(3, 9), st.integers(3, 9)),
     dtype=st.sampled_from(["float32", "float64"]),
     unusual=st.sampled_from([0.0, 0.2, 0.7]),
     reverse=st.booleans(),
+    geometry=st.sampled_from(
+        [HALVES] * 3
+        + [
+            ((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 2)),
+            ((2, 2), (2, 2), ((1, 0), (0, 1)), (1, 1)),
+            ((2, 2), (1, 2), ((0, 0), (0, 0)), (1, 1)),
+            ((1, 2), (2, 2), ((0, 0), (0, 0)), (1, 1)),
+        ]
+    ),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_pooling_of_halves(shape, dtype, unusual, reverse, seed):
+def test_pooling_with_and_without_halves(shape, dtype, unusual, reverse, geometry, seed):
     rng = np.random.default_rng(seed)
     x = rng.integers(-2, 3, shape).astype(dtype)  # with ties
     odd = rng.random(shape) < unusual
     x[odd] = rng.choice([np.nan, np.inf, -np.inf, -0.0], odd.sum())
     x = x[:, :, ::-1] if reverse else x
-    index = pool.max_pool2d_index(x, *HALVES)
-    np.testing.assert_array_equal(pool.max_pool2d(x, *HALVES), reference.max_pool2d(x, *HALVES))
-    np.testing.assert_array_equal(index, reference.max_pool2d_index(x, *HALVES))
+    index = pool.max_pool2d_index(x, *geometry)
+    np.testing.assert_array_equal(pool.max_pool2d(x, *geometry), reference.max_pool2d(x, *geometry))
+    np.testing.assert_array_equal(index, reference.max_pool2d_index(x, *geometry))
     g = rng.standard_normal(index.shape).astype(dtype)
     g.ravel()[:1] = np.inf
-    scattered = pool.pool_scatter(g, index, shape[2:], *HALVES)
+    scattered = pool.pool_scatter(g, index, shape[2:], *geometry)
     assert scattered.dtype == dtype and index.dtype == np.uint8
-    np.testing.assert_array_equal(scattered, reference.pool_scatter(g, index, shape[2:], *HALVES))
+    np.testing.assert_array_equal(scattered, reference.pool_scatter(g, index, shape[2:], *geometry))
 
 
 def test_an_index_outside_of_the_window_names_nothing():
