@@ -5,14 +5,14 @@ import importlib
 import importlib.util
 import os
 
-#: Elements from which on it pays to load Numba. Once it is there, loops do smaller arrays too: the results are the same.
+#: Elements from which on an array has Numba loaded. Once it is there, smaller ones use it, too: the results are the same.
 LEAST = 1 << 14
 
 
 def loops(*arrays):
     """The module of compiled loops, or None where NumPy is to do it.
 
-    Compiled loops take arrays of one dtype, float32 or float64, and are loaded when the first comes that has `LEAST`
+    Compiled loops take arrays of one dtype, float32 or float64 in the machine's byte order, and are loaded when the first comes that has `LEAST`
     elements. They need Numba, and are left out where the environment variable NNSCRATCH_COMPILED is 0.
 
     Examples
@@ -24,7 +24,7 @@ def loops(*arrays):
     first = arrays[0]
     if first.size < LEAST and not _loaded.cache_info().currsize:
         return None
-    if first.dtype.char not in "fd" or any(a.dtype != first.dtype for a in arrays):
+    if first.dtype.char not in "fd" or not first.dtype.isnative or any(a.dtype != first.dtype for a in arrays):
         return None
     return _loaded()
 

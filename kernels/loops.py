@@ -62,8 +62,11 @@ def adam(p, g, m, v, keep1, take1, keep2, take2, scale1, scale2, lr, eps, decay,
     The scalars have the arrays' dtype; first ``decay p`` is added to g, or ``shrink p`` taken from p.
     """
     for k in range(p.size):
-        value = p[k] - shrink * p[k]
-        h = g[k] + decay * p[k]
+        value, h = p[k], g[k]
+        if decay != 0:  # 0 times an infinite parameter is not a number
+            h = h + decay * value
+        if shrink != 0:
+            value = value - shrink * value
         first = m[k] * keep1 + h * take1
         second = v[k] * keep2 + h * h * take2
         m[k] = first

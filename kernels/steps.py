@@ -78,7 +78,7 @@ def adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay,
     (array([0.9]), array([1.]), array([1.]))
     """
     loops = compiled.loops(p, g, m, v)
-    if loops and all(a.flags.c_contiguous for a in (p, g, m, v)):
+    if loops and g.flags.c_contiguous and all(a.flags.carray for a in (p, m, v)):
         scales = (1 - beta1**step, 1 - beta2**step) if bias_correction else (1.0, 1.0)
         decays = (0.0, lr * weight_decay) if decoupled else (weight_decay, 0.0)
         scalars = map(p.dtype.type, (beta1, 1 - beta1, beta2, 1 - beta2, *scales, lr, eps, *decays))

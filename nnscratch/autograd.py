@@ -225,7 +225,7 @@ class Op:
             args = self._place(args, kwargs)
         raw = list(args)
         active = ()
-        wrap = plain = False
+        wrap = unusual = False
         for i, a in enumerate(args):
             if isinstance(a, Tensor):
                 raw[i] = a.data
@@ -233,8 +233,8 @@ class Op:
                 if a.requires_grad:
                     active += (i,)
             elif type(a) not in _PLAIN:
-                plain = True
-        if plain:
+                unusual = True
+        if unusual:
             args = self._unusual(args, raw, wrap)
         try:
             out = self.forward(*raw, **kwargs)
@@ -536,9 +536,9 @@ def _check_versions(node, positions):
             )
 
 
-def nodes_of(outputs):
-    """The nodes behind some Tensors, in the order of their making."""
-    found, stack = {}, [y._node for y in outputs]
+def nodes_of(roots):
+    """The nodes behind some (a None among them is passed over), in the order of their making."""
+    found, stack = {}, list(roots)
     while stack:
         node = stack.pop()
         if type(node) is Node and id(node) not in found:
@@ -549,15 +549,8 @@ def nodes_of(outputs):
 
 def _needed(root, wanted):
     """The ids of the nodes and leaves through which `root` depends on `wanted` (a set of ids), `wanted` included."""
-    nodes, stack, seen = [], [root], set()
-    while stack:
-        node = stack.pop()
-        if type(node) is Node and id(node) not in seen:
-            seen.add(id(node))
-            nodes.append(node)
-            stack += [node.args[i] for i in node.active]
     needed = set(wanted)
-    for node in sorted(nodes, key=lambda n: n.sequence):
+    for node in nodes_of([root]):
         if any(id(node.args[i]) in needed for i in node.active):
             needed.add(id(node))
     return needed

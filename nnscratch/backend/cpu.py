@@ -38,6 +38,23 @@ KERNELS = {
 }
 
 
+@functools.cache
+def _keep_memory():
+    """Have the C library keep freed memory, where it would hand it back and get it zeroed again; whether that was done.
+
+    Each step of training makes and frees the same large arrays: of a small convolutional network's step a sixth went into
+    fresh pages. It holds for the whole process, up to 256 MB of free memory, on Linux with glibc; the environment variable
+    NNSCRATCH_KEEP_MEMORY=0 leaves everything as it is.
+    """
+    import ctypes
+
+    if os.environ.get("NNSCRATCH_KEEP_MEMORY") == "0" or not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    # M_MMAP_THRESHOLD, whose greatest value this is; M_TRIM_THRESHOLD; M_TOP_PAD
+    return mallopt is not None and all([mallopt(-3, 1 << 25), mallopt(-1, 1 << 28), mallopt(-2, 1 << 24)])
+
+
 class CPU:
     """NumPy as a backend: kernels, transfer, random numbers."""
 
@@ -85,9 +102,7 @@ class CPU:
     def to_numpy(self, array):
         return array
 
-    def keep_memory(self):
-        """Have the C library keep freed memory for the next step; see `_keep_memory`."""
-        return _keep_memory()
+    keep_memory = staticmethod(_keep_memory)
 
     @functools.cached_property
     def kernels(self):
@@ -99,20 +114,3 @@ class CPU:
                 for name in names
             }
         )
-
-
-@functools.cache
-def _keep_memory():
-    """Have the C library keep freed memory, where it would hand it back and get it zeroed again; whether that was done.
-
-    Each step of training makes and frees the same large arrays: of a small convolutional network's step a sixth went into
-    fresh pages. It holds for the whole process, up to 256 MB of free memory, on Linux with glibc; the environment variable
-    NNSCRATCH_KEEP_MEMORY=0 leaves everything as it is.
-    """
-    import ctypes
-
-    if os.environ.get("NNSCRATCH_KEEP_MEMORY") == "0" or not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    # M_MMAP_THRESHOLD, whose greatest value this is; M_TRIM_THRESHOLD; M_TOP_PAD
-    return mallopt is not None and all([mallopt(-3, 1 << 25), mallopt(-1, 1 << 28), mallopt(-2, 1 << 24)])

@@ -24,8 +24,8 @@ def gradcheck(
     ----------
     fn : callable, Op or Module
         Takes as many Tensors as there are inputs and returns a Tensor of any shape, or several (tuple, list, dict). A
-        module's parameters and buffers that require gradients are checked with its inputs: in float64, to which float32
-        parameters are lifted as long as the check lasts. With `gradient`, a function of plain NumPy arrays.
+        module's parameters that require gradients are checked with its inputs: in float64, to which float32 parameters
+        are lifted as long as the check lasts. With `gradient`, a function of plain NumPy arrays.
     inputs : array, Tensor, or a sequence of them
         Numbers and lists become float64 arrays. Arrays of float64 are differentiated; integers, booleans and whatever is
         no array are passed on as they are.

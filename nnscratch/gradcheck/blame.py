@@ -12,7 +12,7 @@ from nnscratch.tensor import Tensor
 
 def refuse_short_digits(outputs):
     """Say so where a function of float64 computes in fewer digits on the way."""
-    for node in nodes_of(outputs):
+    for node in nodes_of(y._node for y in outputs):
         if node.dtype.kind == "f" and node.dtype != np.float64:
             raise TypeError(
                 f"gradcheck: {node.op.name} gives {node.dtype} within the function, whose digits are too few for differences; "
@@ -51,7 +51,7 @@ class Audit:
     """
 
     def __init__(self, outputs, seeds):
-        self.nodes = nodes_of(outputs)
+        self.nodes = nodes_of(y._node for y in outputs)
         self.given: dict = {}
         self.returned: dict = {}
         self.faults: list = []
@@ -204,7 +204,7 @@ def other_with_a_graph(audit):
 def wrong_second_rules(outputs, settings):
     """The operations whose rule, right in itself, has a wrong derivative: pairs of name and sentence."""
     found = []
-    for node in nodes_of(outputs):
+    for node in nodes_of(y._node for y in outputs):
         raw = [autograd._raw(a) for a in node.args]
         active = list(node.active)
 
@@ -277,7 +277,7 @@ def unbalanced(function, audit, mismatch, place, w):
 def kinks(outputs, rng):
     """The operations that are not differentiable at what they were given, a description each."""
     found = []
-    for node in nodes_of(outputs):
+    for node in nodes_of(y._node for y in outputs):
         raw = [autograd._raw(a) for a in node.args]
         active = node.active
         ws = {i: sizes(raw[i], 0) * weights(raw[i].shape, rng) for i in active}

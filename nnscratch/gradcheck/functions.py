@@ -28,20 +28,24 @@ class Function:
         #: For each result a size below which it is rounding; None where nothing is known.
         self.floors = None
 
-    def filled(self, variables):
-        """All arguments, in the memory layout they were given in, with these variables among them."""
-        arguments = [a.copy() if isinstance(a, np.ndarray) else a for a in self.arguments]
+    def given(self, variables):
+        """All arguments, with these variables among them."""
+        arguments = list(self.arguments)
         for i, x in zip(self.places, variables, strict=False):
-            arguments[i] = like(self.arguments[i], x)
+            arguments[i] = x
         return arguments
 
-    def call(self, arguments, arrays):
-        """Call the function, and say so where that changes what it is given."""
+    def filled(self, variables):
+        """Copies of all arguments in the memory layout they were given in, with these variables among them."""
+        pairs = zip(self.arguments, self.given(variables), strict=True)
+        return [like(a, x) if isinstance(a, np.ndarray) else a for a, x in pairs]
+
+    def call(self, arguments, arrays, variables):
+        """Call the function, and say so where that changes what it is given (`arrays`, made of `variables`)."""
         self.points += 1
-        before = [a.copy() if isinstance(a, np.ndarray) else None for a in arrays]
         y = self.fn(*arguments)
-        for i, (a, b) in enumerate(zip(arrays, before, strict=True)):
-            if b is not None and not np.array_equal(a, b, equal_nan=b.dtype.kind == "f"):
+        for i, (a, b) in enumerate(zip(arrays, self.given(variables), strict=True)):
+            if isinstance(b, np.ndarray) and not np.array_equal(a, b, equal_nan=b.dtype.kind == "f"):
                 raise ValueError(
                     f"gradcheck: the function changes its argument {i} {describe(b)} in place, so no two calls see the same; "
                     f"let it change a copy"
@@ -68,7 +72,7 @@ class TensorFunction(Function):
         for p, x in zip(self.parameters.values(), variables[len(self.places) :], strict=True):
             p.data = x
         try:
-            y = self.call(arguments, arrays)
+            y = self.call(arguments, arrays, variables)
             if look is not None:
                 return look(tensors_of(y))
         finally:
@@ -94,7 +98,8 @@ class TensorFunction(Function):
 
         def look(outputs):
             return [
-                (n.op.name, autograd._raw(n), [autograd._raw(a) for a in n.args]) for n in autograd.nodes_of(outputs)
+                (n.op.name, autograd._raw(n), [autograd._raw(a) for a in n.args])
+                for n in autograd.nodes_of(y._node for y in outputs)
             ]
 
         return self.outputs(variables, look)
@@ -128,7 +133,7 @@ class ArrayFunction(Function):
 
     def _results(self, variables):
         arguments = self.filled(variables)
-        y = self.call(arguments, arguments)
+        y = self.call(arguments, arguments, variables)
         several = isinstance(y, tuple | list)
         results = [np.asarray(r) for r in (y if several else [y])]
         return arguments, results, several
@@ -137,12 +142,9 @@ class ArrayFunction(Function):
         return [_floating(r) for r in self._results(variables)[1]]
 
     def complex_values(self, variables):
-        """The results at complex variables, or None where the function does not take them."""
-        arguments = [a.copy() if isinstance(a, np.ndarray) else a for a in self.arguments]
-        for i, x in zip(self.places, variables, strict=True):
-            arguments[i] = x
+        """The results at complex variables; whatever the function says where it does not take them, is raised."""
         self.points += 1
-        y = self.fn(*arguments)
+        y = self.fn(*(np.array(a) if isinstance(a, np.ndarray) else a for a in self.given(variables)))
         return [np.asarray(r) for r in (y if isinstance(y, tuple | list) else [y])]
 
     def record(self, variables):
