@@ -223,17 +223,21 @@ class Op:
     def __call__(self, *args, **kwargs):
         if kwargs:
             args = self._place(args, kwargs)
-        raw = list(args)
+        raw: list = []
         active = ()
         wrap = unusual = False
-        for i, a in enumerate(args):
-            if isinstance(a, Tensor):
-                raw[i] = a.data
+        for a in args:
+            kind = type(a)
+            if kind in _PLAIN:
+                raw.append(a)
+            elif isinstance(a, Tensor):
                 wrap = True
                 if a.requires_grad:
-                    active += (i,)
-            elif type(a) not in _PLAIN:
-                unusual = True
+                    active += (len(raw),)
+                raw.append(a.data)
+            else:
+                unusual = unusual or kind is np.float64 or self._is_input(len(raw))
+                raw.append(a)
         if unusual:
             args = self._unusual(args, raw, wrap)
         try:
@@ -275,14 +279,13 @@ class Op:
         return args
 
     def _record(self, result, args, raw, kwargs, active):
-        plan = self._plans.get((active, len(args)))
-        if plan is None:
-            plan = self._plan(active, len(args))
-        keep, keep_result, active = plan
+        plan = self._plans.get((active, len(args))) or self._plan(active, len(args))
+        keep, keep_result, active, _ = plan
         if not active:
             return
         node = Node()
         node.op = self
+        node.args = kept = list(args)
         node.kwargs = kwargs
         node.active = active
         node.plan = plan
@@ -290,24 +293,18 @@ class Op:
         node.data = out if keep_result else None
         node.shape = out.shape
         node.dtype = out.dtype
-        node.version = result._version
-        node.sequence = next(_sequence)
-        kept = []
-        versions = []
+        node.version = version = result._version
+        node.versions = versions = [0] * len(kept)
         for i, a in enumerate(args):
-            if a is raw[i]:
-                versions.append(0)
-            else:
-                versions.append(a._version[0])
+            if a is not raw[i]:
+                versions[i] = a._version[0]
                 if a._node is not None:
-                    a = a._node
-            kept.append(a)
+                    kept[i] = a._node
+        versions.append(version[0])
         for i in keep:
             if type(kept[i]) is Node:
                 kept[i].data = raw[i]
-        versions.append(node.version[0])
-        node.args = kept
-        node.versions = versions
+        node.sequence = next(_sequence)
         result._node = node
         result.requires_grad = True
 
@@ -315,7 +312,7 @@ class Op:
         """What to keep when the inputs at `active` want a gradient: arguments, whether the result; and those that get one."""
         keep = set()
         keep_result = False
-        wanted = []
+        names = {}
         for i in active:
             name = self._input_name(i)
             if name in self.constant:
@@ -325,10 +322,11 @@ class Op:
                     f"{self.name}: has no rule for the gradient by {name}; detach it with .detach(), "
                     f"or give the operation one with @{self.name}.rule({name!r})"
                 )
-            wanted.append(i)
+            names[i] = name
             keep |= {j for j in range(count) if self._input_name(j) in self.rules[name].needs}
             keep_result |= "y" in self.rules[name].needs
-        self._plans[active, count] = plan = (tuple(sorted(keep)), keep_result, tuple(wanted))
+        plan = tuple(sorted(keep)), keep_result, tuple(names), tuple(names.items())
+        self._plans[active, count] = plan
         return plan
 
     def _is_input(self, i):
@@ -567,37 +565,41 @@ def _pull(root, seed, create_graph=False, wanted=None, retain=False):
     found: dict = {}
     if type(root) is not Node:
         return {id(root): (root, seed)} if needed is None or id(root) in needed else found
-    pending = {id(root): seed}
-    heap = [(-root.sequence, root)]
+    # Nodes by their sequence numbers, the latest first.
+    pending = {-root.sequence: (root, seed)}
+    heap = [-root.sequence]
     while heap:
-        node = heappop(heap)[1]
-        g = pending.pop(id(node))
+        node, g = pending.pop(heappop(heap))
         if wanted is not None and id(node) in wanted:
             found[id(node)] = (node, g)
         operation = node.op
         args = node.args
-        keep, keep_result, _ = node.plan
-        _check_versions(node, keep)
+        keep, keep_result, _, pairs = node.plan
+        if keep:
+            _check_versions(node, keep)
         if keep_result and node.version[0] != node.versions[-1]:
             raise RuntimeError(
                 f"{operation.name}: its result {node.shape} was changed in place, and its gradient needs the old "
                 f"values; change a copy, or call backward first"
             )
-        for i in node.active:
+        for i, name in pairs:
             parent = args[i]
             if needed is not None and id(parent) not in needed:
                 continue
-            name = operation._input_name(i)
             d = operation.rules[name](node, i, g, value)
             if d is None:
                 continue
-            d = _fit(d, parent, operation, name)
-            if type(parent) is Node:
-                if id(parent) in pending:
-                    d = pending[id(parent)] + d
+            inner = type(parent) is Node
+            like = parent if inner else parent.data
+            if type(d) is not np.ndarray or d.shape != like.shape or d.dtype is not like.dtype:
+                d = _fit(d, parent, operation, name)
+            if inner:
+                at = -parent.sequence
+                if at in pending:
+                    d = pending[at][1] + d
                 else:
-                    heappush(heap, (-parent.sequence, parent))
-                pending[id(parent)] = d
+                    heappush(heap, at)
+                pending[at] = (parent, d)
             else:
                 if id(parent) in found:
                     d = found[id(parent)][1] + d
@@ -640,7 +642,7 @@ def _seed(output, grad, what, create_graph):
                 f"{what}: the output has shape {output.shape} and only a scalar starts a backward pass by itself; "
                 f"reduce it with .sum() or .mean() first, or pass a gradient of that shape"
             )
-        seed = np.ones_like(output.data)
+        seed = np.array(1, output.dtype).reshape(output.shape)
     else:
         seed = grad.data if isinstance(grad, Tensor) else backend.of(output.data).asarray(grad, output.dtype)
         if seed.shape != output.shape:
