@@ -24,13 +24,29 @@ def loops(*arrays):
     first = arrays[0]
     if first.size < LEAST and not _loaded.cache_info().currsize:
         return None
-    if first.dtype.char not in "fd" or not first.dtype.isnative or any(a.dtype != first.dtype for a in arrays):
+    if not _compilable(first.dtype) or any(a.dtype != first.dtype for a in arrays):
         return None
-    return _loaded()
+    return _loaded("loops")
+
+
+def vectors(dtype):
+    """The module of compiled loops for convolution, or None where NumPy is to do it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> vectors(np.dtype("float16")) is None
+    True
+    """
+    return _loaded("vectors") if _compilable(dtype) else None
+
+
+def _compilable(dtype):
+    return dtype.char in "fd" and dtype.isnative
 
 
 @functools.cache
-def _loaded():
+def _loaded(name):
     if os.environ.get("NNSCRATCH_COMPILED") == "0" or importlib.util.find_spec("numba") is None:
         return None
-    return importlib.import_module("nnscratch.kernels.loops")
+    return importlib.import_module(f"nnscratch.kernels.{name}")

@@ -13,6 +13,7 @@ import math
 
 import numpy as np
 
+from . import direct
 from .windows import half_through_single, output_size, output_sizes, pad, taps, unpadded
 
 __all__ = ["conv2d", "conv2d_input", "conv2d_weight", "im2col", "output_size"]
@@ -86,6 +87,8 @@ def conv2d(x, w, bias, stride, padding, dilation, groups):
     """
     filters, kernel = w.shape[0], w.shape[2:]
     windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
+    if loops := direct.loops(len(x), w.shape, windows, groups, x.dtype):
+        return direct.conv2d(loops, x, w, bias, stride, padding, dilation, groups)
     y = np.empty((len(x), groups, filters // groups, windows[0] * windows[1]), x.dtype)
     matrix = np.ascontiguousarray(w).reshape(groups, filters // groups, -1)
     for images, positions, columns in _column_blocks(x, kernel, stride, padding, dilation, groups):
@@ -138,6 +141,8 @@ def conv2d_input(g, w, size, stride, padding, dilation, groups):
              [1., 2., 1.]]]])
     """
     (images, filters, *windows), kernel = g.shape, w.shape[2:]
+    if loops := direct.loops(images, w.shape, windows, groups, g.dtype):
+        return direct.conv2d_input(loops, g, w, size, stride, padding, dilation, groups)
     channels, area = w.shape[1] * groups, kernel[0] * kernel[1]
     edges = _full_padding(size, windows, kernel, padding, dilation)
     # Making columns of g costs less than adding up columns of the result, if g has no more channels.
@@ -221,6 +226,9 @@ def conv2d_weight(g, x, kernel, stride, padding, dilation, groups):
              [20., 24.]]]])
     """
     images, filters, *windows = g.shape
+    shape = filters, x.shape[1] // groups, *kernel
+    if loops := direct.loops(images, shape, windows, groups, x.dtype):
+        return direct.conv2d_weight(loops, g, x, kernel, stride, padding, dilation, groups)
     g = np.ascontiguousarray(g).reshape(images, groups, filters // groups, windows[0] * windows[1])
     total = np.zeros((groups, filters // groups, x.shape[1] // groups * kernel[0] * kernel[1]), g.dtype)
     for block, positions, columns in _column_blocks(x, kernel, stride, padding, dilation, groups):

@@ -1,0 +1,230 @@
+"""Convolution without columns: compiled loops that read the windows where they are, in the image.
+
+Why it is fast: an image is copied once, channel by channel, into a scratch array where the padding stands as zeros and
+where, for a stride of s, every s-th row and column stand together. There one tap of the kernel, for all windows, is a single
+run of memory that begins at an offset of its own; a few cells between the rows are computed for nothing, and dropped. So
+the product of filters and columns needs no columns, only a table of offsets, and `nnscratch.kernels.vectors` multiplies
+nearly at the rate of which the processor is capable. The gradient by the input is the same product, once for each row and
+column within a stride; that by the weight multiplies the same runs with those of the result's gradient.
+
+Every sum is taken in one order, so that results do not depend on the number of threads. The definitions, as plain loops,
+are in `nnscratch.kernels.reference`; `nnscratch.kernels.conv` chooses between this and `im2col`.
+"""
+
+import functools
+import math
+
+import numpy as np
+
+from . import compiled, threads
+from .windows import output_sizes
+
+#: Multiplications from which on a convolution is worth a compiled loop.
+LEAST = 1 << 20
+#: Results of a filter that are computed before any is moved to its place: so few that a tile's stay in the cache.
+STRIP = 1024
+#: Into how many parts the images are divided for the gradient by the weight, where the parts' sums take no more than this.
+PARTS, PART_BYTES = 8, 1 << 24
+
+
+def work(images, w, windows):
+    """How many multiplications a convolution by the weight w (O, C/groups, kh, kw) takes.
+
+    Examples
+    --------
+    >>> work(2, np.ones((4, 3, 3, 3)), (10, 10))
+    21600
+    """
+    return images * w.size * math.prod(windows)
+
+
+def loops(images, shape, windows, groups, dtype):
+    """The compiled loops, or None where columns are the better way (or arrays not of float32 or float64).
+
+    Parameters
+    ----------
+    images : int
+    shape : (O, C / groups, kh, kw)
+    windows : (OH, OW)
+    groups : int
+    dtype : numpy.dtype
+    """
+    if images * math.prod(shape) * math.prod(windows) < LEAST:
+        return None
+    # Few windows leave vectors empty, few filters of a group the tile.
+    if math.prod(windows) < 16 or (groups > 1 and min(shape[0] // groups, shape[1]) < 4):
+        return None
+    return compiled.vectors(dtype)
+
+
+def _layout(size, padding, stride, windows):
+    """How an image of this size lies in the scratch array: (top, left, down, right, height, width)."""
+    (top, bottom), (left, right) = padding
+    height = -(-(top + size[0] + bottom) // stride[0])
+    # One step apart, the zeros before a row serve as those behind the row above it, too.
+    width = size[1] + max(left, right) if stride[1] == 1 else -(-(left + size[1] + right) // stride[1])
+    width = max(width, windows[1])
+    return top, left, *stride, height, width
+
+
+def _offsets(layout, channels, rows, columns):
+    """Where, for each tap, the first window has it: channel by channel, at those rows and columns of the padded image."""
+    _, _, down, right, height, width = layout
+    channel, row, column = np.arange(channels)[:, None, None], np.array(rows)[:, None], np.array(columns)
+    plane = (channel * down + row % down) * right + column % right
+    return ((plane * height + row // down) * width + column // right).reshape(-1)
+
+
+@functools.lru_cache(maxsize=256)
+def _forward(size, channels, kernel, stride, padding, dilation):
+    """The layout of x and the offsets of the taps."""
+    layout = _layout(size, padding, stride, output_sizes(size, kernel, stride, padding, dilation))
+    rows, columns = ([d * i for i in range(k)] for k, d in zip(kernel, dilation, strict=True))
+    return layout, _offsets(layout, channels, rows, columns)
+
+
+def _phase(size, windows, kernel, stride, padding, dilation, phase):
+    """Along one axis, every stride-th input cell and what contributes to it.
+
+    Returns
+    -------
+    first, count : int
+        The first such cell, and how many there are.
+    taps : list of int
+        Which of the kernel's cells reach them.
+    edge : (int, int)
+        The zeros to set before and after the results.
+    starts : list of int
+        The result, counted with those zeros, that each tap takes to the first cell.
+    """
+    first = (phase - padding[0]) % stride
+    count = max(0, -(-(size - first) // stride))
+    taps = [i for i in range(kernel) if i * dilation % stride == phase]
+    starts = [(first + padding[0]) // stride - i * dilation // stride for i in taps]
+    before = max(0, -min(starts, default=0))
+    after = max(0, max(starts, default=0) + count - windows)
+    return first, count, taps, (before, after), [s + before for s in starts]
+
+
+@functools.lru_cache(maxsize=256)
+def _backward(size, windows, filters, kernel, stride, padding, dilation):
+    """For each row and column within a stride: the taps, g's layout, the offsets and where in x the results are put."""
+    axes = [
+        [_phase(*settings, phase) for phase in range(settings[3])]
+        for settings in zip(size, windows, kernel, stride, padding, dilation, strict=True)
+    ]
+    found = []
+    for top, rows, i, above, at_rows in axes[0]:
+        for left, columns, j, beside, at_columns in axes[1]:
+            if rows and columns and i and j:
+                layout = _layout(windows, (above, beside), (1, 1), (rows, columns))
+                target = rows, columns, top, stride[0], left, stride[1]
+                found.append((i, j, layout, _offsets(layout, filters, at_rows, at_columns), target))
+    return found
+
+
+def _packed(vectors, matrix):
+    """Filters (filters, taps) as `vectors.correlate` takes them: in blocks, each tap's weights of a block side by side."""
+    filters, taps = matrix.shape
+    whole = max(0, -(-(filters - vectors.FEW) // vectors.ROWS)) * vectors.ROWS
+    padded = np.zeros((whole + vectors.FEW, taps), matrix.dtype)
+    padded[:filters] = matrix
+    blocks = padded[:whole].reshape(-1, vectors.ROWS, taps).swapaxes(1, 2)
+    return np.concatenate([blocks.reshape(-1), padded[whole:].T.reshape(-1)])
+
+
+def _zeros(count, dtype):
+    """So many zeros from the start of a cache line on: vectors that begin in one and end in the next take twice as long."""
+    memory = np.zeros(count * dtype.itemsize + 64, np.uint8)
+    skipped = -memory.ctypes.data % 64
+    return memory[skipped : skipped + count * dtype.itemsize].view(dtype)
+
+
+def _scratch(vectors, layout, channels, dtype, images=1):
+    """Zeros for the planes of some images, and for what a tile reads behind them."""
+    _, _, down, right, height, width = layout
+    behind = width + vectors.VECTORS * vectors.BYTES // dtype.itemsize
+    return _zeros(images * channels * down * right * height * width + behind, dtype)
+
+
+def _correlate(vectors, x, groups, jobs, bias, y, work):
+    """Run `vectors.correlate` for each job (group, layout, packed filters, offsets, target), images side by side."""
+    each, filters = x.shape[1] // groups, y.shape[1] // groups
+
+    def run(begin, end):
+        for group, layout, packed, offsets, target in jobs:
+            scratch, width = _scratch(vectors, layout, each, x.dtype), layout[-1]
+            lines = min(target[0], max(1, STRIP // width))
+            length = (lines * width // vectors.BYTES + 2) * vectors.BYTES
+            wide = _zeros(vectors.ROWS * length, x.dtype).reshape(vectors.ROWS, length)
+            vectors.correlate(
+                x, begin, end, group * each, each, layout, packed, offsets, bias, y, group * filters, filters, target, scratch, wide
+            )  # fmt: skip
+
+    threads.split(len(x), work, run)
+
+
+def conv2d(vectors, x, w, bias, stride, padding, dilation, groups):
+    """`nnscratch.kernels.conv.conv2d` by the compiled loops `vectors`."""
+    filters, each, *kernel = w.shape
+    windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
+    layout, offsets = _forward(x.shape[2:], each, tuple(kernel), stride, padding, dilation)
+    target = *windows, 0, 1, 0, 1
+    jobs = [
+        (i, layout, _packed(vectors, part), offsets, target)
+        for i, part in enumerate(w.reshape(groups, filters // groups, -1))
+    ]
+    y = np.empty((len(x), filters, *windows), x.dtype)
+    bias = np.zeros(filters, x.dtype) if bias is None else np.ascontiguousarray(bias)
+    _correlate(vectors, np.ascontiguousarray(x), groups, jobs, bias, y, work(len(x), w, windows))
+    return y
+
+
+def conv2d_input(vectors, g, w, size, stride, padding, dilation, groups):
+    """`nnscratch.kernels.conv.conv2d_input` by the compiled loops `vectors`."""
+    filters, each, *kernel = w.shape
+    by_group = w.reshape(groups, filters // groups, each, *kernel)
+    jobs = []
+    for i, j, layout, offsets, target in _backward(
+        tuple(size), g.shape[2:], filters // groups, tuple(kernel), stride, padding, dilation
+    ):
+        for group, part in enumerate(by_group[:, :, :, i][..., j]):
+            jobs.append((group, layout, _packed(vectors, part.swapaxes(0, 1).reshape(each, -1)), offsets, target))
+    # Cells that no window touches get 0.
+    complete = sum(target[0] * target[1] for *_, target in {id(job[3]): job for job in jobs}.values()) == math.prod(
+        size
+    )
+    dx = (np.empty if complete else np.zeros)((len(g), groups * each, *size), g.dtype)
+    _correlate(
+        vectors, np.ascontiguousarray(g), groups, jobs, np.zeros(dx.shape[1], g.dtype), dx, work(len(g), w, g.shape[2:])
+    )
+    return dx
+
+
+def conv2d_weight(vectors, g, x, kernel, stride, padding, dilation, groups):
+    """`nnscratch.kernels.conv.conv2d_weight` by the compiled loops `vectors`."""
+    filters, each = g.shape[1] // groups, x.shape[1] // groups
+    layout, offsets = _forward(x.shape[2:], each, tuple(kernel), stride, padding, dilation)
+    taps = len(offsets)
+    offsets = np.pad(offsets, (0, -taps % vectors.VECTORS), "edge")
+    lanes = vectors.BYTES // x.itemsize
+    plane = -(-((g.shape[2] - 1) * layout[-1] + g.shape[3]) // lanes) * lanes
+    rows = -(-filters // vectors.FEW) * vectors.FEW
+    size = rows * len(offsets)
+    parts = max(1, min(PARTS, len(x), PART_BYTES // (size * x.itemsize)))
+    bounds = [len(x) * i // parts for i in range(parts + 1)]
+    block = max(1, min(vectors.CHUNK * lanes // plane, -(-len(x) // parts)))
+    sums = np.zeros((groups, parts, rows, len(offsets)), x.dtype)
+    g, x = np.ascontiguousarray(g), np.ascontiguousarray(x)
+
+    def run(begin, end):
+        scratch = _scratch(vectors, layout, each, x.dtype, block)
+        gradients = _zeros(block * rows * plane, x.dtype)
+        for group in range(groups):
+            for part in range(begin, end):
+                vectors.correlate_weight(
+                    g, x, bounds[part], bounds[part + 1], group * each, each, layout, offsets, group * filters, filters, block, gradients, scratch, sums[group, part]
+                )  # fmt: skip
+
+    threads.split(parts, len(x) * groups * filters * taps * math.prod(g.shape[2:]), run)
+    return sums.sum(axis=1)[:, :filters, :taps].reshape(groups * filters, each, *kernel)

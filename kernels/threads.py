@@ -1,0 +1,56 @@
+"""Work divided among threads: compiled loops run side by side, each on its own part of the arrays."""
+
+import concurrent.futures
+import functools
+import os
+
+#: Processor time, in multiplications, below which a part is not worth another thread (about 50 µs).
+LEAST = 1 << 22
+
+
+@functools.cache
+def count():
+    """How many threads: NNSCRATCH_THREADS or OMP_NUM_THREADS where one is set, else the processors that the process may use.
+
+    Examples
+    --------
+    >>> count() >= 1
+    True
+    """
+    given = os.environ.get("NNSCRATCH_THREADS") or os.environ.get("OMP_NUM_THREADS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@functools.cache
+def _pool():
+    return concurrent.futures.ThreadPoolExecutor(count() - 1, "nnscratch")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of its parent's threads
+
+
+def split(length, work, run):
+    """Call ``run(begin, end)`` for parts that make up ``range(length)``, side by side where `work` is worth it.
+
+    Parameters
+    ----------
+    length : int
+    work : int
+        About how many multiplications all of it takes.
+    run : callable
+        Must release the interpreter's lock, and give the same results however the range is divided.
+
+    Examples
+    --------
+    >>> split(5, 0, print)
+    0 5
+    """
+    parts = max(1, min(count(), length, work // LEAST))
+    bounds = [length * i // parts for i in range(parts + 1)]
+    others = [_pool().submit(run, *bounds[i : i + 2]) for i in range(1, parts)]
+    run(0, bounds[1])
+    for other in others:
+        other.result()
