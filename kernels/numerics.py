@@ -30,21 +30,22 @@ def _elementwise(function):
     """Let a float64 function of arrays work on any float dtype, piece by piece."""
 
     @functools.wraps(function)
+    @np.errstate(all="ignore")
     def wrapper(*args):
         if len(args) > 1:
             args = np.broadcast_arrays(*args)
+        if args[0].size <= PIECE and args[0].ndim:
+            return function(*[a.astype(np.float64, copy=False) for a in args]).astype(args[0].dtype, copy=False)
         y = np.empty(args[0].shape, args[0].dtype)
         flat, flats = y.reshape(-1), [a.reshape(-1) for a in args]
-        with np.errstate(all="ignore"):
-            for start in range(0, y.size, PIECE):
-                piece = slice(start, start + PIECE)
-                flat[piece] = function(*(a[piece].astype(np.float64, copy=False) for a in flats))
+        for start in range(0, y.size, PIECE):
+            piece = slice(start, start + PIECE)
+            flat[piece] = function(*(a[piece].astype(np.float64, copy=False) for a in flats))
         return y
 
     return wrapper
 
 
-@_elementwise
 def sigmoid(x):
     """``1 / (1 + exp(-x))``.
 
@@ -61,9 +62,20 @@ def sigmoid(x):
     >>> sigmoid(np.array([-800.0, -2.0, 0.0, 800.0]))
     array([0.        , 0.11920292, 0.5       , 1.        ])
     """
+    return _sigmoid(x) if x.dtype == np.float64 else _short_sigmoid(x)
+
+
+@_elementwise
+def _sigmoid(x):
     e = np.exp(-np.abs(x))
     # The numerator is e below 0 and 1 from 0 on; a maximum is faster than a choice.
     return np.maximum(e, x >= 0) / (1 + e)
+
+
+@_elementwise
+def _short_sigmoid(x):
+    """Where exp(-x) is infinite in float64 the result is 0 in float32."""
+    return 1 / (1 + np.exp(-x))
 
 
 def tanh(x):
@@ -282,35 +294,38 @@ def _exponentials(x):
         The sum of e without the (first) largest element's.
     """
     wide = x.dtype == np.float64
-    x = x.astype(np.float64, copy=False)
-    where = np.arange(len(x)), x.argmax(axis=1)
-    m = x[where][:, None]
+    x = x.astype(np.float64, order="C", copy=False)
+    largest = x.argmax(axis=1)
+    at = largest + np.arange(0, x.size, x.shape[1])
+    m = x.reshape(-1)[at][:, None]
     if not wide:
         d = x - m
         e = np.exp(d)
-        largest, e[where] = e[where], 0
-        s = e.sum(axis=1, keepdims=True)
     else:
         d, error = two_sum(x, -m)
         error[~np.isfinite(error)] = 0
         e = np.exp(d)
         e += e * error
-        largest, e[where] = e[where], 0
+    flat = e.reshape(-1)
+    kept, flat[at] = flat[at], 0
+    if not wide:
+        s = np.dot(e, np.ones((x.shape[1], 1)))
+    else:
         s = _sum_rows(e)
         tiny = (s < 1e-290)[:, 0]
         if tiny.any():
-            s[tiny] = _sum_near_underflow(d[tiny], error[tiny], [w[tiny] for w in where])
-    e[where] = largest
+            s[tiny] = _sum_near_underflow(d[tiny], error[tiny], largest[tiny])
+    flat[at] = kept
     return m, d, e, s
 
 
-def _sum_near_underflow(d, error, where):
+def _sum_near_underflow(d, error, largest):
     """The sum of exp(d) without one element a row, where the terms are too small to keep their digits."""
     lifted, more = two_sum(d, RESCUE * LN2)
     more[~np.isfinite(more)] = 0
     e = np.exp(lifted)
     e += e * (more + error + RESCUE * LN2_ERROR)
-    e[np.arange(len(d)), where[1]] = 0
+    e[np.arange(len(d)), largest] = 0
     return np.ldexp(_sum_rows(e), -RESCUE)
 
 
@@ -473,8 +488,8 @@ def cross_entropy_logits(z, q):
             terms = np.where(over, w * (m / 2 - x / 2) * 2, w * losses)
             y[piece] = _sum_rows(np.where(w == 0, 0.0, terms))[:, 0]
         else:
-            total = np.einsum("rc,rc->r", w, losses)
-            if np.isnan(total).any():
+            total = np.dot(w * losses, np.ones(w.shape[1]))
+            if np.isnan(total.sum()):
                 total = np.where(w == 0, 0.0, w * losses).sum(axis=1)
             y[piece] = total
     return _reduced(y, z.shape, axes)
@@ -501,12 +516,13 @@ def accurate_sum(x, axis=None):
 
 
 @np.errstate(all="ignore")
-def mean_of_losses(v):
-    """The mean of all elements; finite wherever the true mean is, and nan for no elements.
+def mean_of_losses(v, n=None):
+    """The sum of all elements divided by `n`, their number by default; finite wherever the true mean is, and nan for no elements.
 
     Parameters
     ----------
     v : ndarray of float16, float32 or float64
+    n : float, optional
 
     Returns
     -------
@@ -518,10 +534,26 @@ def mean_of_losses(v):
     1.5e+308
     """
     v = np.asarray(v)
+    n = v.size if n is None else n
     wide = v.astype(np.float64, copy=False)
     if _is_plain(v, wide):
-        return np.asarray((wide.sum() / v.size).astype(v.dtype))
+        return np.asarray((wide.sum() / n).astype(v.dtype))
     # Scaling by a power of two is exact, and done only where numbers that it makes vanish cannot count.
     scale = v.size.bit_length() if v.size and np.abs(wide).max() > 1e290 else 0
-    total = accurate_sum(np.ldexp(wide, -scale)) / np.float64(v.size)
+    total = accurate_sum(np.ldexp(wide, -scale)) / np.float64(n)
     return np.asarray(np.ldexp(total, scale).astype(v.dtype))
+
+
+@np.errstate(all="ignore")
+def mean_of_squares(v):
+    """The mean of the squares of all elements, as `mean_of_losses` gives it; float64 adds up those of shorter numbers.
+
+    Examples
+    --------
+    >>> float(mean_of_squares(np.array([1.0, -2.0, 4.0])))
+    7.0
+    """
+    if v.dtype == np.float64:
+        return mean_of_losses(v * v)
+    wide = v.astype(np.float64)
+    return np.asarray((np.vdot(wide, wide) / v.size).astype(v.dtype))

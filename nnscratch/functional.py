@@ -284,14 +284,16 @@ def _distributions(name, prediction, target, reduction, weight, smoothing, ignor
         return values if weight is None else values * weight, rows
     labels, counted = _labels(name, values, shape[:-1], classes, ignored)
     q = np.zeros(shape, dtype)
-    np.put_along_axis(q, labels[..., None], 1, -1)
+    q.reshape(-1)[labels.reshape(-1) + np.arange(0, q.size, classes)] = 1
     if smoothing:
         q = q * dtype.type(1 - smoothing) + dtype.type(smoothing / classes)
     if ignored is not None:
         q *= counted[..., None]
+    n = counted.sum() if ignored is not None else labels.size
     if weight is not None:
         q *= weight
-    n = float(np.sum(counted if weight is None else weight[labels] * counted, dtype=np.float64))
+        n = np.sum(weight[labels] * counted, dtype=np.float64)
+    n = float(n)
     if n == 0 and reduction == "mean":
         raise ValueError(
             f"{name}: the weights of all labels given are 0, or all are ignore_index, so their mean has no meaning; "
@@ -301,7 +303,7 @@ def _distributions(name, prediction, target, reduction, weight, smoothing, ignor
 
 
 def _labels(name, values, shape, classes, ignored):
-    """Labels as whole numbers in range (0 for the one ignored), and which of them count."""
+    """Labels as whole numbers in range (0 for the one ignored), and which of them count (True: all)."""
     values = values.data if isinstance(values, Tensor) else values
     if not shape:
         raise ValueError(
@@ -317,14 +319,16 @@ def _labels(name, values, shape, classes, ignored):
         values = values.astype(np.int64)
     if values.dtype.kind not in "iu":
         raise TypeError(f"{name}: labels must be whole numbers, got {values.dtype}; convert them with .astype('int64')")
-    counted = np.ones(shape, bool) if ignored is None else values != ignored
-    values = np.where(counted, values, 0)
-    if values.min() < 0 or values.max() >= classes:
-        bad = values.min() if values.min() < 0 else values.max()
+    counted = True
+    if ignored is not None:
+        counted = values != ignored
+        values = np.where(counted, values, 0)
+    low, high = values.min(), values.max()
+    if low < 0 or high >= classes:
         raise ValueError(
-            f"{name}: label {bad} is out of range for {classes} classes; pass labels from 0 to {classes - 1}"
+            f"{name}: label {low if low < 0 else high} is out of range for {classes} classes; pass labels from 0 to {classes - 1}"
         )
-    return values, counted
+    return values.astype(np.intp, copy=False), counted
 
 
 def binary_cross_entropy(prediction, target, from_logits=False, reduction="mean"):
@@ -425,7 +429,7 @@ def _check_probabilities(name, prediction):
 
 def _check_nan(name, prediction):
     p = prediction.data if isinstance(prediction, Tensor) else prediction
-    if np.isnan(p).any():
+    if np.isnan(np.vdot(p, p)):  # squares do not cancel, so only nan makes it so
         raise ValueError(f"{name}: prediction holds nan; look for it in the data, or lower the learning rate")
 
 

@@ -29,6 +29,7 @@ KERNELS = {
         "log_softmax",
         "logsumexp",
         "mean_of_losses",
+        "mean_of_squares",
         "sigmoid",
         "softmax",
         "softplus",

@@ -6,7 +6,7 @@ from nnscratch import backend
 from nnscratch.autograd import describe, op
 from nnscratch.ops.activation import log_softmax, sigmoid, softmax
 from nnscratch.ops.elementwise import equal, log, sign, where
-from nnscratch.ops.reduce import sum
+from nnscratch.ops.linear import matmul, ones
 from nnscratch.ops.shape import broadcast_to, expand_dims
 from nnscratch.samples import Case, apart, normal, rows, unit
 
@@ -17,17 +17,26 @@ def _reduce(values, reduction, n=None):
     """Losses as one number (or left as they are): in float64 and rounded once; `n` divides a mean, their count by default."""
     if reduction == "none":
         return values
-    if reduction == "mean" and values.size == 0:
-        raise ValueError("nothing to take the mean of; pass at least one value")
     kernels = backend.of(values).kernels
     if reduction == "sum":
         return kernels.accurate_sum(values)
-    return kernels.mean_of_losses(values) if n is None else kernels.accurate_sum(values / n)
+    _refuse_none(values)
+    return kernels.mean_of_losses(values, n)
+
+
+def _refuse_none(values):
+    if values.size == 0:
+        raise ValueError("nothing to take the mean of; pass at least one value")
 
 
 def _scale(g, reduction, n):
     """The gradient by each of the losses that `_reduce` made into one."""
     return g / n if reduction == "mean" else g
+
+
+def _each(g, reduction, n):
+    """The same for losses over the last axis, to be broadcast along it."""
+    return expand_dims(g, -1) if reduction == "none" else _scale(g, reduction, n)
 
 
 @op(
@@ -67,19 +76,22 @@ def mse_loss(prediction, target, reduction="mean"):
     tensor(1.)
     """
     d = np.subtract(prediction, target)
-    return _reduce(d * d, reduction)
+    if reduction != "mean":
+        return _reduce(d * d, reduction)
+    _refuse_none(d)
+    return backend.of(d).kernels.mean_of_squares(d)
 
 
 @mse_loss.rule("prediction")
 def _(g, prediction, target, reduction):
     d = prediction - target
-    return _scale(g, reduction, d.size) * (2 * d)
+    return _scale(2 * g, reduction, d.size) * d
 
 
 @mse_loss.rule("target")
 def _(g, prediction, target, reduction):
     d = target - prediction
-    return _scale(g, reduction, d.size) * (2 * d)
+    return _scale(2 * g, reduction, d.size) * d
 
 
 @op(
@@ -145,13 +157,12 @@ def probability_cross_entropy(p, q, reduction, n):
 
 @probability_cross_entropy.rule("p")
 def _(g, p, q, reduction, n):
-    g = expand_dims(_scale(g, reduction, n), -1)
-    return g * (-q / where(equal(q, 0), 1, p))
+    return _each(g, reduction, n) * (-q / where(equal(q, 0), 1, p))
 
 
 @probability_cross_entropy.rule("q")
 def _(g, p, q, reduction, n):
-    return expand_dims(_scale(g, reduction, n), -1) * -_log_or_zero(p, q)
+    return _each(g, reduction, n) * -_log_or_zero(p, q)
 
 
 @op(
@@ -167,20 +178,19 @@ def _(g, p, q, reduction, n):
 )
 def softmax_cross_entropy(z, q, reduction, n):
     """Cross-entropy of the distributions `q` with softmax(z), over the last axis, without computing the softmax apart."""
-    if np.shape(z) != np.shape(q):
+    if getattr(z, "shape", ()) != getattr(q, "shape", ()):
         raise ValueError(f"z has shape {np.shape(z)}, q {np.shape(q)}; give both one shape")
     return _reduce(backend.of(z).kernels.cross_entropy_logits(z, q), reduction, n)
 
 
 @softmax_cross_entropy.rule("z")
 def _(g, z, q, reduction, n):
-    g = expand_dims(_scale(g, reduction, n), -1)
-    return g * (softmax(z) * sum(q, -1, True) - q)
+    return _each(g, reduction, n) * (softmax(z) * matmul(q, ones((q.shape[-1], 1), q.dtype)) - q)
 
 
 @softmax_cross_entropy.rule("q")
 def _(g, z, reduction, n):
-    return expand_dims(_scale(g, reduction, n), -1) * -log_softmax(z)
+    return _each(g, reduction, n) * -log_softmax(z)
 
 
 @op(
