@@ -6,6 +6,8 @@ operations is that of the formula, so that in float64 the result equals the plai
 Scalars are Python floats, so float32 stays float32.
 """
 
+import functools
+
 import numpy as np
 
 from . import compiled
@@ -45,7 +47,13 @@ def sgd(p, g, lr, momentum, nesterov, weight_decay, velocity):
         velocity *= momentum
         velocity += update
         update = update + momentum * velocity if nesterov else velocity
-    p -= lr * update
+    p -= _scalar(lr, p.dtype) * update
+
+
+@functools.lru_cache(maxsize=16)
+def _scalar(value, dtype):
+    """An array of a number, which NumPy takes more quickly than the number."""
+    return np.array(value, dtype)
 
 
 def adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled):
@@ -79,10 +87,8 @@ def adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay,
     """
     loops = compiled.loops(p, g, m, v)
     if loops and g.flags.c_contiguous and all(a.flags.carray for a in (p, m, v)):
-        scales = (1 - beta1**step, 1 - beta2**step) if bias_correction else (1.0, 1.0)
-        decays = (0.0, lr * weight_decay) if decoupled else (weight_decay, 0.0)
-        scalars = map(p.dtype.type, (beta1, 1 - beta1, beta2, 1 - beta2, *scales, lr, eps, *decays))
-        loops.adam(*(a.reshape(-1) for a in (p, g, m, v)), *scalars)
+        scalars = _adam_scalars(p.dtype, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled)
+        loops.adam(p.reshape(-1), g.reshape(-1), m.reshape(-1), v.reshape(-1), *scalars)
         return
     if decoupled:
         if weight_decay:
@@ -110,3 +116,11 @@ def adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay,
     divisor += eps
     scratch /= divisor
     p -= scratch
+
+
+@functools.lru_cache(maxsize=16)
+def _adam_scalars(dtype, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled):
+    """What the compiled loop takes beside arrays, the same for all parameters of a step."""
+    scales = (1 - beta1**step, 1 - beta2**step) if bias_correction else (1.0, 1.0)
+    decays = (0.0, lr * weight_decay) if decoupled else (weight_decay, 0.0)
+    return tuple(map(dtype.type, (beta1, 1 - beta1, beta2, 1 - beta2, *scales, lr, eps, *decays)))

@@ -141,6 +141,20 @@ def test_a_step_is_in_place_and_keeps_dtypes(make, dtype):
     assert (p.data < [1, 2]).all()
 
 
+@pytest.mark.parametrize(
+    ("make", "slot"), [(lambda p: optim.SGD(p, 0.1, momentum=0.9), "velocity"), (optim.Adam, "m"), (optim.AdamW, "m")]
+)
+def test_means_of_gradients_that_stay_0_do_not_end_in_subnormal_numbers(make, slot):
+    p = parameter([1.0, 2.0, 3.0], [1.0, -1.0, 1.0], "float32")
+    optimizer = make([p])
+    optimizer.step()
+    p.grad = ns.tensor([0.0, 0.0, 1.0])
+    for _ in range(1000):
+        optimizer.step()
+    np.testing.assert_array_equal(optimizer.state_dict()[f"0.{slot}"] != 0, [False, False, True])
+    assert np.isfinite(p.data).all()
+
+
 def test_each_parameter_counts_its_own_steps():
     late, whole = parameter([1.0], [1.0]), parameter([1.0], [1.0])
     a, b = (

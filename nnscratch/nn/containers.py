@@ -116,8 +116,9 @@ class Sequential(ModuleList):
 
     def forward(self, x):
         """(the first module's input) -> (the last one's result)"""
-        for module in self:
-            x = module(x)
+        for module in vars(self).values():
+            if isinstance(module, Module):
+                x = module(x)
         return x
 
 

@@ -46,7 +46,7 @@ class SGD(Optimizer):
 
     formula = r"\theta \leftarrow \theta - \alpha \nabla J(\theta)"
     document = "F10: 000 §4; 001 §3; 003 §4.1; 004 §4.3.1"
-    slots = ("velocity",)
+    slots = fading = ("velocity",)
 
     def __init__(self, params, lr, momentum=0.0, nesterov=False, weight_decay=0.0):
         super().__init__(params, {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay})
@@ -66,15 +66,9 @@ class SGD(Optimizer):
         return {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
 
     def _update(self, p, g, state, step, group):
-        backend.of(p).kernels.sgd(
-            p,
-            g,
-            lr=group["lr"],
-            momentum=group["momentum"],
-            nesterov=group["nesterov"],
-            weight_decay=group["weight_decay"],
-            velocity=state["velocity"] if group["momentum"] else None,
-        )
+        momentum = group["momentum"]
+        velocity = state["velocity"] if momentum else None
+        backend.of(p).kernels.sgd(p, g, group["lr"], momentum, group["nesterov"], group["weight_decay"], velocity)
 
 
 class Adam(Optimizer):
@@ -128,6 +122,7 @@ class Adam(Optimizer):
     )
     document = "F11: 000 §4; 004 §4.3.2"
     slots = ("m", "v")
+    fading = ("m",)
 
     def __init__(
         self,
