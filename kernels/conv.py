@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from . import direct
+from . import direct, winograd
 from .windows import half_through_single, output_size, output_sizes, pad, taps, unpadded
 
 __all__ = ["conv2d", "conv2d_input", "conv2d_weight", "im2col", "output_size"]
@@ -88,6 +88,8 @@ def conv2d(x, w, bias, stride, padding, dilation, groups):
     filters, kernel = w.shape[0], w.shape[2:]
     windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
     if loops := direct.loops(len(x), w.shape, windows, groups, x.dtype):
+        if winograd.suits(x.dtype, w.shape, stride, dilation, groups):
+            return winograd.conv2d(loops, x, w, bias, padding, groups)
         return direct.conv2d(loops, x, w, bias, stride, padding, dilation, groups)
     y = np.empty((len(x), groups, filters // groups, windows[0] * windows[1]), x.dtype)
     matrix = np.ascontiguousarray(w).reshape(groups, filters // groups, -1)
@@ -99,14 +101,14 @@ def conv2d(x, w, bias, stride, padding, dilation, groups):
     return y
 
 
-def _full_padding(size, windows, kernel, padding, dilation):
+def full_padding(size, windows, kernel, padding, dilation):
     """The padding of g that makes its convolution by the turned filters the input's gradient (stride 1)."""
     reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
     before = [r - first for r, (first, _) in zip(reach, padding, strict=True)]
     return tuple((b, n + r - o - b) for n, o, r, b in zip(size, windows, reach, before, strict=True))
 
 
-def _turned(w, groups):
+def turned(w, groups):
     """The filters (C, O/groups, kh, kw) that take g back: turned half round, input and output exchanged."""
     filters, depth, *kernel = w.shape
     grouped = w[:, :, ::-1, ::-1].reshape(groups, filters // groups, depth, *kernel)
@@ -141,13 +143,15 @@ def conv2d_input(g, w, size, stride, padding, dilation, groups):
              [1., 2., 1.]]]])
     """
     (images, filters, *windows), kernel = g.shape, w.shape[2:]
+    edges = full_padding(size, windows, kernel, padding, dilation)
     if loops := direct.loops(images, w.shape, windows, groups, g.dtype):
+        if min(map(min, edges)) >= 0 and winograd.suits(g.dtype, w.shape, stride, dilation, groups):
+            return winograd.correlate(loops, g, turned(w, groups), None, edges, size, groups)
         return direct.conv2d_input(loops, g, w, size, stride, padding, dilation, groups)
     channels, area = w.shape[1] * groups, kernel[0] * kernel[1]
-    edges = _full_padding(size, windows, kernel, padding, dilation)
     # Making columns of g costs less than adding up columns of the result, if g has no more channels.
     if stride == (1, 1) and min(map(min, edges)) >= 0 and (filters <= channels or area == 1):
-        return conv2d(g, _turned(w, groups), None, stride, edges, dilation, groups)
+        return conv2d(g, turned(w, groups), None, stride, edges, dilation, groups)
     matrix = np.ascontiguousarray(w).reshape(groups, filters // groups, -1).swapaxes(1, 2)
     if stride == (1, 1):
         return _input_by_whole_rows(g, matrix, size, kernel, padding, dilation)
@@ -228,6 +232,8 @@ def conv2d_weight(g, x, kernel, stride, padding, dilation, groups):
     images, filters, *windows = g.shape
     shape = filters, x.shape[1] // groups, *kernel
     if loops := direct.loops(images, shape, windows, groups, x.dtype):
+        if winograd.suits(x.dtype, shape, stride, dilation, groups):
+            return winograd.conv2d_weight(loops, g, x, padding, groups)
         return direct.conv2d_weight(loops, g, x, kernel, stride, padding, dilation, groups)
     g = np.ascontiguousarray(g).reshape(images, groups, filters // groups, windows[0] * windows[1])
     total = np.zeros((groups, filters // groups, x.shape[1] // groups * kernel[0] * kernel[1]), g.dtype)

@@ -27,17 +27,6 @@ STRIP = 1024
 PARTS, PART_BYTES = 8, 1 << 24
 
 
-def work(images, w, windows):
-    """How many multiplications a convolution by the weight w (O, C/groups, kh, kw) takes.
-
-    Examples
-    --------
-    >>> work(2, np.ones((4, 3, 3, 3)), (10, 10))
-    21600
-    """
-    return images * w.size * math.prod(windows)
-
-
 def loops(images, shape, windows, groups, dtype):
     """The compiled loops, or None where columns are the better way (or arrays not of float32 or float64).
 
@@ -57,7 +46,7 @@ def loops(images, shape, windows, groups, dtype):
     return compiled.vectors(dtype)
 
 
-def _layout(size, padding, stride, windows):
+def image_layout(size, padding, stride, windows):
     """How an image of this size lies in the scratch array: (top, left, down, right, height, width)."""
     (top, bottom), (left, right) = padding
     height = -(-(top + size[0] + bottom) // stride[0])
@@ -67,7 +56,7 @@ def _layout(size, padding, stride, windows):
     return top, left, *stride, height, width
 
 
-def _offsets(layout, channels, rows, columns):
+def tap_offsets(layout, channels, rows, columns):
     """Where, for each tap, the first window has it: channel by channel, at those rows and columns of the padded image."""
     _, _, down, right, height, width = layout
     channel, row, column = np.arange(channels)[:, None, None], np.array(rows)[:, None], np.array(columns)
@@ -78,9 +67,9 @@ def _offsets(layout, channels, rows, columns):
 @functools.lru_cache(maxsize=256)
 def _forward(size, channels, kernel, stride, padding, dilation):
     """The layout of x and the offsets of the taps."""
-    layout = _layout(size, padding, stride, output_sizes(size, kernel, stride, padding, dilation))
+    layout = image_layout(size, padding, stride, output_sizes(size, kernel, stride, padding, dilation))
     rows, columns = ([d * i for i in range(k)] for k, d in zip(kernel, dilation, strict=True))
-    return layout, _offsets(layout, channels, rows, columns)
+    return layout, tap_offsets(layout, channels, rows, columns)
 
 
 def _phase(size, windows, kernel, stride, padding, dilation, phase):
@@ -117,34 +106,48 @@ def _backward(size, windows, filters, kernel, stride, padding, dilation):
     for top, rows, i, above, at_rows in axes[0]:
         for left, columns, j, beside, at_columns in axes[1]:
             if rows and columns and i and j:
-                layout = _layout(windows, (above, beside), (1, 1), (rows, columns))
+                layout = image_layout(windows, (above, beside), (1, 1), (rows, columns))
                 target = rows, columns, top, stride[0], left, stride[1]
-                found.append((i, j, layout, _offsets(layout, filters, at_rows, at_columns), target))
+                found.append((i, j, layout, tap_offsets(layout, filters, at_rows, at_columns), target))
     return found
 
 
-def _packed(vectors, matrix):
-    """Filters (filters, taps) as `vectors.correlate` takes them: in blocks, each tap's weights of a block side by side."""
-    filters, taps = matrix.shape
-    whole = max(0, -(-(filters - vectors.FEW) // vectors.ROWS)) * vectors.ROWS
-    padded = np.zeros((whole + vectors.FEW, taps), matrix.dtype)
-    padded[:filters] = matrix
-    blocks = padded[:whole].reshape(-1, vectors.ROWS, taps).swapaxes(1, 2)
-    return np.concatenate([blocks.reshape(-1), padded[whole:].T.reshape(-1)])
+def pack_filters(vectors, filters):
+    """Filters (..., filters, taps) as `vectors.correlate` takes them: in blocks, a tap's weights of a block side by side."""
+    *several, count, taps = filters.shape
+    whole = max(0, -(-(count - vectors.FEW) // vectors.ROWS)) * vectors.ROWS
+    padded = np.zeros((*several, whole + vectors.FEW, taps), filters.dtype)
+    padded[..., :count, :] = filters
+    blocks = padded[..., :whole, :].reshape(*several, -1, vectors.ROWS, taps).swapaxes(-1, -2)
+    rest = padded[..., whole:, :].swapaxes(-1, -2)
+    return np.concatenate([blocks.reshape(*several, -1), rest.reshape(*several, -1)], axis=-1)
 
 
-def _zeros(count, dtype):
-    """So many zeros from the start of a cache line on: vectors that begin in one and end in the next take twice as long."""
-    memory = np.zeros(count * dtype.itemsize + 64, np.uint8)
+def aligned_zeros(shape, dtype):
+    """Zeros from the start of a cache line on: vectors that begin in one line and end in the next take twice as long."""
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.zeros(size + 64, np.uint8)
     skipped = -memory.ctypes.data % 64
-    return memory[skipped : skipped + count * dtype.itemsize].view(dtype)
+    return memory[skipped : skipped + size].view(dtype).reshape(shape)
 
 
-def _scratch(vectors, layout, channels, dtype, images=1):
+def image_scratch(vectors, layout, channels, dtype, images=1):
     """Zeros for the planes of some images, and for what a tile reads behind them."""
     _, _, down, right, height, width = layout
     behind = width + vectors.VECTORS * vectors.BYTES // dtype.itemsize
-    return _zeros(images * channels * down * right * height * width + behind, dtype)
+    return aligned_zeros((images * channels * down * right * height * width + behind,), dtype)
+
+
+def image_parts(images, size):
+    """Where the parts begin, and the last ends, into which images are divided for sums that take `size` bytes each.
+
+    Examples
+    --------
+    >>> image_parts(20, 1000)
+    [0, 2, 5, 7, 10, 12, 15, 17, 20]
+    """
+    parts = max(1, min(PARTS, images, PART_BYTES // size))
+    return [images * i // parts for i in range(parts + 1)]
 
 
 def _correlate(vectors, x, groups, jobs, bias, y, work):
@@ -153,10 +156,10 @@ def _correlate(vectors, x, groups, jobs, bias, y, work):
 
     def run(begin, end):
         for group, layout, packed, offsets, target in jobs:
-            scratch, width = _scratch(vectors, layout, each, x.dtype), layout[-1]
+            scratch, width = image_scratch(vectors, layout, each, x.dtype), layout[-1]
             lines = min(target[0], max(1, STRIP // width))
             length = (lines * width // vectors.BYTES + 2) * vectors.BYTES
-            wide = _zeros(vectors.ROWS * length, x.dtype).reshape(vectors.ROWS, length)
+            wide = aligned_zeros((vectors.ROWS, length), x.dtype)
             vectors.correlate(
                 x, begin, end, group * each, each, layout, packed, offsets, bias, y, group * filters, filters, target, scratch, wide
             )  # fmt: skip
@@ -171,12 +174,12 @@ def conv2d(vectors, x, w, bias, stride, padding, dilation, groups):
     layout, offsets = _forward(x.shape[2:], each, tuple(kernel), stride, padding, dilation)
     target = *windows, 0, 1, 0, 1
     jobs = [
-        (i, layout, _packed(vectors, part), offsets, target)
+        (i, layout, pack_filters(vectors, part), offsets, target)
         for i, part in enumerate(w.reshape(groups, filters // groups, -1))
     ]
     y = np.empty((len(x), filters, *windows), x.dtype)
     bias = np.zeros(filters, x.dtype) if bias is None else np.ascontiguousarray(bias)
-    _correlate(vectors, np.ascontiguousarray(x), groups, jobs, bias, y, work(len(x), w, windows))
+    _correlate(vectors, np.ascontiguousarray(x), groups, jobs, bias, y, len(x) * w.size * math.prod(windows))
     return y
 
 
@@ -189,14 +192,14 @@ def conv2d_input(vectors, g, w, size, stride, padding, dilation, groups):
         tuple(size), g.shape[2:], filters // groups, tuple(kernel), stride, padding, dilation
     ):
         for group, part in enumerate(by_group[:, :, :, i][..., j]):
-            jobs.append((group, layout, _packed(vectors, part.swapaxes(0, 1).reshape(each, -1)), offsets, target))
+            jobs.append((group, layout, pack_filters(vectors, part.swapaxes(0, 1).reshape(each, -1)), offsets, target))
     # Cells that no window touches get 0.
     complete = sum(target[0] * target[1] for *_, target in {id(job[3]): job for job in jobs}.values()) == math.prod(
         size
     )
     dx = (np.empty if complete else np.zeros)((len(g), groups * each, *size), g.dtype)
     _correlate(
-        vectors, np.ascontiguousarray(g), groups, jobs, np.zeros(dx.shape[1], g.dtype), dx, work(len(g), w, g.shape[2:])
+        vectors, np.ascontiguousarray(g), groups, jobs, np.zeros(dx.shape[1], g.dtype), dx, g[:, 0].size * w.size
     )
     return dx
 
@@ -211,15 +214,15 @@ def conv2d_weight(vectors, g, x, kernel, stride, padding, dilation, groups):
     plane = -(-((g.shape[2] - 1) * layout[-1] + g.shape[3]) // lanes) * lanes
     rows = -(-filters // vectors.FEW) * vectors.FEW
     size = rows * len(offsets)
-    parts = max(1, min(PARTS, len(x), PART_BYTES // (size * x.itemsize)))
-    bounds = [len(x) * i // parts for i in range(parts + 1)]
+    bounds = image_parts(len(x), size * x.itemsize)
+    parts = len(bounds) - 1
     block = max(1, min(vectors.CHUNK * lanes // plane, -(-len(x) // parts)))
     sums = np.zeros((groups, parts, rows, len(offsets)), x.dtype)
     g, x = np.ascontiguousarray(g), np.ascontiguousarray(x)
 
     def run(begin, end):
-        scratch = _scratch(vectors, layout, each, x.dtype, block)
-        gradients = _zeros(block * rows * plane, x.dtype)
+        scratch = image_scratch(vectors, layout, each, x.dtype, block)
+        gradients = aligned_zeros((block * rows * plane,), x.dtype)
         for group in range(groups):
             for part in range(begin, end):
                 vectors.correlate_weight(

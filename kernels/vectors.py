@@ -66,12 +66,43 @@ class _Code:
     def store(self, vector, pointer):
         self.builder.store(vector, self.builder.bitcast(pointer, self.vector.as_pointer()), align=self.align)
 
-    def spread(self, pointer):
-        """A number in all lanes."""
-        undefined = ir.Constant(self.vector, ir.Undefined)
-        first = self.builder.insert_element(undefined, self.builder.load(pointer), ir.IntType(32)(0))
-        lanes = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
-        return self.builder.shuffle_vector(first, undefined, lanes)
+    def fill_lanes(self, number, vector):
+        """A vector of that type with a number in all lanes."""
+        undefined = ir.Constant(vector, ir.Undefined)
+        first = self.builder.insert_element(undefined, number, ir.IntType(32)(0))
+        return self.shuffle(first, undefined, [0] * self.lanes)
+
+    def combine(self, signs, vectors):
+        """Sums of vectors: for each row of `signs` those where it has 1, less those where it has -1."""
+        sums = []
+        for row in signs:
+            terms = [(sign, vector) for sign, vector in zip(row, vectors, strict=True) if sign]
+            (sign, total), *others = sorted(terms, key=lambda term: -term[0])
+            if sign < 0:
+                total = self.builder.fneg(total)
+            for sign, vector in others:
+                total = (self.builder.fadd if sign > 0 else self.builder.fsub)(total, vector)
+            sums.append(total)
+        return sums
+
+    def both_ways(self, signs, grid):
+        """``signs @ grid @ signs.T`` for a square grid of vectors, as a list row by row."""
+        half = [self.combine(signs, column) for column in zip(*grid, strict=True)]
+        return [v for row in zip(*half, strict=True) for v in self.combine(signs, row)]
+
+    def shuffle(self, a, b, order):
+        """The lanes of a and, counted on, of b that `order` names."""
+        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), list(order)))
+
+    def interleave(self, a, b):
+        """The first and the second half of a[0], b[0], a[1], b[1] ..."""
+        order = [i // 2 + i % 2 * self.lanes for i in range(2 * self.lanes)]
+        return [self.shuffle(a, b, order[: self.lanes]), self.shuffle(a, b, order[self.lanes :])]
+
+    def load_pairs(self, pointer):
+        """The elements at even and at odd places of two vectors."""
+        a, b = self.load(pointer), self.load(self.at(pointer, self.lanes))
+        return [self.shuffle(a, b, range(first, 2 * self.lanes, 2)) for first in (0, 1)]
 
     def loop(self, count, carried, body):
         """``for k in range(count): carried = body(k, carried)`` for a count above 0; the last `carried`."""
@@ -96,29 +127,32 @@ class _Code:
 def _products(rows, vectors):
     """The kernel ``out[m, v] = sum over k of w[k, m] * x[offsets[k] + v]``: m of `rows`, v in `vectors` vectors.
 
-    The rows of `out` are `row` elements apart.
+    The rows of w are `step` elements apart, those of `out` `row`.
     """
 
     @intrinsic
-    def kernel(typing, w, at_w, x, at_x, offsets, count, out, at_out, row):
+    def kernel(typing, w, at_w, step, x, at_x, offsets, count, out, at_out, row):
         def generate(context, builder, signature, args):
             code = _Code(context, builder, signature, args)
-            w, x = code.at(code.pointer(0), args[1]), code.at(code.pointer(2), args[3])
-            offsets, out = code.pointer(4), code.at(code.pointer(6), args[7])
+            _, at_w, step, _, at_x, _, count, _, at_out, row = args
+            w, x = code.at(code.pointer(0), at_w), code.at(code.pointer(3), at_x)
+            offsets, out = code.pointer(5), code.at(code.pointer(7), at_out)
 
             def body(k, sums):
                 run = code.at(x, builder.load(code.at(offsets, k)))
                 values = [code.load(code.at(run, v * code.lanes)) for v in range(vectors)]
-                weights = [code.spread(code.at(w, builder.mul(k, _index(rows)), m)) for m in range(rows)]
+                weights = [
+                    code.fill_lanes(builder.load(code.at(w, builder.mul(k, step), m)), code.vector) for m in range(rows)
+                ]
                 terms = [(weight, value) for weight in weights for value in values]
                 return [builder.call(code.fma, [*term, s]) for term, s in zip(terms, sums, strict=True)]
 
-            sums = code.loop(args[5], [code.zero] * (rows * vectors), body)
+            sums = code.loop(count, [code.zero] * (rows * vectors), body)
             for i, s in enumerate(sums):
-                code.store(s, code.at(out, builder.mul(args[8], _index(i // vectors)), i % vectors * code.lanes))
+                code.store(s, code.at(out, builder.mul(row, _index(i // vectors)), i % vectors * code.lanes))
             return context.get_dummy_value()
 
-        return numba.types.void(w, at_w, x, at_x, offsets, count, out, at_out, row), generate
+        return numba.types.void(w, at_w, step, x, at_x, offsets, count, out, at_out, row), generate
 
     return kernel
 
@@ -168,21 +202,120 @@ def _dots(rows, taps):
     return kernel
 
 
+# The matrices of Winograd's F(2 x 2, 3 x 3): y = A [(G w G') * (B d B')] A' for patches d of 4 by 4 (Lavin and Gray 2016).
+WINOGRAD_B = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
+WINOGRAD_A = ((1, 1, 1, 0), (0, 1, -1, -1))
+WINOGRAD_G = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
+
+
+def _patch(beside):
+    """The kernel ``out[16] = B d B'`` of 4 by 4 patches d, neighbours in the lanes, whose rows are at `rows`.
+
+    Neighbours are patches that begin two columns apart or, with `beside`, channels, which stand side by side in each cell.
+    """
+
+    @intrinsic
+    def kernel(typing, x, at_x, rows, across, out, at_out, step):
+        def generate(context, builder, signature, args):
+            code = _Code(context, builder, signature, args)
+            _, at_x, _, across, _, at_out, step = args
+            x, rows, out = code.at(code.pointer(0), at_x), code.pointer(2), code.at(code.pointer(4), at_out)
+            grid = []
+            for i in range(4):
+                row = code.at(x, builder.load(code.at(rows, i)))
+                if beside:
+                    grid.append([code.load(code.at(row, builder.mul(across, _index(j)))) for j in range(4)])
+                else:
+                    grid.append([*code.load_pairs(row), *code.load_pairs(code.at(row, 2))])
+            for i, v in enumerate(code.both_ways(WINOGRAD_B, grid)):
+                code.store(v, code.at(out, builder.mul(step, _index(i))))
+            return context.get_dummy_value()
+
+        return numba.types.void(x, at_x, rows, across, out, at_out, step), generate
+
+    return kernel
+
+
+@intrinsic
+def _unpatch(typing, x, at_x, step, out, at_out, row):
+    """Two rows of ``A x A'``, each patch's two results of a row side by side."""
+
+    def generate(context, builder, signature, args):
+        code = _Code(context, builder, signature, args)
+        x, out = code.at(code.pointer(0), args[1]), code.at(code.pointer(3), args[4])
+        cells = [code.load(code.at(x, builder.mul(args[2], _index(i)))) for i in range(16)]
+        y = code.both_ways(WINOGRAD_A, [cells[i : i + 4] for i in range(0, 16, 4)])
+        for i in range(2):
+            for half, v in enumerate(code.interleave(y[2 * i], y[2 * i + 1])):
+                code.store(v, code.at(out, builder.mul(args[5], _index(i)), half * code.lanes))
+        return context.get_dummy_value()
+
+    return numba.types.void(x, at_x, step, out, at_out, row), generate
+
+
+@intrinsic
+def _spread(typing, g, at_g, across, down, out, at_out, step):
+    """``out[16] = A' g A`` of 2 by 2 gradients g, whose columns are `across` and whose rows are `down` elements apart."""
+
+    def generate(context, builder, signature, args):
+        code = _Code(context, builder, signature, args)
+        g, out = code.at(code.pointer(0), args[1]), code.at(code.pointer(4), args[5])
+        rows = [g, code.at(g, args[3])]
+        grid = [[code.load(row), code.load(code.at(row, args[2]))] for row in rows]
+        for i, v in enumerate(code.both_ways(tuple(zip(*WINOGRAD_A, strict=True)), grid)):
+            code.store(v, code.at(out, builder.mul(args[6], _index(i))))
+        return context.get_dummy_value()
+
+    return numba.types.void(g, at_g, across, down, out, at_out, step), generate
+
+
 _many_1, _many_2, _many_3 = (_products(ROWS, v) for v in (1, 2, 3))
 _few_1, _few_2, _few_3 = (_products(FEW, v) for v in (1, 2, 3))
 _many_dots, _few_dots = _dots(ROWS, VECTORS), _dots(FEW, VECTORS)
 
 
+@intrinsic
+def _copy(typing, source, at, target, to, count, plus):
+    """``target[to + i] = source[at + i] + plus`` for `count` i, at least 1: in vectors, of which the last is cut off."""
+
+    def generate(context, builder, signature, args):
+        code = _Code(context, builder, signature, args)
+        _, at, _, to, count, plus = args
+        source, target = code.at(code.pointer(0), at), code.at(code.pointer(2), to)
+        whole = ir.VectorType(ir.IntType(32), code.lanes)
+        mask = ir.VectorType(ir.IntType(1), code.lanes)
+        kind = f"v{code.lanes}f{8 * code.align}.p0"
+        pointer, align = code.vector.as_pointer(), ir.IntType(32)
+        load = code.function(f"llvm.masked.load.{kind}", code.vector, [pointer, align, mask, code.vector])
+        store = code.function(f"llvm.masked.store.{kind}", ir.VoidType(), [code.vector, pointer, align, mask])
+        plus = code.fill_lanes(plus, code.vector)
+
+        def body(k, nothing):
+            i = builder.mul(k, _index(code.lanes))
+            left = code.fill_lanes(builder.trunc(builder.sub(count, i), ir.IntType(32)), whole)
+            inside = builder.icmp_signed("<", ir.Constant(whole, list(range(code.lanes))), left)
+            here, there = (builder.bitcast(code.at(p, i), pointer) for p in (source, target))
+            values = builder.call(load, [here, align(code.align), inside, code.zero])
+            builder.call(store, [builder.fadd(values, plus), there, align(code.align), inside])
+            return nothing
+
+        vectors = builder.sdiv(builder.add(count, _index(code.lanes - 1)), _index(code.lanes))
+        code.loop(vectors, [], body)
+        return context.get_dummy_value()
+
+    return numba.types.void(source, at, target, to, count, plus), generate
+
+
 @_compile
 def _move(source, at, step, target, to, stride, count, plus):
-    """``target[to + i * stride] = source[at + i * step] + plus`` for `count` i: without a sign, indices are not looked at."""
-    at, to, count = np.uint64(at), np.uint64(to), np.uint64(count)
+    """``target[to + i * stride] = source[at + i * step] + plus`` for `count` i."""
+    if count <= 0:
+        return
     if step == 1 and stride == 1:
-        for i in range(count):
-            target[to + i] = source[at + i] + plus
-    else:
-        step, stride = np.uint64(step), np.uint64(stride)
-        for i in range(count):
+        _copy(source, at, target, to, count, plus)
+    else:  # indices without a sign are not looked at
+        at, to, step, stride = np.uint64(at), np.uint64(to), np.uint64(step), np.uint64(stride)
+        for i in range(np.uint64(count)):
             target[to + i * stride] = source[at + i * step] + plus
 
 
@@ -207,21 +340,21 @@ def _fill(x, n, first, channels, top, left, down, right, height, width, scratch,
 
 
 @numba.njit(inline="always")
-def _multiply(many, vectors, w, at_w, scratch, at_scratch, offsets, out, at_out, row):
+def _multiply(many, vectors, w, at_w, step, x, at_x, offsets, out, at_out, row):
     """One tile of products."""
     taps = len(offsets)
     if many and vectors == 3:
-        _many_3(w, at_w, scratch, at_scratch, offsets, taps, out, at_out, row)
+        _many_3(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
     elif many and vectors == 2:
-        _many_2(w, at_w, scratch, at_scratch, offsets, taps, out, at_out, row)
+        _many_2(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
     elif many:
-        _many_1(w, at_w, scratch, at_scratch, offsets, taps, out, at_out, row)
+        _many_1(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
     elif vectors == 3:
-        _few_3(w, at_w, scratch, at_scratch, offsets, taps, out, at_out, row)
+        _few_3(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
     elif vectors == 2:
-        _few_2(w, at_w, scratch, at_scratch, offsets, taps, out, at_out, row)
+        _few_2(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
     else:
-        _few_1(w, at_w, scratch, at_scratch, offsets, taps, out, at_out, row)
+        _few_1(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
 
 
 @_compile
@@ -249,11 +382,10 @@ def correlate(
             length = (lines - 1) * width + columns
             for done in range(0, filters, ROWS):
                 many = filters - done > FEW
+                step = ROWS if many else FEW
                 for i in range(0, length, VECTORS * lanes):
-                    vectors = min(VECTORS, (length - i + lanes - 1) // lanes)
-                    _multiply(
-                        many, vectors, w, done * taps, scratch, above * width + i, offsets, sums, i, wide.shape[1]
-                    )
+                    vectors, at = min(VECTORS, (length - i + lanes - 1) // lanes), above * width + i
+                    _multiply(many, vectors, w, done * taps, step, scratch, at, offsets, sums, i, wide.shape[1])
                 for m in range(min(ROWS, filters - done)):
                     o = first_filter + done + m
                     for p in range(lines):
@@ -325,3 +457,141 @@ def correlate_weight(
                             at_out,
                             taps,
                         )
+
+
+_patch_of_columns, _patch_of_channels = _patch(beside=False), _patch(beside=True)
+
+
+@_compile
+def winograd(
+    x,
+    begin,
+    end,
+    first,
+    channels,
+    source,
+    offsets,
+    u,
+    steps,
+    bias,
+    y,
+    first_filter,
+    filters,
+    patches,
+    room,
+    scratch,
+    v,
+    m,
+    wide,
+):
+    """`correlate` for kernels of 3 by 3 one step apart, with 16 products for every 2 by 2 results instead of 36.
+
+    `source` divides rows into even and odd ones, `offsets` has the rows of a channel's first patch, `u`
+    (16, blocks of filters) the weights as ``G w G'`` in blocks as in `correlate`, `steps` where each channel's patches are in
+    v, and `patches` is (rows, columns) of them. `v` (16, channels times any `room`), `m` (16, ROWS times that) and `wide` (ROWS, 4 times that)
+    are for so many rows of patches as are taken at once; longer ones keep the 16 out of each other's way in the cache.
+    """
+    top, left, down, right, height, width = source
+    patch_rows, patch_columns = patches
+    rows, columns = y.shape[2:]
+    results, lanes, step_v, step_m = y.reshape(-1), BYTES // x.itemsize, v.shape[1], m.shape[1]
+    flat_u, flat_v, flat_m, flat_wide = u.reshape(-1), v.reshape(-1), m.reshape(-1), wide.reshape(-1)
+    strip = (room - patch_columns) * 2 // width + 1
+    for n in range(begin, end):
+        _fill(x, n, first, channels, top, left, down, right, height, width, scratch, 0, height * width)
+        for above in range(0, patch_rows, strip):
+            lines = min(strip, patch_rows - above)
+            length = (lines - 1) * (width // 2) + patch_columns
+            for c in range(channels):
+                for i in range(0, length, lanes):
+                    at = 2 * c * height * width + above * width + 2 * i
+                    _patch_of_columns(scratch, at, offsets, 1, flat_v, c * room + i, step_v)
+            for done in range(0, filters, ROWS):
+                many = filters - done > FEW
+                step = ROWS if many else FEW
+                for f in range(16):
+                    at_u, at_v, at_m = f * u.shape[1] + done * channels, f * step_v, f * step_m
+                    for i in range(0, length, VECTORS * lanes):
+                        vectors = min(VECTORS, (length - i + lanes - 1) // lanes)
+                        _multiply(many, vectors, flat_u, at_u, step, flat_v, at_v + i, steps, flat_m, at_m + i, room)
+                for k in range(min(ROWS, filters - done)):
+                    o = first_filter + done + k
+                    for i in range(0, length, lanes):
+                        _unpatch(flat_m, k * room + i, step_m, flat_wide, k * 4 * room + 2 * i, 2 * room)
+                    at, to = k * 4 * room, ((n * y.shape[1] + o) * rows + 2 * above) * columns
+                    for p in range(2 * above, min(2 * (above + lines), rows), 2):
+                        _move(flat_wide, at, 1, results, to, 1, columns, bias[o])
+                        if p + 1 < rows:
+                            _move(flat_wide, at + 2 * room, 1, results, to + columns, 1, columns, bias[o])
+                        at, to = at + width, to + 2 * columns
+
+
+@_compile
+def _turn(x, n, first, channels, top, left, width, out, beside):
+    """Image n's channels from `first` on side by side: to out[row + top, column + left] in rows of `width` cells of `beside`."""
+    every, rows, columns = x.shape[1:]
+    source, zero = x.reshape(-1), x.dtype.type(0)
+    for h in range(rows):
+        to = ((top + h) * width + left) * beside
+        for c in range(channels):
+            _move(source, ((n * every + first + c) * rows + h) * columns, 1, out, to + c, beside, columns, zero)
+
+
+@_compile
+def winograd_weight(
+    g,
+    x,
+    begin,
+    end,
+    first,
+    channels,
+    edge,
+    offsets,
+    steps,
+    first_filter,
+    filters,
+    patches,
+    turned_x,
+    turned_g,
+    v,
+    w,
+    tile,
+    out,
+):
+    """The gradient of `winograd` by the weight, as ``G w G'`` has it: added to `out` (16, filters, channels), each up to whole vectors.
+
+    Of an image (`turned_x`, zeros, with `edge` = (top, left) around it) and of its result's gradient (`turned_g`) the channels
+    stand side by side, and so they do in `v` (16, patches of some images and one more, channels) and `w` (16, those patches, filters).
+    """
+    patch_rows, patch_columns = patches
+    count, wide_x, wide_g = patch_rows * patch_columns, v.shape[2], w.shape[2]
+    across_x, across_g = 2 * patch_columns + 2, 2 * patch_columns
+    block, lanes = (v.shape[1] - 1) // count, BYTES // x.itemsize
+    flat_v, flat_w, flat_tile = v.reshape(-1), w.reshape(-1), tile.reshape(-1)
+    sums = out.reshape(-1)
+    for n in range(begin, end, block):
+        images = min(block, end - n)
+        for b in range(images):
+            _turn(x, n + b, first, channels, edge[0], edge[1], across_x, turned_x, wide_x)
+            _turn(g, n + b, first_filter, filters, 0, 0, across_g, turned_g, wide_g)
+            for p in range(patch_rows):
+                for q in range(patch_columns):
+                    t = b * count + p * patch_columns + q
+                    for i in range(0, wide_x, lanes):
+                        at = (2 * p * across_x + 2 * q) * wide_x + i
+                        _patch_of_channels(turned_x, at, offsets, wide_x, flat_v, t * wide_x + i, v.shape[1] * wide_x)
+                    for i in range(0, wide_g, lanes):
+                        at = (2 * p * across_g + 2 * q) * wide_g + i
+                        _spread(turned_g, at, wide_g, across_g * wide_g, flat_w, t * wide_g + i, w.shape[1] * wide_g)
+        taken = steps[: images * count]
+        for f in range(16):
+            for o in range(0, wide_g, ROWS):
+                at_w = f * w.shape[1] * wide_g + o
+                for c in range(0, wide_x, VECTORS * lanes):
+                    at_v = f * v.shape[1] * wide_x + c
+                    vectors = min(VECTORS, (wide_x - c) // lanes)
+                    _multiply(True, vectors, flat_w, at_w, wide_g, flat_v, at_v, taken, flat_tile, 0, VECTORS * lanes)
+                    for m in range(ROWS):
+                        to = np.uint64((f * wide_g + o + m) * wide_x + c)
+                        for i in range(np.uint64(vectors * lanes)):
+                            sums[to + i] += flat_tile[np.uint64(m * VECTORS * lanes) + i]
