@@ -22,6 +22,7 @@ from .double_double import exact_sum, exponential, sum_levels, two_sum
 
 PIECE = 1 << 14  # Elements at a time: a few float64 temporaries of this size fit a 1 MB cache.
 RESCUE = 64  # Powers of two by which sums near underflow are lifted.
+ONE = np.ones(())  # NumPy takes it more quickly than the number.
 LN2 = math.log(2)
 LN2_ERROR = 2.3190468138462996e-17  # ln 2 less its float64.
 
@@ -75,7 +76,7 @@ def _sigmoid(x):
 @_elementwise
 def _short_sigmoid(x):
     """Where exp(-x) is infinite in float64 the result is 0 in float32."""
-    return 1 / (1 + np.exp(-x))
+    return ONE / (ONE + np.exp(-x))
 
 
 def tanh(x):
@@ -360,7 +361,9 @@ def softmax(x, axis):
     y = np.empty(rows.shape, rows.dtype)
     for piece in _pieces(rows):
         _, _, e, s = _exponentials(rows[piece])
-        y[piece] = e / (1 + s)
+        s += 1
+        e /= s
+        y[piece] = e
     return _from_rows(y, x.shape, axes)
 
 
@@ -495,6 +498,25 @@ def cross_entropy_logits(z, q):
     return _reduced(y, z.shape, axes)
 
 
+@np.errstate(all="ignore")
+def mean_cross_entropy_logits(z, q, n):
+    """The sum of `cross_entropy_logits` divided by `n`; of few short numbers in fewer steps.
+
+    Examples
+    --------
+    >>> float(mean_cross_entropy_logits(np.zeros((2, 4), np.float32), np.eye(2, 4, dtype=np.float32), 2.0))
+    1.3862943649291992
+    """
+    if z.dtype != np.float64 and 0 < z.size <= PIECE:
+        rows, weights = _as_rows(z, -1)[0], _as_rows(q, -1)[0].astype(np.float64)
+        _, d, _, s = _exponentials(rows)
+        # sum(w * (log1p(s) - d)), of which no part is negative
+        total = np.vdot(np.dot(weights, np.ones(rows.shape[1])), np.log1p(s)) - np.vdot(weights, d)
+        if not np.isnan(total):
+            return np.asarray((total / n).astype(z.dtype))
+    return mean_of_losses(cross_entropy_logits(z, q), n)
+
+
 def _is_plain(x, wide):
     """Whether float64 adds up x as well as anything: its numbers have fewer digits, and none cancel."""
     return x.itemsize < 8 and x.size > 0 and wide.min() >= 0
@@ -544,7 +566,6 @@ def mean_of_losses(v, n=None):
     return np.asarray(np.ldexp(total, scale).astype(v.dtype))
 
 
-@np.errstate(all="ignore")
 def mean_of_squares(v):
     """The mean of the squares of all elements, as `mean_of_losses` gives it; float64 adds up those of shorter numbers.
 
@@ -554,6 +575,11 @@ def mean_of_squares(v):
     7.0
     """
     if v.dtype == np.float64:
-        return mean_of_losses(v * v)
+        with np.errstate(all="ignore"):
+            return mean_of_losses(v * v)
     wide = v.astype(np.float64)
-    return np.asarray((np.vdot(wide, wide) / v.size).astype(v.dtype))
+    mean = np.vdot(wide, wide) / v.size
+    if 1e-4 < mean < 6e4:  # in the range of every dtype
+        return np.array(mean, v.dtype)
+    with np.errstate(all="ignore"):
+        return np.array(mean, v.dtype)

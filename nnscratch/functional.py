@@ -406,15 +406,16 @@ def _same_shape(name, prediction, target, reduction):
     prediction = _floating(name, "prediction", prediction)
     if not isinstance(target, Tensor | np.ndarray):
         target = backend.asarray(target)
-    if prediction.shape != target.shape:
+    ours, theirs = (a.data if isinstance(a, Tensor) else a for a in (prediction, target))
+    if ours.shape != theirs.shape:
         raise ValueError(
-            f"{name}: prediction has shape {prediction.shape}, target {target.shape}; reshape one, as they are compared value by value"
+            f"{name}: prediction has shape {ours.shape}, target {theirs.shape}; reshape one, as they are compared value by value"
         )
-    if prediction.size == 0:
+    if ours.size == 0:
         raise ValueError(
-            f"{name}: prediction and target of shape {prediction.shape} hold nothing to compare; pass at least one value"
+            f"{name}: prediction and target of shape {ours.shape} hold nothing to compare; pass at least one value"
         )
-    return prediction, target if target.dtype == prediction.dtype else target.astype(prediction.dtype)
+    return prediction, target if theirs.dtype == ours.dtype else target.astype(ours.dtype)
 
 
 def _check_probabilities(name, prediction):

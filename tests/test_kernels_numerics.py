@@ -195,6 +195,19 @@ def test_soft_targets_anywhere(dtype):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
+def test_a_mean_of_cross_entropies_is_that_of_the_rows(dtype):
+    rng = np.random.default_rng(0)
+    z, q = rng.normal(0, 30, (50, 7)), rng.dirichlet(np.ones(7), 50)
+    z[0], q[0] = [0, -20, -30, -40, -50, -60, -np.inf], [1, 0, 0, 0, 0, 0, 0]
+    for rows in (slice(0, 1), slice(1, 50), slice(0, 50)):
+        pair = z[rows].astype(dtype), q[rows].astype(dtype)
+        wide = numerics.cross_entropy_logits(*(a.astype(np.float64) for a in pair))
+        computed = numerics.mean_cross_entropy_logits(*pair, 3.0)
+        assert computed.dtype == dtype and computed.shape == ()
+        np.testing.assert_allclose(computed, wide.sum() / 3, rtol=4 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_a_share_of_an_overflowing_loss_is_finite(dtype):
     largest = np.finfo(dtype).max
     z, q = np.array([largest, -largest, 0], dtype), np.array([0.5, 0.25, 0.25], dtype)

@@ -28,6 +28,7 @@ KERNELS = {
         "erfc",
         "log_softmax",
         "logsumexp",
+        "mean_cross_entropy_logits",
         "mean_of_losses",
         "mean_of_squares",
         "sigmoid",

@@ -91,9 +91,9 @@ def _(g, y):
 
 
 def _check_axis(name, x, axis):
-    if np.ndim(x) == 0:
+    if x.ndim == 0:
         raise ValueError(f"{name}: got a single number, expected at least one axis to normalise over; pass a vector")
-    return normalise_axis(axis, np.ndim(x), name)[0]
+    return axis if type(axis) is int and axis == -1 else normalise_axis(axis, x.ndim, name)[0]
 
 
 @op(

@@ -180,7 +180,11 @@ def softmax_cross_entropy(z, q, reduction, n):
     """Cross-entropy of the distributions `q` with softmax(z), over the last axis, without computing the softmax apart."""
     if getattr(z, "shape", ()) != getattr(q, "shape", ()):
         raise ValueError(f"z has shape {np.shape(z)}, q {np.shape(q)}; give both one shape")
-    return _reduce(backend.of(z).kernels.cross_entropy_logits(z, q), reduction, n)
+    kernels = backend.of(z).kernels
+    if reduction == "mean":
+        _refuse_none(z)
+        return kernels.mean_cross_entropy_logits(z, q, n)
+    return _reduce(kernels.cross_entropy_logits(z, q), reduction)
 
 
 @softmax_cross_entropy.rule("z")
