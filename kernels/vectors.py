@@ -1,127 +1,35 @@
 """Convolution's innermost loops as vectors of the processor's own width, which compilers do not find by themselves.
 
 A tile of results stays in registers while all taps pass by: each vector of neighbouring windows that is loaded serves all
-filters of the tile, and each weight all its vectors. `nnscratch.kernels.direct` says how convolutions become such products.
-The machine code is kept on disk, as that of `nnscratch.kernels.loops`.
+filters of the tile, and each weight all its vectors. `nnscratch.kernels.direct` and `nnscratch.kernels.winograd` say how
+convolutions become such products. The machine code is kept on disk, as that of `nnscratch.kernels.loops`.
 """
 
 import platform
 
-import llvmlite.binding
 import numba
 import numpy as np
-from llvmlite import ir
-from numba.extending import intrinsic
 
-_compile = numba.njit(cache=True, error_model="numpy", nogil=True)
+from . import simd
+from .simd import BYTES
 
-_features = llvmlite.binding.get_host_cpu_features()
-_WIDE = _features.get("avx512f", False)
-#: Bytes in a vector.
-BYTES = 64 if _WIDE else 32 if _features.get("avx", False) else 16
 #: Filters in a tile, and in the last where no more are left: of 32 registers 24 hold sums, of 16 12.
-ROWS, FEW = (8, 4) if _WIDE or platform.machine().lower() in ("aarch64", "arm64") else (4, 2)
+ROWS, FEW = (8, 4) if BYTES == 64 or platform.machine().lower() in ("aarch64", "arm64") else (4, 2)
 #: Vectors in a tile.
 VECTORS = 3
 #: Vectors of a row of results that are taken at once for the gradient by the weight: 8 rows then fit the first-level cache.
 CHUNK = 48
 
-_index = ir.IntType(64)
+# The matrices of Winograd's F(2 x 2, 3 x 3): y = A [(G w G') * (B d B')] A' for patches d of 4 by 4 (Lavin and Gray 2016).
+WINOGRAD_B = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
+WINOGRAD_A = ((1, 1, 1, 0), (0, 1, -1, -1))
+WINOGRAD_G = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
 
 
-class _Code:
-    """A few words for the instructions of one kernel: arrays are pointers here, and vectors are loaded unaligned."""
-
-    def __init__(self, context, builder, signature, args):
-        self.context, self.builder, self.types, self.args = context, builder, signature.args, args
-        kind = signature.args[0].dtype
-        self.kind = context.get_value_type(kind)
-        self.lanes = BYTES * 8 // kind.bitwidth
-        self.align = kind.bitwidth // 8
-        self.vector = ir.VectorType(self.kind, self.lanes)
-        self.zero = ir.Constant(self.vector, [0.0] * self.lanes)
-        name = f"llvm.fma.v{self.lanes}f{kind.bitwidth}"
-        self.fma = self.function(name, self.vector, [self.vector] * 3)
-        name = f"llvm.vector.reduce.fadd.v{self.lanes}f{kind.bitwidth}"
-        self.sum = self.function(name, self.kind, [self.kind, self.vector])
-
-    def function(self, name, result, arguments):
-        module = self.builder.module
-        return module.globals.get(name) or ir.Function(module, ir.FunctionType(result, arguments), name)
-
-    def pointer(self, position):
-        """Where the elements of an argument that is an array begin."""
-        array = self.context.make_array(self.types[position])
-        return array(self.context, self.builder, self.args[position]).data
-
-    def at(self, pointer, *steps):
-        for step in steps:
-            pointer = self.builder.gep(pointer, [_index(step) if isinstance(step, int) else step])
-        return pointer
-
-    def load(self, pointer):
-        """A vector."""
-        return self.builder.load(self.builder.bitcast(pointer, self.vector.as_pointer()), align=self.align)
-
-    def store(self, vector, pointer):
-        self.builder.store(vector, self.builder.bitcast(pointer, self.vector.as_pointer()), align=self.align)
-
-    def fill_lanes(self, number, vector):
-        """A vector of that type with a number in all lanes."""
-        undefined = ir.Constant(vector, ir.Undefined)
-        first = self.builder.insert_element(undefined, number, ir.IntType(32)(0))
-        return self.shuffle(first, undefined, [0] * self.lanes)
-
-    def combine(self, signs, vectors):
-        """Sums of vectors: for each row of `signs` those where it has 1, less those where it has -1."""
-        sums = []
-        for row in signs:
-            terms = [(sign, vector) for sign, vector in zip(row, vectors, strict=True) if sign]
-            (sign, total), *others = sorted(terms, key=lambda term: -term[0])
-            if sign < 0:
-                total = self.builder.fneg(total)
-            for sign, vector in others:
-                total = (self.builder.fadd if sign > 0 else self.builder.fsub)(total, vector)
-            sums.append(total)
-        return sums
-
-    def both_ways(self, signs, grid):
-        """``signs @ grid @ signs.T`` for a square grid of vectors, as a list row by row."""
-        half = [self.combine(signs, column) for column in zip(*grid, strict=True)]
-        return [v for row in zip(*half, strict=True) for v in self.combine(signs, row)]
-
-    def shuffle(self, a, b, order):
-        """The lanes of a and, counted on, of b that `order` names."""
-        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), list(order)))
-
-    def interleave(self, a, b):
-        """The first and the second half of a[0], b[0], a[1], b[1] ..."""
-        order = [i // 2 + i % 2 * self.lanes for i in range(2 * self.lanes)]
-        return [self.shuffle(a, b, order[: self.lanes]), self.shuffle(a, b, order[self.lanes :])]
-
-    def load_pairs(self, pointer):
-        """The elements at even and at odd places of two vectors."""
-        a, b = self.load(pointer), self.load(self.at(pointer, self.lanes))
-        return [self.shuffle(a, b, range(first, 2 * self.lanes, 2)) for first in (0, 1)]
-
-    def loop(self, count, carried, body):
-        """``for k in range(count): carried = body(k, carried)`` for a count above 0; the last `carried`."""
-        before = self.builder.block
-        start = self.builder.append_basic_block()
-        self.builder.branch(start)
-        self.builder.position_at_end(start)
-        k = self.builder.phi(_index)
-        phis = [self.builder.phi(self.vector) for _ in carried]
-        after = body(k, phis)
-        end = self.builder.block
-        following = self.builder.add(k, _index(1))
-        for phi, first, last in zip([k, *phis], [_index(0), *carried], [following, *after], strict=True):
-            phi.add_incoming(first, before)
-            phi.add_incoming(last, end)
-        done = self.builder.append_basic_block()
-        self.builder.cbranch(self.builder.icmp_signed("<", following, count), start, done)
-        self.builder.position_at_end(done)
-        return after
+def _outer(code, left, right, sums):
+    """The sums, and to each its product of one of `left` with one of `right`."""
+    terms = [(a, b) for a in left for b in right]
+    return [code.fma(*term, s) for term, s in zip(terms, sums, strict=True)]
 
 
 def _products(rows, vectors):
@@ -130,31 +38,19 @@ def _products(rows, vectors):
     The rows of w are `step` elements apart, those of `out` `row`.
     """
 
-    @intrinsic
-    def kernel(typing, w, at_w, step, x, at_x, offsets, count, out, at_out, row):
-        def generate(context, builder, signature, args):
-            code = _Code(context, builder, signature, args)
-            _, at_w, step, _, at_x, _, count, _, at_out, row = args
-            w, x = code.at(code.pointer(0), at_w), code.at(code.pointer(3), at_x)
-            offsets, out = code.pointer(5), code.at(code.pointer(7), at_out)
+    @simd.kernel
+    def products(code, w, at_w, step, x, at_x, offsets, count, out, at_out, row):
+        w, x, out = code.at(w, at_w), code.at(x, at_x), code.at(out, at_out)
 
-            def body(k, sums):
-                run = code.at(x, builder.load(code.at(offsets, k)))
-                values = [code.load(code.at(run, v * code.lanes)) for v in range(vectors)]
-                weights = [
-                    code.fill_lanes(builder.load(code.at(w, builder.mul(k, step), m)), code.vector) for m in range(rows)
-                ]
-                terms = [(weight, value) for weight in weights for value in values]
-                return [builder.call(code.fma, [*term, s]) for term, s in zip(terms, sums, strict=True)]
+        def body(k, sums):
+            run, weights = code.at(x, code.builder.load(code.at(offsets, k))), code.at(w, code.times(k, step))
+            values = [code.load(code.at(run, v * code.lanes)) for v in range(vectors)]
+            return _outer(code, [code.fill(code.builder.load(code.at(weights, m))) for m in range(rows)], values, sums)
 
-            sums = code.loop(count, [code.zero] * (rows * vectors), body)
-            for i, s in enumerate(sums):
-                code.store(s, code.at(out, builder.mul(row, _index(i // vectors)), i % vectors * code.lanes))
-            return context.get_dummy_value()
+        for i, s in enumerate(code.loop(count, [code.zero] * (rows * vectors), body)):
+            code.store(s, code.at(out, code.times(row, i // vectors), i % vectors * code.lanes))
 
-        return numba.types.void(w, at_w, step, x, at_x, offsets, count, out, at_out, row), generate
-
-    return kernel
+    return products
 
 
 def _dots(rows, taps):
@@ -163,110 +59,27 @@ def _dots(rows, taps):
     The sum is over `images` images n, and over `vectors` vectors i in each.
     """
 
-    @intrinsic
-    def kernel(typing, g, at_g, plane, image_g, x, at_x, image_x, offsets, at_k, images, vectors, out, at_out, row):
-        def generate(context, builder, signature, args):
-            code = _Code(context, builder, signature, args)
-            _, at_g, plane, image_g, _, at_x, image_x, _, at_k, images, vectors, _, at_out, row = args
-            g, x, out = (
-                code.at(code.pointer(0), at_g),
-                code.at(code.pointer(4), at_x),
-                code.at(code.pointer(11), at_out),
-            )
-            offsets = [builder.load(code.at(code.pointer(7), at_k, k)) for k in range(taps)]
+    @simd.kernel
+    def dots(code, g, at_g, plane, image_g, x, at_x, image_x, offsets, at_k, images, vectors, out, at_out, row):
+        g, x, out = code.at(g, at_g), code.at(x, at_x), code.at(out, at_out)
+        starts = [code.builder.load(code.at(offsets, at_k, k)) for k in range(taps)]
 
-            def image(n, sums):
-                here_g, here_x = code.at(g, builder.mul(n, image_g)), code.at(x, builder.mul(n, image_x))
-                planes = [code.at(here_g, builder.mul(plane, _index(m))) for m in range(rows)]
-                runs = [code.at(here_x, offset) for offset in offsets]
+        def image(n, sums):
+            planes = [code.at(g, code.times(n, image_g), code.times(plane, m)) for m in range(rows)]
+            runs = [code.at(x, code.times(n, image_x), start) for start in starts]
 
-                def body(v, sums):
-                    i = builder.mul(v, _index(code.lanes))
-                    values = [code.load(code.at(run, i)) for run in runs]
-                    gradients = [code.load(code.at(p, i)) for p in planes]
-                    terms = [(gradient, value) for gradient in gradients for value in values]
-                    return [builder.call(code.fma, [*term, s]) for term, s in zip(terms, sums, strict=True)]
+            def body(v, sums):
+                i = code.times(v, code.lanes)
+                values = [code.load(code.at(run, i)) for run in runs]
+                return _outer(code, [code.load(code.at(p, i)) for p in planes], values, sums)
 
-                return code.loop(vectors, sums, body)
+            return code.loop(vectors, sums, body)
 
-            sums = code.loop(images, [code.zero] * (rows * taps), image)
-            for i, s in enumerate(sums):
-                place = code.at(out, builder.mul(row, _index(i // taps)), i % taps)
-                total = builder.call(code.sum, [ir.Constant(code.kind, 0.0), s], fastmath=("reassoc",))
-                builder.store(builder.fadd(builder.load(place), total), place)
-            return context.get_dummy_value()
+        for i, s in enumerate(code.loop(images, [code.zero] * (rows * taps), image)):
+            place = code.at(out, code.times(row, i // taps), i % taps)
+            code.builder.store(code.builder.fadd(code.builder.load(place), code.sum(s)), place)
 
-        types = g, at_g, plane, image_g, x, at_x, image_x, offsets, at_k, images, vectors, out, at_out, row
-        return numba.types.void(*types), generate
-
-    return kernel
-
-
-# The matrices of Winograd's F(2 x 2, 3 x 3): y = A [(G w G') * (B d B')] A' for patches d of 4 by 4 (Lavin and Gray 2016).
-WINOGRAD_B = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
-WINOGRAD_A = ((1, 1, 1, 0), (0, 1, -1, -1))
-WINOGRAD_G = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
-
-
-def _patch(beside):
-    """The kernel ``out[16] = B d B'`` of 4 by 4 patches d, neighbours in the lanes, whose rows are at `rows`.
-
-    Neighbours are patches that begin two columns apart or, with `beside`, channels, which stand side by side in each cell.
-    """
-
-    @intrinsic
-    def kernel(typing, x, at_x, rows, across, out, at_out, step):
-        def generate(context, builder, signature, args):
-            code = _Code(context, builder, signature, args)
-            _, at_x, _, across, _, at_out, step = args
-            x, rows, out = code.at(code.pointer(0), at_x), code.pointer(2), code.at(code.pointer(4), at_out)
-            grid = []
-            for i in range(4):
-                row = code.at(x, builder.load(code.at(rows, i)))
-                if beside:
-                    grid.append([code.load(code.at(row, builder.mul(across, _index(j)))) for j in range(4)])
-                else:
-                    grid.append([*code.load_pairs(row), *code.load_pairs(code.at(row, 2))])
-            for i, v in enumerate(code.both_ways(WINOGRAD_B, grid)):
-                code.store(v, code.at(out, builder.mul(step, _index(i))))
-            return context.get_dummy_value()
-
-        return numba.types.void(x, at_x, rows, across, out, at_out, step), generate
-
-    return kernel
-
-
-@intrinsic
-def _unpatch(typing, x, at_x, step, out, at_out, row):
-    """Two rows of ``A x A'``, each patch's two results of a row side by side."""
-
-    def generate(context, builder, signature, args):
-        code = _Code(context, builder, signature, args)
-        x, out = code.at(code.pointer(0), args[1]), code.at(code.pointer(3), args[4])
-        cells = [code.load(code.at(x, builder.mul(args[2], _index(i)))) for i in range(16)]
-        y = code.both_ways(WINOGRAD_A, [cells[i : i + 4] for i in range(0, 16, 4)])
-        for i in range(2):
-            for half, v in enumerate(code.interleave(y[2 * i], y[2 * i + 1])):
-                code.store(v, code.at(out, builder.mul(args[5], _index(i)), half * code.lanes))
-        return context.get_dummy_value()
-
-    return numba.types.void(x, at_x, step, out, at_out, row), generate
-
-
-@intrinsic
-def _spread(typing, g, at_g, across, down, out, at_out, step):
-    """``out[16] = A' g A`` of 2 by 2 gradients g, whose columns are `across` and whose rows are `down` elements apart."""
-
-    def generate(context, builder, signature, args):
-        code = _Code(context, builder, signature, args)
-        g, out = code.at(code.pointer(0), args[1]), code.at(code.pointer(4), args[5])
-        rows = [g, code.at(g, args[3])]
-        grid = [[code.load(row), code.load(code.at(row, args[2]))] for row in rows]
-        for i, v in enumerate(code.both_ways(tuple(zip(*WINOGRAD_A, strict=True)), grid)):
-            code.store(v, code.at(out, builder.mul(args[6], _index(i))))
-        return context.get_dummy_value()
-
-    return numba.types.void(g, at_g, across, down, out, at_out, step), generate
+    return dots
 
 
 _many_1, _many_2, _many_3 = (_products(ROWS, v) for v in (1, 2, 3))
@@ -274,39 +87,63 @@ _few_1, _few_2, _few_3 = (_products(FEW, v) for v in (1, 2, 3))
 _many_dots, _few_dots = _dots(ROWS, VECTORS), _dots(FEW, VECTORS)
 
 
-@intrinsic
-def _copy(typing, source, at, target, to, count, plus):
-    """``target[to + i] = source[at + i] + plus`` for `count` i, at least 1: in vectors, of which the last is cut off."""
-
-    def generate(context, builder, signature, args):
-        code = _Code(context, builder, signature, args)
-        _, at, _, to, count, plus = args
-        source, target = code.at(code.pointer(0), at), code.at(code.pointer(2), to)
-        whole = ir.VectorType(ir.IntType(32), code.lanes)
-        mask = ir.VectorType(ir.IntType(1), code.lanes)
-        kind = f"v{code.lanes}f{8 * code.align}.p0"
-        pointer, align = code.vector.as_pointer(), ir.IntType(32)
-        load = code.function(f"llvm.masked.load.{kind}", code.vector, [pointer, align, mask, code.vector])
-        store = code.function(f"llvm.masked.store.{kind}", ir.VoidType(), [code.vector, pointer, align, mask])
-        plus = code.fill_lanes(plus, code.vector)
-
-        def body(k, nothing):
-            i = builder.mul(k, _index(code.lanes))
-            left = code.fill_lanes(builder.trunc(builder.sub(count, i), ir.IntType(32)), whole)
-            inside = builder.icmp_signed("<", ir.Constant(whole, list(range(code.lanes))), left)
-            here, there = (builder.bitcast(code.at(p, i), pointer) for p in (source, target))
-            values = builder.call(load, [here, align(code.align), inside, code.zero])
-            builder.call(store, [builder.fadd(values, plus), there, align(code.align), inside])
-            return nothing
-
-        vectors = builder.sdiv(builder.add(count, _index(code.lanes - 1)), _index(code.lanes))
-        code.loop(vectors, [], body)
-        return context.get_dummy_value()
-
-    return numba.types.void(source, at, target, to, count, plus), generate
+def _store_grid(code, grid, out, at_out, step):
+    """Store a list of vectors, `step` elements apart."""
+    for i, v in enumerate(grid):
+        code.store(v, code.at(out, at_out, code.times(step, i)))
 
 
-@_compile
+@simd.kernel
+def _patch_of_columns(code, x, at_x, rows, out, at_out, step):
+    """``out[16] = B d B'`` of 4 by 4 patches d whose rows begin at `rows`; each lane's patch two columns after the last."""
+
+    def pairs(pointer):
+        return code.separate(code.load(pointer), code.load(code.at(pointer, code.lanes)))
+
+    starts = [code.at(x, at_x, code.builder.load(code.at(rows, i))) for i in range(4)]
+    grid = [[*pairs(start), *pairs(code.at(start, 2))] for start in starts]
+    _store_grid(code, code.both_ways(WINOGRAD_B, grid), out, at_out, step)
+
+
+@simd.kernel
+def _patch_of_channels(code, x, at_x, rows, across, out, at_out, step):
+    """``out[16] = B d B'`` of 4 by 4 patches d whose rows begin at `rows`, its columns `across` apart; in each lane a channel's."""
+    starts = [code.at(x, at_x, code.builder.load(code.at(rows, i))) for i in range(4)]
+    grid = [[code.load(code.at(start, code.times(across, j))) for j in range(4)] for start in starts]
+    _store_grid(code, code.both_ways(WINOGRAD_B, grid), out, at_out, step)
+
+
+@simd.kernel
+def _spread(code, g, at_g, across, down, out, at_out, step):
+    """``out[16] = A' g A`` of 2 by 2 gradients g, whose columns are `across` and whose rows are `down` elements apart."""
+    starts = [code.at(g, at_g, code.times(down, i)) for i in range(2)]
+    grid = [[code.load(code.at(start, code.times(across, j))) for j in range(2)] for start in starts]
+    _store_grid(code, code.both_ways(tuple(zip(*WINOGRAD_A, strict=True)), grid), out, at_out, step)
+
+
+@simd.kernel
+def _unpatch(code, x, at_x, step, out, at_out, row):
+    """Two rows of ``A x A'``, each patch's two results of a row side by side."""
+    cells = [code.load(code.at(x, at_x, code.times(step, i))) for i in range(16)]
+    y = code.both_ways(WINOGRAD_A, [cells[i : i + 4] for i in range(0, 16, 4)])
+    for i in range(2):
+        for half, v in enumerate(code.interleave(y[2 * i], y[2 * i + 1])):
+            code.store(v, code.at(out, at_out, code.times(row, i), half * code.lanes))
+
+
+@simd.kernel
+def _copy(code, source, at, target, to, count, plus):
+    """``target[to + i] = source[at + i] + plus`` for `count` i, at least 1."""
+    source, target, plus = code.at(source, at), code.at(target, to), code.fill(plus)
+
+    def piece(i, lanes):
+        values = code.load_some(code.at(source, i), lanes)
+        code.store_some(code.builder.fadd(values, plus), code.at(target, i), lanes)
+
+    code.pieces(count, piece)
+
+
+@simd.compiled
 def _move(source, at, step, target, to, stride, count, plus):
     """``target[to + i * stride] = source[at + i * step] + plus`` for `count` i."""
     if count <= 0:
@@ -319,7 +156,7 @@ def _move(source, at, step, target, to, stride, count, plus):
             target[to + i * stride] = source[at + i * step] + plus
 
 
-@_compile
+@simd.compiled
 def _fill(x, n, first, channels, top, left, down, right, height, width, scratch, at, plane):
     """Image n's channels from `first` on into scratch[at:], as (channels, down, right) planes of (height, width)."""
     every, rows, columns = x.shape[1:]
@@ -357,7 +194,7 @@ def _multiply(many, vectors, w, at_w, step, x, at_x, offsets, out, at_out, row):
         _few_1(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
 
 
-@_compile
+@simd.compiled
 def correlate(
     x, begin, end, first, channels, source, w, offsets, bias, y, first_filter, filters, target, scratch, wide
 ):
@@ -393,7 +230,7 @@ def correlate(
                         _move(sums, m * wide.shape[1] + p * width, 1, results, to, column_step, columns, bias[o])
 
 
-@_compile
+@simd.compiled
 def correlate_weight(
     g, x, begin, end, first, channels, source, offsets, first_filter, filters, block, gradients, scratch, out
 ):
@@ -459,10 +296,7 @@ def correlate_weight(
                         )
 
 
-_patch_of_columns, _patch_of_channels = _patch(beside=False), _patch(beside=True)
-
-
-@_compile
+@simd.compiled
 def winograd(
     x,
     begin,
@@ -505,7 +339,7 @@ def winograd(
             for c in range(channels):
                 for i in range(0, length, lanes):
                     at = 2 * c * height * width + above * width + 2 * i
-                    _patch_of_columns(scratch, at, offsets, 1, flat_v, c * room + i, step_v)
+                    _patch_of_columns(scratch, at, offsets, flat_v, c * room + i, step_v)
             for done in range(0, filters, ROWS):
                 many = filters - done > FEW
                 step = ROWS if many else FEW
@@ -526,7 +360,7 @@ def winograd(
                         at, to = at + width, to + 2 * columns
 
 
-@_compile
+@simd.compiled
 def _turn(x, n, first, channels, top, left, width, out, beside):
     """Image n's channels from `first` on side by side: to out[row + top, column + left] in rows of `width` cells of `beside`."""
     every, rows, columns = x.shape[1:]
@@ -537,7 +371,7 @@ def _turn(x, n, first, channels, top, left, width, out, beside):
             _move(source, ((n * every + first + c) * rows + h) * columns, 1, out, to + c, beside, columns, zero)
 
 
-@_compile
+@simd.compiled
 def winograd_weight(
     g,
     x,
