@@ -9,11 +9,11 @@ import os
 LEAST = 1 << 14
 
 
-def loops(*arrays):
-    """The module of compiled loops, or None where NumPy is to do it.
+def loops(*arrays, module="loops"):
+    """A module of compiled loops whose results are those of NumPy's kernels to the last bit, or None where NumPy is to do it.
 
-    Compiled loops take arrays of one dtype, float32 or float64 in the machine's byte order, and are loaded when the first comes that has `LEAST`
-    elements. They need Numba, and are left out where the environment variable NNSCRATCH_COMPILED is 0.
+    Compiled loops take arrays of one dtype, float32 or float64 in the machine's byte order, and are loaded when the first
+    comes that has `LEAST` elements. They need Numba, and are left out where the environment variable NNSCRATCH_COMPILED is 0.
 
     Examples
     --------
@@ -26,11 +26,13 @@ def loops(*arrays):
         return None
     if not _compilable(first.dtype) or any(a.dtype != first.dtype for a in arrays):
         return None
-    return _loaded("loops")
+    return _loaded(module)
 
 
 def vectors(dtype):
     """The module of compiled loops for convolution, or None where NumPy is to do it.
+
+    Their rounding is their own, so that whether they are taken must not depend on what else has run.
 
     Examples
     --------

@@ -13,49 +13,6 @@ _compile = numba.njit(cache=True, error_model="numpy", nogil=True)
 
 
 @_compile
-def max_of_halves(x, y):
-    """The maximum of every 2 by 2 window of x (M, H, W) to y (M, H // 2, W // 2); nan wins."""
-    images, rows, columns = y.shape
-    for n in range(images):
-        for p in range(rows):
-            for q in range(columns):
-                a, b = x[n, 2 * p, 2 * q], x[n, 2 * p, 2 * q + 1]
-                c, d = x[n, 2 * p + 1, 2 * q], x[n, 2 * p + 1, 2 * q + 1]
-                a = a if a > b or a != a else b
-                c = c if c > d or c != c else d
-                y[n, p, q] = a if a > c or a != a else c
-
-
-@_compile
-def index_of_halves(x, index):
-    """The place, 0 to 3 row by row, of the first maximum (or first nan) in every 2 by 2 window of x."""
-    images, rows, columns = index.shape
-    for n in range(images):
-        for p in range(rows):
-            for q in range(columns):
-                a, b = x[n, 2 * p, 2 * q], x[n, 2 * p, 2 * q + 1]
-                c, d = x[n, 2 * p + 1, 2 * q], x[n, 2 * p + 1, 2 * q + 1]
-                right = (b > a) | ((b != b) & (a == a))
-                other = (d > c) | ((d != d) & (c == c))
-                top = b if right else a
-                bottom = d if other else c
-                below = (bottom > top) | ((bottom != bottom) & (top == top))
-                index[n, p, q] = 2 + other if below else right
-
-
-@_compile
-def scatter_to_halves(g, index, out):
-    """Every g (M, OH, OW) to the element of its 2 by 2 window of out (M, H, W), zeros, that the index names."""
-    images, rows, columns = g.shape
-    for n in range(images):
-        for p in range(rows):
-            for q in range(columns):
-                at = index[n, p, q]
-                if at < 4:
-                    out[n, 2 * p + (at >> 1), 2 * q + (at & 1)] = g[n, p, q]
-
-
-@_compile
 def adam(p, g, m, v, keep1, take1, keep2, take2, scale1, scale2, lr, eps, decay, shrink):
     """Adam on flat arrays: ``m = keep1 m + take1 g``, ``v = keep2 v + take2 g²``, ``p -= lr (m / scale1) / (√(v / scale2) + eps)``.
 

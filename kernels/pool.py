@@ -2,14 +2,14 @@
 
 Why it is fast: NumPy is slow at reducing many tiny axes and quick at combining two large arrays, so each
 kernel takes the window's positions one after the other, each for all windows at once (`windows.taps`). Windows of
-2 by 2 side by side, which most networks have, are compiled loops where the arrays are large.
+2 by 2 side by side, which most networks have, are vector kernels where the arrays are large (`nnscratch.kernels.halves`).
 
 The definitions, as plain loops, are in `nnscratch.kernels.reference`.
 """
 
 import numpy as np
 
-from . import compiled
+from . import compiled, threads
 from .windows import half_through_single, output_sizes, pad, taps, unpadded
 
 
@@ -24,15 +24,17 @@ def _least(dtype):
     return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
 
 
-def _loops_for_halves(x, kernel, stride, padding, dilation):
+def _halves(x, kernel, stride, padding, dilation):
     """The compiled loops where the windows are 2 by 2, side by side and without padding, and x is large; else None."""
     halves = kernel == stride == (2, 2) and dilation == (1, 1) and padding == ((0, 0), (0, 0))
-    return compiled.loops(x) if halves else None
+    return compiled.loops(x, module="halves") if halves else None
 
 
-def _images(x):
-    """All channels of all images as one axis: (N·C, H, W)."""
-    return np.ascontiguousarray(x).reshape(-1, *x.shape[2:])
+def _each(loop, *arrays):
+    """Run a compiled loop on arrays whose first two axes, images and channels, become one; images side by side."""
+    flat = [np.ascontiguousarray(a).reshape(-1, *a.shape[2:]) for a in arrays]
+    work = max(a.size for a in arrays) * threads.WORK_OF_AN_ELEMENT
+    threads.split(len(flat[0]), work, lambda begin, end: loop(*flat, begin, end))
 
 
 def max_pool2d(x, kernel, stride, padding, dilation):
@@ -54,9 +56,9 @@ def max_pool2d(x, kernel, stride, padding, dilation):
     array([[[[ 5.,  7.],
              [13., 15.]]]])
     """
-    if loops := _loops_for_halves(x, kernel, stride, padding, dilation):
+    if halves := _halves(x, kernel, stride, padding, dilation):
         best = np.empty((*x.shape[:2], x.shape[2] // 2, x.shape[3] // 2), x.dtype)
-        loops.max_of_halves(_images(x), _images(best))
+        _each(halves.maxima, x, best)
         return best
     first, *others = _padded_taps(x, kernel, stride, padding, dilation, _least(x.dtype))
     best = first.copy(order="C")
@@ -78,9 +80,9 @@ def max_pool2d_index(x, kernel, stride, padding, dilation):
     >>> max_pool2d_index(x, (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
     array([[[[1, 0]]]], dtype=uint8)
     """
-    if loops := _loops_for_halves(x, kernel, stride, padding, dilation):
+    if halves := _halves(x, kernel, stride, padding, dilation):
         index = np.empty((*x.shape[:2], x.shape[2] // 2, x.shape[3] // 2), np.uint8)
-        loops.index_of_halves(_images(x), _images(index))
+        _each(halves.places, x, index)
         return index
     first, *others = _padded_taps(x, kernel, stride, padding, dilation, _least(x.dtype))
     best = first.copy(order="C")
@@ -148,10 +150,10 @@ def pool_scatter(g, index, size, kernel, stride, padding, dilation):
     array([[[[0., 0., 1., 0.],
              [0., 1., 0., 0.]]]])
     """
-    loops = _loops_for_halves(g, kernel, stride, padding, dilation)
-    if loops and index.dtype == np.uint8 and g.shape[2:] == (size[0] // 2, size[1] // 2):
-        out = np.zeros((*g.shape[:2], *size), g.dtype)
-        loops.scatter_to_halves(_images(g), _images(index), _images(out))
+    halves = _halves(g, kernel, stride, padding, dilation)
+    if halves and index.dtype == np.uint8 and g.shape[2:] == (size[0] // 2, size[1] // 2):
+        out = np.empty((*g.shape[:2], *size), g.dtype)
+        _each(halves.scatter, g, index, out)
         return out
     terms = (_masked_bits(g, index == k).view(g.dtype) for k in range(kernel[0] * kernel[1]))
     return _add_to_taps(terms, g, size, kernel, stride, padding, dilation)

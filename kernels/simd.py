@@ -93,6 +93,12 @@ class Code:
         function = self._masked("load", self.vector, self.vector)
         return self.builder.call(function, [self._as_vector(pointer), _INT(self.bytes), lanes, self.zero])
 
+    def load_bytes(self, pointer, lanes):
+        """As `load_some`, whole numbers of 8 bits, one for each lane."""
+        bytes_ = ir.VectorType(ir.IntType(8), self.lanes)
+        function, zero = self._masked("load", bytes_, bytes_), ir.Constant(bytes_, [0] * self.lanes)
+        return self.builder.call(function, [self._as_vector(pointer, bytes_), _INT(1), lanes, zero])
+
     def store_some(self, vector, pointer, lanes):
         """Store those lanes (a vector of bits) alone."""
         function = self._masked("store", vector.type, ir.VoidType())

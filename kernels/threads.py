@@ -6,6 +6,8 @@ import os
 
 #: Processor time, in multiplications, below which a part is not worth another thread (about 50 µs).
 LEAST = 1 << 22
+#: Multiplications that take about as long as one element of an array on its way from memory and back.
+WORK_OF_AN_ELEMENT = 32
 
 
 @functools.cache
