@@ -87,7 +87,7 @@ def relu(x):
 
 @relu.rule("x")
 def _(g, y):
-    return multiply(g, greater(y, 0))
+    return g * (y > 0)
 
 
 def _check_axis(name, x, axis):

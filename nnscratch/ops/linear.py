@@ -50,12 +50,7 @@ def matmul(a, b):
         raise ValueError(
             f"matmul: a has {sa[-1]} columns, b has {inner} rows (a: {describe(a)}, b: {describe(b)}); transpose one or check the sizes"
         )
-    return _product(a, b)
-
-
-def _product(a, b):
-    """np.matmul; for one or two axes each np.dot does the same with less ado."""
-    return np.dot(a, b) if a.ndim < 3 and b.ndim < 3 else np.matmul(a, b)
+    return np.dot(a, b) if len(sa) < 3 and len(sb) < 3 else np.matmul(a, b)  # np.dot makes less ado of it
 
 
 @matmul.rule("a")
@@ -126,7 +121,7 @@ def linear(x, weight, bias=None):
             f"linear: x has {found}, weight expects {shape[1]} "
             f"(x: {describe(x)}, weight: {describe(weight)}); check in_features"
         )
-    out = _product(x, weight.T)
+    out = np.dot(x, weight.T) if len(features) < 3 else np.matmul(x, weight.T)
     if bias is None:
         return out
     if getattr(bias, "shape", ()) != shape[:1]:
@@ -149,20 +144,27 @@ def ones(shape, dtype):
     return made
 
 
+def times(a, b):
+    """matmul; of arrays of at most two axes without the ado of an operation."""
+    if type(a) is np.ndarray and type(b) is np.ndarray and a.ndim < 3 and b.ndim < 3:
+        return np.dot(a, b)
+    return matmul(a, b)
+
+
 @linear.rule("x")
 def _(g, weight):
-    return matmul(g, weight)
+    return times(g, weight)
 
 
 @linear.rule("weight")
 def _(g, x):
-    return matmul(_rows(g).T, _rows(x))
+    return times(_rows(g).T, _rows(x))
 
 
 @linear.rule("bias")
 def _(g):
     g = _rows(g)
-    return matmul(ones(g.shape[:1], g.dtype), g)
+    return times(ones(g.shape[:1], g.dtype), g)
 
 
 @op(

@@ -6,7 +6,7 @@ from nnscratch import backend
 from nnscratch.autograd import describe, op
 from nnscratch.ops.activation import log_softmax, sigmoid, softmax
 from nnscratch.ops.elementwise import equal, log, sign, where
-from nnscratch.ops.linear import matmul, ones
+from nnscratch.ops.linear import ones, times
 from nnscratch.ops.shape import broadcast_to, expand_dims
 from nnscratch.samples import Case, apart, normal, rows, unit
 
@@ -189,7 +189,7 @@ def softmax_cross_entropy(z, q, reduction, n):
 
 @softmax_cross_entropy.rule("z")
 def _(g, z, q, reduction, n):
-    return _each(g, reduction, n) * (softmax(z) * matmul(q, ones((q.shape[-1], 1), q.dtype)) - q)
+    return _each(g, reduction, n) * (softmax(z) * times(q, ones((q.shape[-1], 1), q.dtype)) - q)
 
 
 @softmax_cross_entropy.rule("q")
