@@ -299,11 +299,10 @@ class Op:
             if a is not raw[i]:
                 versions[i] = a._version[0]
                 if a._node is not None:
-                    kept[i] = a._node
+                    kept[i] = a = a._node
+                    if i in keep:
+                        a.data = raw[i]
         versions.append(version[0])
-        for i in keep:
-            if type(kept[i]) is Node:
-                kept[i].data = raw[i]
         node.sequence = next(_sequence)
         result._node = node
         result.requires_grad = True
@@ -408,25 +407,25 @@ class _Rule:
 
     def __call__(self, node, i, g, value):
         """The gradient by argument `i` of `node`; `value` turns a kept argument into an array or a Tensor."""
-        op, given = node.op, []
+        args, given = node.args, []
         for kind, position, name in self.sources:
             if kind == "g":
                 given.append(g)
             elif kind == "y":
                 given.append(value(node))
             elif kind == "value":
-                if position is not None and position < len(node.args):
-                    given.append(value(node.args[position]))
+                if position is not None and position < len(args):
+                    given.append(value(args[position]))
                 else:
-                    given.append(node.kwargs[name] if name in node.kwargs else op.defaults[name])
+                    given.append(node.kwargs[name] if name in node.kwargs else node.op.defaults[name])
             elif kind == "shape":
-                given.append(_shape(node.args[position]))
+                given.append(_shape(args[position]))
             elif kind == "index":
-                given.append(i - len(op.positional))
+                given.append(i - len(node.op.positional))
             elif kind == "all":
-                given.append(tuple(map(value, node.args[position:])))
+                given.append(tuple(map(value, args[position:])))
             else:
-                given.append(tuple(map(_shape, node.args[position:])))
+                given.append(tuple(map(_shape, args[position:])))
         return self.function(*given)
 
 

@@ -323,12 +323,13 @@ def _labels(name, values, shape, classes, ignored):
     if ignored is not None:
         counted = values != ignored
         values = np.where(counted, values, 0)
-    low, high = values.min(), values.max()
-    if low < 0 or high >= classes:
+    labels = values.astype(np.intp, copy=False)
+    if labels.view(np.uintp).max() >= classes:  # negative ones are great without a sign
+        bad = values.min() if values.min() < 0 else values.max()
         raise ValueError(
-            f"{name}: label {low if low < 0 else high} is out of range for {classes} classes; pass labels from 0 to {classes - 1}"
+            f"{name}: label {bad} is out of range for {classes} classes; pass labels from 0 to {classes - 1}"
         )
-    return values.astype(np.intp, copy=False), counted
+    return labels, counted
 
 
 def binary_cross_entropy(prediction, target, from_logits=False, reduction="mean"):

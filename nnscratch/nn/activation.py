@@ -16,7 +16,8 @@ class _Activation(Module):
 
     def forward(self, x):
         """(...) -> (...), each value (for softmax: each row) by the function"""
-        return type(self).function(x, *[getattr(self, name) for name in self.settings])
+        settings = [getattr(self, name) for name in self.settings] if self.settings else ()
+        return type(self).function(x, *settings)
 
     def extra_repr(self):
         return ", ".join(f"{name}={getattr(self, name)}" for name in self.settings)

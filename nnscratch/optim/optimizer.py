@@ -194,8 +194,9 @@ class Optimizer:
 
     def zero_grad(self):
         """Forget all gradients: ``.grad`` of each parameter becomes None."""
-        for p in self._params():
-            p.grad = None
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = None
 
     def step(self):
         """Change each parameter that has a gradient, in place, by it.
