@@ -28,4 +28,8 @@ def adam(p, g, m, v, keep1, take1, keep2, take2, scale1, scale2, lr, eps, decay,
         second = v[k] * keep2 + h * h * take2
         m[k] = first
         v[k] = second
-        p[k] = value - first / scale1 * lr / (math.sqrt(second / scale2) + eps)
+        if scale1 != 1:  # asked once, outside the compiled loop: a division each is worth it
+            first = first / scale1
+        if scale2 != 1:
+            second = second / scale2
+        p[k] = value - first * lr / (math.sqrt(second) + eps)
