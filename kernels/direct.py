@@ -112,15 +112,23 @@ def _backward(size, windows, filters, kernel, stride, padding, dilation):
     return found
 
 
-def pack_filters(vectors, filters):
-    """Filters (..., filters, taps) as `vectors.correlate` takes them: in blocks, a tap's weights of a block side by side."""
+def pack_filters(filters, rows, few=0):
+    """Filters (..., filters, taps) in blocks of `rows`, a tap's weights of a block side by side: (..., blocks), zeros at the end.
+
+    The last block is one of `few` where that is enough.
+
+    Examples
+    --------
+    >>> pack_filters(np.array([[1, 2], [3, 4], [5, 6]]), 2, 1)
+    array([1, 3, 2, 4, 5, 6])
+    """
     *several, count, taps = filters.shape
-    whole = max(0, -(-(count - vectors.FEW) // vectors.ROWS)) * vectors.ROWS
-    padded = np.zeros((*several, whole + vectors.FEW, taps), filters.dtype)
+    whole = max(0, -(-(count - few) // rows)) * rows
+    padded = np.zeros((*several, whole + few, taps), filters.dtype)
     padded[..., :count, :] = filters
-    blocks = padded[..., :whole, :].reshape(*several, -1, vectors.ROWS, taps).swapaxes(-1, -2)
-    rest = padded[..., whole:, :].swapaxes(-1, -2)
-    return np.concatenate([blocks.reshape(*several, -1), rest.reshape(*several, -1)], axis=-1)
+    blocks = padded[..., :whole, :].reshape(*several, -1, rows, taps).swapaxes(-1, -2).reshape(*several, -1)
+    rest = padded[..., whole:, :].swapaxes(-1, -2).reshape(*several, -1)
+    return np.concatenate([blocks, rest], axis=-1) if few else blocks
 
 
 def aligned_zeros(shape, dtype):
@@ -150,19 +158,25 @@ def image_parts(images, size):
     return [images * i // parts for i in range(parts + 1)]
 
 
+def image_argument(x, group, channels):
+    """A group's channels of images, as the compiled loops take them."""
+    return x.reshape(-1), x.shape, group * channels, channels
+
+
 def _correlate(vectors, x, groups, jobs, bias, y, work):
     """Run `vectors.correlate` for each job (group, layout, packed filters, offsets, target), images side by side."""
     each, filters = x.shape[1] // groups, y.shape[1] // groups
+    bias = np.zeros(y.shape[1], y.dtype) if bias is None else np.ascontiguousarray(bias)
+    x = np.ascontiguousarray(x)
 
     def run(begin, end):
         for group, layout, packed, offsets, target in jobs:
-            scratch, width = image_scratch(vectors, layout, each, x.dtype), layout[-1]
-            lines = min(target[0], max(1, STRIP // width))
-            length = (lines * width // vectors.BYTES + 2) * vectors.BYTES
-            wide = aligned_zeros((vectors.ROWS, length), x.dtype)
-            vectors.correlate(
-                x, begin, end, group * each, each, layout, packed, offsets, bias, y, group * filters, filters, target, scratch, wide
-            )  # fmt: skip
+            lines = min(target[0], max(1, STRIP // layout[-1]))
+            length = (lines * layout[-1] // vectors.BYTES + 2) * vectors.BYTES
+            wide = aligned_zeros((vectors.ROWS * length,), x.dtype)
+            scratch = image_scratch(vectors, layout, each, x.dtype)
+            source, result = image_argument(x, group, each), image_argument(y, group, filters)
+            vectors.correlate(source, (begin, end), layout, packed, offsets, result, bias, target, scratch, wide)
 
     threads.split(len(x), work, run)
 
@@ -173,13 +187,12 @@ def conv2d(vectors, x, w, bias, stride, padding, dilation, groups):
     windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
     layout, offsets = _forward(x.shape[2:], each, tuple(kernel), stride, padding, dilation)
     target = *windows, 0, 1, 0, 1
+    by_group = w.reshape(groups, filters // groups, -1)
     jobs = [
-        (i, layout, pack_filters(vectors, part), offsets, target)
-        for i, part in enumerate(w.reshape(groups, filters // groups, -1))
+        (i, layout, pack_filters(part, vectors.ROWS, vectors.FEW), offsets, target) for i, part in enumerate(by_group)
     ]
     y = np.empty((len(x), filters, *windows), x.dtype)
-    bias = np.zeros(filters, x.dtype) if bias is None else np.ascontiguousarray(bias)
-    _correlate(vectors, np.ascontiguousarray(x), groups, jobs, bias, y, len(x) * w.size * math.prod(windows))
+    _correlate(vectors, x, groups, jobs, bias, y, len(x) * w.size * math.prod(windows))
     return y
 
 
@@ -187,20 +200,17 @@ def conv2d_input(vectors, g, w, size, stride, padding, dilation, groups):
     """`nnscratch.kernels.conv.conv2d_input` by the compiled loops `vectors`."""
     filters, each, *kernel = w.shape
     by_group = w.reshape(groups, filters // groups, each, *kernel)
-    jobs = []
-    for i, j, layout, offsets, target in _backward(
-        tuple(size), g.shape[2:], filters // groups, tuple(kernel), stride, padding, dilation
-    ):
-        for group, part in enumerate(by_group[:, :, :, i][..., j]):
-            jobs.append((group, layout, pack_filters(vectors, part.swapaxes(0, 1).reshape(each, -1)), offsets, target))
+    phases = _backward(tuple(size), g.shape[2:], filters // groups, tuple(kernel), stride, padding, dilation)
+    jobs = [
+        (group, layout, pack_filters(part.swapaxes(0, 1).reshape(each, -1), vectors.ROWS, vectors.FEW), offsets, target)
+        for i, j, layout, offsets, target in phases
+        for group, part in enumerate(by_group[:, :, :, i][..., j])
+    ]
+    covered = sum(rows * columns for *_, (rows, columns, *_) in phases)
     # Cells that no window touches get 0.
-    complete = sum(target[0] * target[1] for *_, target in {id(job[3]): job for job in jobs}.values()) == math.prod(
-        size
-    )
-    dx = (np.empty if complete else np.zeros)((len(g), groups * each, *size), g.dtype)
-    _correlate(
-        vectors, np.ascontiguousarray(g), groups, jobs, np.zeros(dx.shape[1], g.dtype), dx, g[:, 0].size * w.size
-    )
+    make = np.empty if covered == math.prod(size) else np.zeros
+    dx = make((len(g), groups * each, *size), g.dtype)
+    _correlate(vectors, g, groups, jobs, None, dx, g[:, 0].size * w.size)
     return dx
 
 
@@ -208,26 +218,25 @@ def conv2d_weight(vectors, g, x, kernel, stride, padding, dilation, groups):
     """`nnscratch.kernels.conv.conv2d_weight` by the compiled loops `vectors`."""
     filters, each = g.shape[1] // groups, x.shape[1] // groups
     layout, offsets = _forward(x.shape[2:], each, tuple(kernel), stride, padding, dilation)
-    taps = len(offsets)
+    taps, lanes = len(offsets), vectors.BYTES // x.itemsize
     offsets = np.pad(offsets, (0, -taps % vectors.VECTORS), "edge")
-    lanes = vectors.BYTES // x.itemsize
     plane = -(-((g.shape[2] - 1) * layout[-1] + g.shape[3]) // lanes) * lanes
     rows = -(-filters // vectors.FEW) * vectors.FEW
-    size = rows * len(offsets)
-    bounds = image_parts(len(x), size * x.itemsize)
+    bounds = image_parts(len(x), rows * len(offsets) * x.itemsize)
     parts = len(bounds) - 1
     block = max(1, min(vectors.CHUNK * lanes // plane, -(-len(x) // parts)))
-    sums = np.zeros((groups, parts, rows, len(offsets)), x.dtype)
+    sums = np.zeros((groups, parts, rows * len(offsets)), x.dtype)
     g, x = np.ascontiguousarray(g), np.ascontiguousarray(x)
 
     def run(begin, end):
         scratch = image_scratch(vectors, layout, each, x.dtype, block)
         gradients = aligned_zeros((block * rows * plane,), x.dtype)
         for group in range(groups):
+            gradient, image = image_argument(g, group, filters), image_argument(x, group, each)
             for part in range(begin, end):
-                vectors.correlate_weight(
-                    g, x, bounds[part], bounds[part + 1], group * each, each, layout, offsets, group * filters, filters, block, gradients, scratch, sums[group, part]
-                )  # fmt: skip
+                images, out = (bounds[part], bounds[part + 1]), sums[group, part]
+                vectors.correlate_weight(gradient, image, images, layout, offsets, block, gradients, scratch, out)
 
-    threads.split(parts, len(x) * groups * filters * taps * math.prod(g.shape[2:]), run)
-    return sums.sum(axis=1)[:, :filters, :taps].reshape(groups * filters, each, *kernel)
+    threads.split(parts, g.size * each * math.prod(kernel), run)
+    dw = sums.sum(axis=1).reshape(groups, rows, -1)[:, :filters, :taps]
+    return dw.reshape(groups * filters, each, *kernel)

@@ -114,7 +114,8 @@ def scatter(g, index, out, begin, end):
         first = n * out.shape[1] * width
         for p in range(rows if columns else 0):
             _scattered(source, (n * rows + p) * columns, places, target, first + 2 * p * width, width, columns)
-        if width > 2 * columns:
-            for p in range(2 * rows):
-                target[first + p * width + 2 * columns : first + (p + 1) * width] = 0
-        target[first + 2 * rows * width : first + out.shape[1] * width] = 0
+        for p in range(2 * rows):
+            for i in range(2 * columns, width):
+                target[first + p * width + i] = 0
+        for i in range(2 * rows * width, out.shape[1] * width):
+            target[first + i] = 0

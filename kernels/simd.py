@@ -65,6 +65,12 @@ class Code:
     def times(self, a, b):
         return self.builder.mul(self.number(a), self.number(b))
 
+    def same(self, a, b):
+        return self.builder.icmp_signed("==", self.number(a), self.number(b))
+
+    def more(self, a, b):
+        return self.builder.icmp_signed(">", self.number(a), self.number(b))
+
     def at(self, pointer, *steps):
         """The pointer so many elements further on."""
         for step in steps:

@@ -82,6 +82,19 @@ def _dots(rows, taps):
     return dots
 
 
+@simd.kernel
+def _add(code, source, at, target, to, count):
+    """``target[to + i] += source[at + i]`` for `count` i, at least 1."""
+    source, target = code.at(source, at), code.at(target, to)
+
+    def piece(i, lanes):
+        place = code.at(target, i)
+        terms = code.load_some(code.at(source, i), lanes), code.load_some(place, lanes)
+        code.store_some(code.builder.fadd(*terms), place, lanes)
+
+    code.pieces(count, piece)
+
+
 _many_1, _many_2, _many_3 = (_products(ROWS, v) for v in (1, 2, 3))
 _few_1, _few_2, _few_3 = (_products(FEW, v) for v in (1, 2, 3))
 _many_dots, _few_dots = _dots(ROWS, VECTORS), _dots(FEW, VECTORS)
@@ -132,35 +145,39 @@ def _unpatch(code, x, at_x, step, out, at_out, row):
 
 
 @simd.kernel
-def _copy(code, source, at, target, to, count, plus):
-    """``target[to + i] = source[at + i] + plus`` for `count` i, at least 1."""
-    source, target, plus = code.at(source, at), code.at(target, to), code.fill(plus)
+def _move(code, source, at, step, target, to, stride, count, plus):
+    """``target[to + i * stride] = source[at + i * step] + plus`` for `count` i."""
+    source, target = code.at(source, at), code.at(target, to)
+    together = code.builder.and_(code.same(step, 1), code.same(stride, 1))
 
     def piece(i, lanes):
         values = code.load_some(code.at(source, i), lanes)
-        code.store_some(code.builder.fadd(values, plus), code.at(target, i), lanes)
+        code.store_some(code.builder.fadd(values, code.fill(plus)), code.at(target, i), lanes)
 
-    code.pieces(count, piece)
+    def one(i, nothing):
+        value = code.builder.load(code.at(source, code.times(i, step)))
+        code.builder.store(code.builder.fadd(value, plus), code.at(target, code.times(i, stride)))
+        return nothing
+
+    with code.builder.if_then(code.more(count, 0)), code.builder.if_else(together) as (then, otherwise):
+        with then:
+            code.pieces(count, piece)
+        with otherwise:
+            code.loop(count, [], one)
+
+
+# The loops. An `image` is a tuple (elements, shape (N, C, H, W), first, channels): so many of its channels, from the first on.
+# `images` is a pair (begin, end). A `layout` is (top, left, down, right, height, width): the padding before an image, the
+# strides by which its rows and columns are divided, and the size of the planes that this makes of each channel. Arrays are flat.
+
+_NONE, _ONE = np.int64(0), np.int64(1)  # literals would have functions compiled for themselves
 
 
 @simd.compiled
-def _move(source, at, step, target, to, stride, count, plus):
-    """``target[to + i * stride] = source[at + i * step] + plus`` for `count` i."""
-    if count <= 0:
-        return
-    if step == 1 and stride == 1:
-        _copy(source, at, target, to, count, plus)
-    else:  # indices without a sign are not looked at
-        at, to, step, stride = np.uint64(at), np.uint64(to), np.uint64(step), np.uint64(stride)
-        for i in range(np.uint64(count)):
-            target[to + i * stride] = source[at + i * step] + plus
-
-
-@simd.compiled
-def _fill(x, n, first, channels, top, left, down, right, height, width, scratch, at, plane):
-    """Image n's channels from `first` on into scratch[at:], as (channels, down, right) planes of (height, width)."""
-    every, rows, columns = x.shape[1:]
-    source, zero = x.reshape(-1), x.dtype.type(0)
+def _fill(image, n, layout, scratch, at, plane):
+    """Image n into scratch[at:], as planes (channels, down, right), `plane` elements apart."""
+    x, (_, every, rows, columns), first, channels = image
+    top, left, down, right, _, width = layout
     for c in range(channels):
         for a in range(down):
             above = (a - top) % down
@@ -172,21 +189,27 @@ def _fill(x, n, first, channels, top, left, down, right, height, width, scratch,
                 )
                 count = (columns - beside + right - 1) // right
                 for _ in range(above, rows, down):
-                    _move(source, line, right, scratch, to, 1, count, zero)
+                    _move(x, line, right, scratch, to, 1, count, x.dtype.type(0))
                     line, to = line + down * columns, to + width
 
 
 @numba.njit(inline="always")
-def _multiply(many, vectors, w, at_w, step, x, at_x, offsets, out, at_out, row):
-    """One tile of products."""
+def _multiply_many(vectors, w, at_w, step, x, at_x, offsets, out, at_out, row):
+    """A tile of products for ROWS filters."""
     taps = len(offsets)
-    if many and vectors == 3:
+    if vectors == 3:
         _many_3(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
-    elif many and vectors == 2:
+    elif vectors == 2:
         _many_2(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
-    elif many:
+    else:
         _many_1(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
-    elif vectors == 3:
+
+
+@numba.njit(inline="always")
+def _multiply_few(vectors, w, at_w, step, x, at_x, offsets, out, at_out, row):
+    """A tile of products for FEW filters."""
+    taps = len(offsets)
+    if vectors == 3:
         _few_3(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
     elif vectors == 2:
         _few_2(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
@@ -195,237 +218,152 @@ def _multiply(many, vectors, w, at_w, step, x, at_x, offsets, out, at_out, row):
 
 
 @simd.compiled
-def correlate(
-    x, begin, end, first, channels, source, w, offsets, bias, y, first_filter, filters, target, scratch, wide
-):
-    """Every filter's sums over the taps of the images `begin` to `end` of x, and its bias, into y.
+def correlate(image, images, layout, w, offsets, result, bias, target, scratch, wide):
+    """Every filter's sums over the taps, and its bias, into the channels of `result`.
 
-    Of x the `channels` from `first` on are taken, of y the `filters` from `first_filter` on are written. `source` is
-    (top, left, down, right, height, width) for `_fill`. `target` is (rows, columns, row, row_step, column, column_step): how
-    many windows there are, and where in y they are put. `w` holds blocks of `ROWS` filters, and one of `FEW` where that
-    is enough at the end, as (taps, filters of the block). `scratch` has room for the planes and a tile's length more, all
-    zeros, and `wide` (`ROWS`, any length) for so many rows of windows as are taken at once and a
-    vector more.
+    `target` is (rows, columns, row, row_step, column, column_step): how many windows there are, and where in the result
+    they are put. `w` holds blocks of `ROWS` filters, and one of `FEW` where that is enough at the end, as (taps, filters of
+    the block). `scratch` has room for the planes and a tile's length more, all zeros, and `wide` for ROWS filters' results of so
+    many rows of windows as are taken at once, and for a vector more of each.
     """
-    top, left, down, right, height, width = source
+    y, (_, every, tall, broad), first, filters = result
+    height, width = layout[4:]
     rows, columns, row, row_step, column, column_step = target
-    results, sums, taps = y.reshape(-1), wide.reshape(-1), len(offsets)
-    lanes = BYTES // x.itemsize
-    strip = (wide.shape[1] - lanes) // width
-    for n in range(begin, end):
-        _fill(x, n, first, channels, top, left, down, right, height, width, scratch, 0, height * width)
+    taps, lanes, room = len(offsets), BYTES // y.itemsize, len(wide) // ROWS
+    strip = (room - lanes) // width
+    for n in range(images[0], images[1]):
+        _fill(image, n, layout, scratch, _NONE, height * width)
         for above in range(0, rows, strip):
             lines = min(strip, rows - above)
             length = (lines - 1) * width + columns
             for done in range(0, filters, ROWS):
-                many = filters - done > FEW
-                step = ROWS if many else FEW
                 for i in range(0, length, VECTORS * lanes):
                     vectors, at = min(VECTORS, (length - i + lanes - 1) // lanes), above * width + i
-                    _multiply(many, vectors, w, done * taps, step, scratch, at, offsets, sums, i, wide.shape[1])
+                    if filters - done > FEW:
+                        _multiply_many(vectors, w, done * taps, ROWS, scratch, at, offsets, wide, i, room)
+                    else:
+                        _multiply_few(vectors, w, done * taps, FEW, scratch, at, offsets, wide, i, room)
                 for m in range(min(ROWS, filters - done)):
-                    o = first_filter + done + m
+                    o = first + done + m
+                    to = ((n * every + o) * tall + row + above * row_step) * broad + column
                     for p in range(lines):
-                        to = ((n * y.shape[1] + o) * y.shape[2] + row + (above + p) * row_step) * y.shape[3] + column
-                        _move(sums, m * wide.shape[1] + p * width, 1, results, to, column_step, columns, bias[o])
+                        _move(wide, m * room + p * width, 1, y, to, column_step, columns, bias[o])
+                        to += row_step * broad
 
 
 @simd.compiled
-def correlate_weight(
-    g, x, begin, end, first, channels, source, offsets, first_filter, filters, block, gradients, scratch, out
-):
-    """For each filter and tap the sum over the windows of the images `begin` to `end` of g times x, added to `out`.
+def correlate_weight(gradient, image, images, layout, offsets, block, gradients, scratch, out):
+    """For each filter and tap the sum over the windows of gradient times image, added to `out` (filters, taps).
 
-    `block` images are taken at once, for which there is room in `scratch` and, for filters up to a multiple of `FEW`
-    and rows as far apart as in the scratch, in `gradients`: zeros. `out` (filters up to that multiple, taps) has
-    a multiple of `VECTORS` taps.
+    `block` images are taken at once, for which there is room in `scratch` and in `gradients`: zeros. That and `out` are for filters
+    up to a multiple of `FEW`, `out` and `offsets` for taps up to one of `VECTORS`.
     """
-    top, left, down, right, height, width = source
-    rows = g.shape[2]
-    padded, taps = out.shape
-    sums = out.reshape(-1)
-    plane, image_g = len(gradients) // (block * padded), len(gradients) // block
-    image_x = channels * down * right * height * width
+    g, (_, _, rows, _), _, filters = gradient
+    channels, (_, _, down, right, height, width) = image[3], layout
+    padded, taps = (filters + FEW - 1) // FEW * FEW, len(offsets)
+    image_g, image_x = len(gradients) // block, channels * down * right * height * width
+    plane = image_g // padded
     lanes = BYTES // g.itemsize
     most = max(1, CHUNK // block) * lanes
-    for n in range(begin, end, block):
-        count = min(block, end - n)
+    for n in range(images[0], images[1], block):
+        count = min(block, images[1] - n)
         for b in range(count):
-            _fill(
-                x, n + b, first, channels, top, left, down, right, height, width, scratch, b * image_x, height * width
-            )
-            _fill(g, n + b, first_filter, filters, 0, 0, 1, 1, rows, width, gradients, b * image_g, plane)
+            _fill(image, n + b, layout, scratch, b * image_x, height * width)
+            _fill(gradient, n + b, (_NONE, _NONE, _ONE, _ONE, rows, width), gradients, b * image_g, plane)
         for i in range(0, plane, most):
             vectors = min(most, plane - i) // lanes
             for o in range(0, padded, ROWS):
+                at_g = o * plane + i
                 for k in range(0, taps, VECTORS):
-                    at_g, at_out = o * plane + i, o * taps + k
+                    at = o * taps + k
                     if padded - o > FEW:
-                        _many_dots(
-                            gradients,
-                            at_g,
-                            plane,
-                            image_g,
-                            scratch,
-                            i,
-                            image_x,
-                            offsets,
-                            k,
-                            count,
-                            vectors,
-                            sums,
-                            at_out,
-                            taps,
-                        )
+                        _many_dots(gradients, at_g, plane, image_g, scratch, i, image_x, offsets, k, count, vectors, out, at, taps)  # fmt: skip
                     else:
-                        _few_dots(
-                            gradients,
-                            at_g,
-                            plane,
-                            image_g,
-                            scratch,
-                            i,
-                            image_x,
-                            offsets,
-                            k,
-                            count,
-                            vectors,
-                            sums,
-                            at_out,
-                            taps,
-                        )
+                        _few_dots(gradients, at_g, plane, image_g, scratch, i, image_x, offsets, k, count, vectors, out, at, taps)  # fmt: skip
 
 
 @simd.compiled
-def winograd(
-    x,
-    begin,
-    end,
-    first,
-    channels,
-    source,
-    offsets,
-    u,
-    steps,
-    bias,
-    y,
-    first_filter,
-    filters,
-    patches,
-    room,
-    scratch,
-    v,
-    m,
-    wide,
-):
+def winograd(image, images, layout, rows_of_patch, u, steps, result, bias, patches, room, scratch, v, m, wide):
     """`correlate` for kernels of 3 by 3 one step apart, with 16 products for every 2 by 2 results instead of 36.
 
-    `source` divides rows into even and odd ones, `offsets` has the rows of a channel's first patch, `u`
-    (16, blocks of filters) the weights as ``G w G'`` in blocks as in `correlate`, `steps` where each channel's patches are in
-    v, and `patches` is (rows, columns) of them. `v` (16, channels times any `room`), `m` (16, ROWS times that) and `wide` (ROWS, 4 times that)
-    are for so many rows of patches as are taken at once; longer ones keep the 16 out of each other's way in the cache.
+    `layout` divides rows into even and odd ones, `rows_of_patch` is where those of a channel's first patch begin, `patches` (rows,
+    columns) how many there are. `u` (16, blocks of ROWS filters) has the weights as ``G w G'``, as `correlate` has them. `v` (16,
+    channels, room) and `m` (16, ROWS, room), both with a vector more in each of the 16 to keep these out of each other's way in the
+    cache, and `wide` (ROWS, 4 room) are for so many rows of patches as are taken at once; `steps` is where the channels are in v.
     """
-    top, left, down, right, height, width = source
-    patch_rows, patch_columns = patches
-    rows, columns = y.shape[2:]
-    results, lanes, step_v, step_m = y.reshape(-1), BYTES // x.itemsize, v.shape[1], m.shape[1]
-    flat_u, flat_v, flat_m, flat_wide = u.reshape(-1), v.reshape(-1), m.reshape(-1), wide.reshape(-1)
-    strip = (room - patch_columns) * 2 // width + 1
-    for n in range(begin, end):
-        _fill(x, n, first, channels, top, left, down, right, height, width, scratch, 0, height * width)
-        for above in range(0, patch_rows, strip):
-            lines = min(strip, patch_rows - above)
-            length = (lines - 1) * (width // 2) + patch_columns
+    y, (_, every, rows, columns), first, filters = result
+    channels, (height, width) = image[3], layout[4:]
+    lanes, step_u, step_v, step_m = BYTES // y.itemsize, len(u) // 16, len(v) // 16, len(m) // 16
+    strip = (room - patches[1]) * 2 // width + 1
+    for n in range(images[0], images[1]):
+        _fill(image, n, layout, scratch, _NONE, height * width)
+        for above in range(0, patches[0], strip):
+            lines = min(strip, patches[0] - above)
+            length = (lines - 1) * (width // 2) + patches[1]
             for c in range(channels):
+                at = (2 * c * height + above) * width
                 for i in range(0, length, lanes):
-                    at = 2 * c * height * width + above * width + 2 * i
-                    _patch_of_columns(scratch, at, offsets, flat_v, c * room + i, step_v)
+                    _patch_of_columns(scratch, at + 2 * i, rows_of_patch, v, c * room + i, step_v)
             for done in range(0, filters, ROWS):
-                many = filters - done > FEW
-                step = ROWS if many else FEW
                 for f in range(16):
-                    at_u, at_v, at_m = f * u.shape[1] + done * channels, f * step_v, f * step_m
+                    at_u = f * step_u + done * channels
                     for i in range(0, length, VECTORS * lanes):
                         vectors = min(VECTORS, (length - i + lanes - 1) // lanes)
-                        _multiply(many, vectors, flat_u, at_u, step, flat_v, at_v + i, steps, flat_m, at_m + i, room)
+                        _multiply_many(vectors, u, at_u, ROWS, v, f * step_v + i, steps, m, f * step_m + i, room)
                 for k in range(min(ROWS, filters - done)):
-                    o = first_filter + done + k
+                    o, at = first + done + k, k * 4 * room
                     for i in range(0, length, lanes):
-                        _unpatch(flat_m, k * room + i, step_m, flat_wide, k * 4 * room + 2 * i, 2 * room)
-                    at, to = k * 4 * room, ((n * y.shape[1] + o) * rows + 2 * above) * columns
-                    for p in range(2 * above, min(2 * (above + lines), rows), 2):
-                        _move(flat_wide, at, 1, results, to, 1, columns, bias[o])
-                        if p + 1 < rows:
-                            _move(flat_wide, at + 2 * room, 1, results, to + columns, 1, columns, bias[o])
-                        at, to = at + width, to + 2 * columns
+                        _unpatch(m, k * room + i, step_m, wide, at + 2 * i, 2 * room)
+                    to = ((n * every + o) * rows + 2 * above) * columns
+                    for p in range(2 * above, min(2 * (above + lines), rows)):
+                        odd = p % 2
+                        _move(wide, at + odd * 2 * room, 1, y, to, 1, columns, bias[o])
+                        at, to = at + odd * width, to + columns
 
 
 @simd.compiled
-def _turn(x, n, first, channels, top, left, width, out, beside):
-    """Image n's channels from `first` on side by side: to out[row + top, column + left] in rows of `width` cells of `beside`."""
-    every, rows, columns = x.shape[1:]
-    source, zero = x.reshape(-1), x.dtype.type(0)
+def _turn(image, n, edge, width, out, beside):
+    """Image n's channels side by side: to out[row + edge[0], column + edge[1]] in rows of `width` cells of `beside` elements."""
+    x, (_, every, rows, columns), first, channels = image
     for h in range(rows):
-        to = ((top + h) * width + left) * beside
+        to = ((edge[0] + h) * width + edge[1]) * beside
         for c in range(channels):
-            _move(source, ((n * every + first + c) * rows + h) * columns, 1, out, to + c, beside, columns, zero)
+            line = ((n * every + first + c) * rows + h) * columns
+            _move(x, line, 1, out, to + c, beside, columns, x.dtype.type(0))
 
 
 @simd.compiled
-def winograd_weight(
-    g,
-    x,
-    begin,
-    end,
-    first,
-    channels,
-    edge,
-    offsets,
-    steps,
-    first_filter,
-    filters,
-    patches,
-    turned_x,
-    turned_g,
-    v,
-    w,
-    tile,
-    out,
-):
-    """The gradient of `winograd` by the weight, as ``G w G'`` has it: added to `out` (16, filters, channels), each up to whole vectors.
+def winograd_weight(gradient, image, images, edge, rows_of_patch, steps, patches, beside, turned, v, w, tile, out):
+    """The gradient of `winograd` by the weight, as ``G w G'`` has it: added to `out` (16, filters, channels).
 
-    Of an image (`turned_x`, zeros, with `edge` = (top, left) around it) and of its result's gradient (`turned_g`) the channels
-    stand side by side, and so they do in `v` (16, patches of some images and one more, channels) and `w` (16, those patches, filters).
+    `beside` is (filters, channels), both up to whole vectors. `turned` is a pair of arrays, zeros, for a gradient and for an image
+    with `edge` = (top, left) around it, where the channels stand side by side. So they do in `w` (16, patches of some images
+    and one more, filters) and `v`, where `steps` is where the patches are; `tile` is for ROWS by VECTORS vectors.
     """
-    patch_rows, patch_columns = patches
-    count, wide_x, wide_g = patch_rows * patch_columns, v.shape[2], w.shape[2]
-    across_x, across_g = 2 * patch_columns + 2, 2 * patch_columns
-    block, lanes = (v.shape[1] - 1) // count, BYTES // x.itemsize
-    flat_v, flat_w, flat_tile = v.reshape(-1), w.reshape(-1), tile.reshape(-1)
-    sums = out.reshape(-1)
-    for n in range(begin, end, block):
-        images = min(block, end - n)
-        for b in range(images):
-            _turn(x, n + b, first, channels, edge[0], edge[1], across_x, turned_x, wide_x)
-            _turn(g, n + b, first_filter, filters, 0, 0, across_g, turned_g, wide_g)
-            for p in range(patch_rows):
-                for q in range(patch_columns):
-                    t = b * count + p * patch_columns + q
+    (wide_g, wide_x), (turned_g, turned_x), lanes = beside, turned, BYTES // tile.itemsize
+    count, step_v, step_w = patches[0] * patches[1], len(v) // 16, len(w) // 16
+    across_x, across_g = 2 * patches[1] + 2, 2 * patches[1]
+    block = (step_v // wide_x - 1) // count
+    for n in range(images[0], images[1], block):
+        size = min(block, images[1] - n)
+        t = 0
+        for b in range(size):
+            _turn(image, n + b, edge, across_x, turned_x, wide_x)
+            _turn(gradient, n + b, (_NONE, _NONE), across_g, turned_g, wide_g)
+            for p in range(0, 2 * patches[0], 2):
+                for q in range(0, 2 * patches[1], 2):
+                    at_x, at_g = (p * across_x + q) * wide_x, (p * across_g + q) * wide_g
                     for i in range(0, wide_x, lanes):
-                        at = (2 * p * across_x + 2 * q) * wide_x + i
-                        _patch_of_channels(turned_x, at, offsets, wide_x, flat_v, t * wide_x + i, v.shape[1] * wide_x)
+                        _patch_of_channels(turned_x, at_x + i, rows_of_patch, wide_x, v, t * wide_x + i, step_v)
                     for i in range(0, wide_g, lanes):
-                        at = (2 * p * across_g + 2 * q) * wide_g + i
-                        _spread(turned_g, at, wide_g, across_g * wide_g, flat_w, t * wide_g + i, w.shape[1] * wide_g)
-        taken = steps[: images * count]
+                        _spread(turned_g, at_g + i, wide_g, across_g * wide_g, w, t * wide_g + i, step_w)
+                    t += 1
+        taken = steps[:t]
         for f in range(16):
+            at_w = f * step_w
             for o in range(0, wide_g, ROWS):
-                at_w = f * w.shape[1] * wide_g + o
                 for c in range(0, wide_x, VECTORS * lanes):
-                    at_v = f * v.shape[1] * wide_x + c
                     vectors = min(VECTORS, (wide_x - c) // lanes)
-                    _multiply(True, vectors, flat_w, at_w, wide_g, flat_v, at_v, taken, flat_tile, 0, VECTORS * lanes)
+                    _multiply_many(vectors, w, at_w + o, wide_g, v, f * step_v + c, taken, tile, 0, VECTORS * lanes)
                     for m in range(ROWS):
-                        to = np.uint64((f * wide_g + o + m) * wide_x + c)
-                        for i in range(np.uint64(vectors * lanes)):
-                            sums[to + i] += flat_tile[np.uint64(m * VECTORS * lanes) + i]
+                        _add(tile, m * VECTORS * lanes, out, (f * wide_g + o + m) * wide_x + c, vectors * lanes)

@@ -35,7 +35,7 @@ def _patches(windows):
 
 def _weights(vectors, w):
     """Filters (O, C, 3, 3) as ``G w Gᵀ``, packed: (16, blocks)."""
-    packed = direct.pack_filters(vectors, np.moveaxis(w.reshape(*w.shape[:2], 9), 2, 0))
+    packed = direct.pack_filters(np.moveaxis(w.reshape(*w.shape[:2], 9), 2, 0), vectors.ROWS)
     return (_both_ways(vectors) @ packed).astype(w.dtype)
 
 
@@ -63,20 +63,20 @@ def correlate(vectors, x, w, bias, padding, windows, groups):
     """The convolution of x (N, C, H, W) with the weight w (O, C / groups, 3, 3), to height and width `windows`."""
     filters, each = w.shape[0] // groups, w.shape[1]
     lanes = vectors.BYTES // x.itemsize
-    layout, offsets, steps, room = _plan(x.shape[2:], padding, windows, each, lanes)
-    u = [_weights(vectors, part) for part in w.reshape(groups, filters, each, 3, 3)]
+    layout, rows, steps, room = _plan(x.shape[2:], padding, windows, each, lanes)
+    u = [_weights(vectors, part).reshape(-1) for part in w.reshape(groups, filters, each, 3, 3)]
     x = np.ascontiguousarray(x)
     y = np.empty((len(x), groups * filters, *windows), x.dtype)
     bias = np.zeros(groups * filters, x.dtype) if bias is None else np.ascontiguousarray(bias)
+    sizes = 16 * (each * room + lanes), 16 * (vectors.ROWS * room + lanes), vectors.ROWS * 4 * room
 
     def run(begin, end):
         scratch = direct.image_scratch(vectors, layout, each, x.dtype)
-        shapes = (16, each * room + lanes), (16, vectors.ROWS * room + lanes), (vectors.ROWS, 4 * room)
-        v, m, wide = (direct.aligned_zeros(shape, x.dtype) for shape in shapes)
+        blocks = [direct.aligned_zeros((size,), x.dtype) for size in sizes]
         for group in range(groups):
-            vectors.winograd(
-                x, begin, end, group * each, each, layout, offsets, u[group], steps, bias, y, group * filters, filters, _patches(windows), room, scratch, v, m, wide
-            )  # fmt: skip
+            image, result = direct.image_argument(x, group, each), direct.image_argument(y, group, filters)
+            places = layout, rows, u[group], steps
+            vectors.winograd(image, (begin, end), *places, result, bias, _patches(windows), room, scratch, *blocks)
 
     threads.split(len(x), len(x) * w.size * windows[0] * windows[1], run)
     return y
@@ -90,31 +90,34 @@ def conv2d(vectors, x, w, bias, padding, groups):
 
 def conv2d_weight(vectors, g, x, padding, groups):
     """`nnscratch.kernels.conv.conv2d_weight` for such a weight."""
-    filters, each, windows = g.shape[1] // groups, x.shape[1] // groups, g.shape[2:]
+    filters, each = g.shape[1] // groups, x.shape[1] // groups
     lanes = vectors.BYTES // x.itemsize
     (top, _), (left, _) = padding
-    patches = _patches(windows)
-    wide_x, wide_g = (-(-n // lanes) * lanes for n in (each, filters))
+    patches = _patches(g.shape[2:])
     across, count = 2 * patches[1] + 2, patches[0] * patches[1]
-    offsets = np.arange(4) * (across * wide_x)
+    wide_g, wide_x = beside = tuple(-(-n // lanes) * lanes for n in (filters, each))
+    rows = np.arange(4) * (across * wide_x)
     bounds = direct.image_parts(len(x), 16 * wide_x * wide_g * x.itemsize)
-    block = max(1, min(BLOCK_BYTES // (16 * count * (wide_x + wide_g) * x.itemsize), -(-len(x) // (len(bounds) - 1))))
+    parts = len(bounds) - 1
+    block = max(1, min(BLOCK_BYTES // (16 * count * (wide_x + wide_g) * x.itemsize), -(-len(x) // parts)))
     steps = np.arange(block * count) * wide_x
-    sums = np.zeros((groups, len(bounds) - 1, 16, wide_g, wide_x), x.dtype)
+    sums = np.zeros((groups, parts, 16 * wide_g * wide_x), x.dtype)
     g, x = np.ascontiguousarray(g), np.ascontiguousarray(x)
+    sizes = 4 * count * wide_g, (2 * patches[0] + 2) * across * wide_x
+    room = 16 * (block * count + 1)
+    more = room * wide_x, room * wide_g, vectors.ROWS * vectors.VECTORS * lanes
 
     def run(begin, end):
-        turned_x = direct.aligned_zeros(((2 * patches[0] + 2) * across * wide_x,), x.dtype)
-        turned_g = direct.aligned_zeros((4 * count * wide_g,), x.dtype)
-        v, w = (direct.aligned_zeros((16, block * count + 1, n), x.dtype) for n in (wide_x, wide_g))
-        tile = direct.aligned_zeros((vectors.ROWS, vectors.VECTORS * lanes), x.dtype)
+        turned = tuple(direct.aligned_zeros((size,), x.dtype) for size in sizes)
+        blocks = [direct.aligned_zeros((size,), x.dtype) for size in more]
         for group in range(groups):
+            gradient, image = direct.image_argument(g, group, filters), direct.image_argument(x, group, each)
             for part in range(begin, end):
-                vectors.winograd_weight(
-                    g, x, bounds[part], bounds[part + 1], group * each, each, (top, left), offsets, steps, group * filters, filters, patches, turned_x, turned_g, v, w, tile, sums[group, part]
-                )  # fmt: skip
+                images, out = (bounds[part], bounds[part + 1]), sums[group, part]
+                places = (top, left), rows, steps, patches, beside
+                vectors.winograd_weight(gradient, image, images, *places, turned, *blocks, out)
 
-    threads.split(len(bounds) - 1, g.size * each * 9, run)
-    total = sums.sum(axis=1)[:, :, :filters, :each].astype(np.float64)
+    threads.split(parts, g.size * each * 9, run)
+    total = sums.sum(axis=1).reshape(groups, 16, wide_g, wide_x)[:, :, :filters, :each].astype(np.float64)
     dw = np.tensordot(total, _both_ways(vectors), ([1], [0]))
     return dw.astype(x.dtype).reshape(groups * filters, each, 3, 3)
