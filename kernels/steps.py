@@ -3,7 +3,7 @@
 Why they are fast: each array operation writes into an array that is already there, with one or two
 temporaries of the parameter's size for the whole step; for large parameters Adam is one compiled loop. The order of
 operations is that of the formula, so that in float64 the result equals the plain NumPy transcription to the last bit.
-Scalars have the parameter's dtype, so float32 stays float32.
+Scalars are Python floats or have the parameter's dtype, so float32 stays float32.
 """
 
 import functools
@@ -11,6 +11,11 @@ import functools
 import numpy as np
 
 from . import compiled
+
+
+def _decayed(p, g, weight_decay):
+    """g + weight_decay * p; g itself where there is nothing to add. Never changes g."""
+    return g + weight_decay * p if weight_decay else g
 
 
 def sgd(p, g, lr, momentum, nesterov, weight_decay, velocity):
@@ -37,7 +42,7 @@ def sgd(p, g, lr, momentum, nesterov, weight_decay, velocity):
     >>> p
     array([-4.,  2.])
     """
-    update = g + weight_decay * p if weight_decay else g
+    update = _decayed(p, g, weight_decay)
     if velocity is not None:
         velocity *= momentum
         velocity += update
@@ -45,7 +50,7 @@ def sgd(p, g, lr, momentum, nesterov, weight_decay, velocity):
     p -= _scalar(lr, p.dtype) * update
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=16)
 def _scalar(value, dtype):
     """An array of a number, which NumPy takes more quickly than the number."""
     return np.array(value, dtype)
@@ -88,30 +93,27 @@ def adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay,
     if decoupled:
         if weight_decay:
             p -= (lr * weight_decay) * p
-    elif weight_decay:
-        g = g + weight_decay * p
-
-    def number(value):
-        return _scalar(value, p.dtype)
+    else:
+        g = _decayed(p, g, weight_decay)
 
     scratch, divisor = np.empty_like(p), np.empty_like(p)
-    np.multiply(g, number(1 - beta1), out=scratch)
-    m *= number(beta1)
+    np.multiply(g, 1 - beta1, out=scratch)
+    m *= beta1
     m += scratch
     np.square(g, out=scratch)
-    scratch *= number(1 - beta2)
-    v *= number(beta2)
+    scratch *= 1 - beta2
+    v *= beta2
     v += scratch
 
     if bias_correction:
-        np.divide(v, number(1 - beta2**step), out=divisor)
+        np.divide(v, 1 - beta2**step, out=divisor)
         np.sqrt(divisor, out=divisor)
-        np.divide(m, number(1 - beta1**step), out=scratch)
-        scratch *= number(lr)
+        np.divide(m, 1 - beta1**step, out=scratch)
+        scratch *= lr
     else:
         np.sqrt(v, out=divisor)
-        np.multiply(m, number(lr), out=scratch)
-    divisor += number(eps)
+        np.multiply(m, lr, out=scratch)
+    divisor += eps
     scratch /= divisor
     p -= scratch
 

@@ -151,20 +151,18 @@ class Adam(Optimizer):
         }
 
     def _update(self, p, g, state, step, group):
-        beta1, beta2 = group["betas"]
         backend.of(p).kernels.adam(
             p,
             g,
             state["m"],
             state["v"],
-            lr=group["lr"],
-            beta1=beta1,
-            beta2=beta2,
-            eps=group["eps"],
-            step=step,
-            bias_correction=group["bias_correction"],
-            weight_decay=group["weight_decay"],
-            decoupled=group["decoupled"],
+            group["lr"],
+            *group["betas"],
+            group["eps"],
+            step,
+            group["bias_correction"],
+            group["weight_decay"],
+            group["decoupled"],
         )
 
 
