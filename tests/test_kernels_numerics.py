@@ -194,6 +194,24 @@ def test_soft_targets_anywhere(dtype):
     check()
 
 
+@pytest.mark.parametrize("dtype", [np.float16, *FLOATS])
+@pytest.mark.parametrize("scale", [0, 1e-4, 1, 200])
+def test_means_of_squares(dtype, scale):
+    v = (scale * np.random.default_rng(0).standard_normal((9, 5))).astype(dtype)
+    exact = float(np.mean(np.square(v.astype(np.float64))))
+    computed = numerics.mean_of_squares(v)
+    assert computed.dtype == dtype and computed.shape == ()
+    np.testing.assert_allclose(computed, exact, rtol=2 * np.finfo(dtype).eps, atol=np.finfo(dtype).smallest_subnormal)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, *FLOATS])
+def test_a_mean_of_squares_that_is_too_great_is_infinite_without_a_warning(dtype):
+    great = np.full(3, np.finfo(dtype).max)
+    with np.errstate(all="raise"):
+        assert numerics.mean_of_squares(great) == np.inf
+        assert np.isnan(numerics.mean_of_squares(np.array([1, np.nan], dtype)))
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_a_mean_of_cross_entropies_is_that_of_the_rows(dtype):
     rng = np.random.default_rng(0)
