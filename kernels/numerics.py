@@ -280,7 +280,13 @@ def _pieces(rows):
     return (slice(start, start + step) for start in range(0, count if length else 0, step))
 
 
-def _exponentials(x):
+@functools.lru_cache(maxsize=16)
+def _ones(n):
+    """A column of ones, by which BLAS adds up rows."""
+    return np.ones((n, 1))
+
+
+def _exponentials(x, whole=False):
     """What every function of a row's exponentials needs, in float64.
 
     Returns
@@ -290,7 +296,7 @@ def _exponentials(x):
     d : (rows, n)
         x - m, rounded.
     e : (rows, n)
-        exp(x - m), for float64 with the rounding error of x - m made good.
+        exp(x - m), for float64 with the rounding error of x - m made good; 0 at m itself unless it is to be `whole`.
     s : (rows, 1)
         The sum of e without the (first) largest element's.
     """
@@ -308,15 +314,16 @@ def _exponentials(x):
         e = np.exp(d)
         e += e * error
     flat = e.reshape(-1)
-    kept, flat[at] = flat[at], 0
+    kept, flat[at] = flat[at] if whole else None, 0
     if not wide:
-        s = np.dot(e, np.ones((x.shape[1], 1)))
+        s = e.dot(_ones(x.shape[1]))
     else:
         s = _sum_rows(e)
         tiny = (s < 1e-290)[:, 0]
         if tiny.any():
             s[tiny] = _sum_near_underflow(d[tiny], error[tiny], largest[tiny])
-    flat[at] = kept
+    if whole:
+        flat[at] = kept
     return m, d, e, s
 
 
@@ -360,8 +367,8 @@ def softmax(x, axis):
     rows, axes = _as_rows(x, axis)
     y = np.empty(rows.shape, rows.dtype)
     for piece in _pieces(rows):
-        _, _, e, s = _exponentials(rows[piece])
-        s += 1
+        _, _, e, s = _exponentials(rows[piece], whole=True)
+        s += ONE
         e /= s
         y[piece] = e
     return _from_rows(y, x.shape, axes)
@@ -491,7 +498,7 @@ def cross_entropy_logits(z, q):
             terms = np.where(over, w * (m / 2 - x / 2) * 2, w * losses)
             y[piece] = _sum_rows(np.where(w == 0, 0.0, terms))[:, 0]
         else:
-            total = np.dot(w * losses, np.ones(w.shape[1]))
+            total = (w * losses).dot(_ones(w.shape[1]))[:, 0]
             if np.isnan(total.sum()):
                 total = np.where(w == 0, 0.0, w * losses).sum(axis=1)
             y[piece] = total
@@ -511,7 +518,7 @@ def mean_cross_entropy_logits(z, q, n):
         rows, weights = _as_rows(z, -1)[0], _as_rows(q, -1)[0].astype(np.float64)
         _, d, _, s = _exponentials(rows)
         # sum(w * (log1p(s) - d)), of which no part is negative
-        total = np.vdot(np.dot(weights, np.ones(rows.shape[1])), np.log1p(s)) - np.vdot(weights, d)
+        total = np.vdot(weights.dot(_ones(rows.shape[1])), np.log1p(s)) - np.vdot(weights, d)
         if not np.isnan(total):
             return np.asarray((total / n).astype(z.dtype))
     return mean_of_losses(cross_entropy_logits(z, q), n)

@@ -71,6 +71,9 @@ class Code:
     def more(self, a, b):
         return self.builder.icmp_signed(">", self.number(a), self.number(b))
 
+    def least(self, a, b):
+        return self.builder.select(self.more(a, b), self.number(b), self.number(a))
+
     def at(self, pointer, *steps):
         """The pointer so many elements further on."""
         for step in steps:
@@ -153,6 +156,13 @@ class Code:
     def separate(self, a, b):
         """The other way round: the lanes at even places of a and b, and those at odd ones."""
         return [self.shuffle(a, b, range(first, 2 * self.lanes, 2)) for first in (0, 1)]
+
+    def transpose(self, rows):
+        """The columns of a square of as many vectors as they have lanes."""
+        half = self.lanes // 2
+        for _ in range(self.lanes.bit_length() - 1):
+            rows = [v for a, b in zip(rows[:half], rows[half:], strict=True) for v in self.interleave(a, b)]
+        return rows
 
     def combine(self, signs, vectors):
         """Sums of vectors: for each row of `signs` those where it has 1, less those where it has -1."""

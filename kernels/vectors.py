@@ -100,6 +100,15 @@ _few_1, _few_2, _few_3 = (_products(FEW, v) for v in (1, 2, 3))
 _many_dots, _few_dots = _dots(ROWS, VECTORS), _dots(FEW, VECTORS)
 
 
+@simd.kernel
+def _transpose(code, source, at, step, last, count, target, to, across):
+    """``target[i, k] = source[min(k, last), i]`` for a vector of i, 0 from `count` on, and one of k."""
+    inside = code.first(count)
+    starts = [code.at(source, at, code.times(code.least(last, k), step)) for k in range(code.lanes)]
+    for i, column in enumerate(code.transpose([code.load_some(start, inside) for start in starts])):
+        code.store(column, code.at(target, to, code.times(across, i)))
+
+
 def _store_grid(code, grid, out, at_out, step):
     """Store a list of vectors, `step` elements apart."""
     for i, v in enumerate(grid):
@@ -323,13 +332,19 @@ def winograd(image, images, layout, rows_of_patch, u, steps, result, bias, patch
 
 @simd.compiled
 def _turn(image, n, edge, width, out, beside):
-    """Image n's channels side by side: to out[row + edge[0], column + edge[1]] in rows of `width` cells of `beside` elements."""
+    """Image n's channels side by side: to out[row + edge[0], column + edge[1]] in rows of `width` cells of `beside` elements.
+
+    Up to a vector of cells behind each row, and `beside` up to whole vectors, are written, too: zeros, and channels again.
+    """
     x, (_, every, rows, columns), first, channels = image
+    lanes = BYTES // x.itemsize
     for h in range(rows):
         to = ((edge[0] + h) * width + edge[1]) * beside
-        for c in range(channels):
+        for c in range(0, channels, lanes):
             line = ((n * every + first + c) * rows + h) * columns
-            _move(x, line, 1, out, to + c, beside, columns, x.dtype.type(0))
+            last = min(lanes, channels - c) - 1
+            for i in range(0, columns, lanes):
+                _transpose(x, line + i, rows * columns, last, columns - i, out, to + i * beside + c, beside)
 
 
 @simd.compiled
@@ -337,7 +352,7 @@ def winograd_weight(gradient, image, images, edge, rows_of_patch, steps, patches
     """The gradient of `winograd` by the weight, as ``G w G'`` has it: added to `out` (16, filters, channels).
 
     `beside` is (filters, channels), both up to whole vectors. `turned` is a pair of arrays, zeros, for a gradient and for an image
-    with `edge` = (top, left) around it, where the channels stand side by side. So they do in `w` (16, patches of some images
+    with `edge` = (top, left) around it, and for what `_turn` writes behind, where the channels stand side by side. So they do in `w` (16, patches of some images
     and one more, filters) and `v`, where `steps` is where the patches are; `tile` is for ROWS by VECTORS vectors.
     """
     (wide_g, wide_x), (turned_g, turned_x), lanes = beside, turned, BYTES // tile.itemsize

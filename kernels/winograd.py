@@ -103,7 +103,7 @@ def conv2d_weight(vectors, g, x, padding, groups):
     steps = np.arange(block * count) * wide_x
     sums = np.zeros((groups, parts, 16 * wide_g * wide_x), x.dtype)
     g, x = np.ascontiguousarray(g), np.ascontiguousarray(x)
-    sizes = 4 * count * wide_g, (2 * patches[0] + 2) * across * wide_x
+    sizes = (4 * count + lanes) * wide_g, ((2 * patches[0] + 2) * across + lanes) * wide_x
     room = 16 * (block * count + 1)
     more = room * wide_x, room * wide_g, vectors.ROWS * vectors.VECTORS * lanes
 
