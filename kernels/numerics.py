@@ -314,7 +314,8 @@ def _exponentials(x, whole=False):
         e = np.exp(d)
         e += e * error
     flat = e.reshape(-1)
-    kept, flat[at] = flat[at] if whole else None, 0
+    kept = flat[at] if whole else 0
+    flat[at] = 0
     if not wide:
         s = e.dot(_ones(x.shape[1]))
     else:
