@@ -30,6 +30,17 @@ def _pool():
     return concurrent.futures.ThreadPoolExecutor(count() - 1, "nnscratch")
 
 
+def running():
+    """Whether there are threads, because something was divided among them before.
+
+    Examples
+    --------
+    >>> running() in (True, False)
+    True
+    """
+    return _pool.cache_info().currsize > 0
+
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of its parent's threads
 

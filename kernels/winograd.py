@@ -13,7 +13,7 @@ import functools
 
 import numpy as np
 
-from . import direct, threads
+from . import blas, direct, threads
 from .windows import output_sizes
 
 #: Channels and filters from which on the patches are worth their work.
@@ -36,7 +36,7 @@ def _patches(windows):
 def _weights(vectors, w):
     """Filters (O, C, 3, 3) as ``G w Gᵀ``, packed: (16, blocks)."""
     packed = direct.pack_filters(np.moveaxis(w.reshape(*w.shape[:2], 9), 2, 0), vectors.ROWS)
-    return (_both_ways(vectors) @ packed).astype(w.dtype)
+    return blas.dot(_both_ways(vectors), packed).astype(w.dtype)
 
 
 def _both_ways(vectors):
@@ -118,6 +118,6 @@ def conv2d_weight(vectors, g, x, padding, groups):
                 vectors.winograd_weight(gradient, image, images, *places, turned, *blocks, out)
 
     threads.split(parts, g.size * each * 9, run)
-    total = sums.sum(axis=1).reshape(groups, 16, wide_g, wide_x)[:, :, :filters, :each].astype(np.float64)
-    dw = np.tensordot(total, _both_ways(vectors), ([1], [0]))
+    total = sums.sum(axis=1, dtype=np.float64).reshape(groups, 16, wide_g, wide_x)[:, :, :filters, :each]
+    dw = blas.dot(np.moveaxis(total, 1, -1).reshape(-1, 16), _both_ways(vectors))
     return dw.astype(x.dtype).reshape(groups * filters, each, 3, 3)

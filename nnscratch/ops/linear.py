@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from nnscratch.autograd import describe, op
+from nnscratch.kernels.blas import dot
 from nnscratch.ops.elementwise import multiply
 from nnscratch.ops.shape import broadcast_to, expand_dims, reshape, swapaxes
 from nnscratch.samples import Case, normal
@@ -121,7 +122,7 @@ def linear(x, weight, bias=None):
             f"linear: x has {found}, weight expects {shape[1]} "
             f"(x: {describe(x)}, weight: {describe(weight)}); check in_features"
         )
-    out = np.dot(x, weight.T) if len(features) < 3 else np.matmul(x, weight.T)
+    out = dot(x, weight.T) if len(features) < 3 else np.matmul(x, weight.T)
     if bias is None:
         return out
     if getattr(bias, "shape", ()) != shape[:1]:
@@ -147,7 +148,7 @@ def ones(shape, dtype):
 def times(a, b):
     """matmul; of arrays of at most two axes without the ado of an operation."""
     if type(a) is np.ndarray and type(b) is np.ndarray and a.ndim < 3 and b.ndim < 3:
-        return np.dot(a, b)
+        return dot(a, b)
     return matmul(a, b)
 
 

@@ -1,0 +1,44 @@
+"""NumPy's BLAS, kept to one thread where its own would keep ours waiting.
+
+A thread of OpenBLAS that has no work looks for more for some milliseconds, on a processor that one of ours could use.
+"""
+
+import ctypes
+import functools
+
+import numpy as np
+
+from . import threads
+
+#: Multiplications up to which a product is not worth BLAS's threads, once there are ours.
+MOST = 1 << 25
+
+
+@functools.cache
+def _number_of_threads():
+    """OpenBLAS's functions that set and tell its number of threads, or None where NumPy has another BLAS."""
+    core = getattr(np, "_core", None) or np.core
+    library = ctypes.CDLL(core._multiarray_umath.__file__)
+    for name in ("scipy_openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads", "openblas_{}_num_threads"):
+        if hasattr(library, name.format("set")):
+            return getattr(library, name.format("set")), getattr(library, name.format("get"))
+    return None
+
+
+def dot(a, b):
+    """``np.dot`` of arrays, by one thread where threads of ours are there and it has little to do.
+
+    Examples
+    --------
+    >>> float(dot(np.array([1.0, 2.0]), np.array([3.0, 4.0])))
+    11.0
+    """
+    if not threads.running() or a.size * b.size > MOST * a.shape[-1] or _number_of_threads() is None:
+        return np.dot(a, b)
+    set_number, number = _number_of_threads()
+    before = number()
+    set_number(1)
+    try:
+        return np.dot(a, b)
+    finally:
+        set_number(before)
