@@ -480,3 +480,25 @@ def test_mistakes(call, error, words):
     with pytest.raises(error, match=words) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("settings", [(2,), (3, 2, 1), (2, 1, "same"), (3, 1, ((0, 1), (1, 0)), 2)])
+def test_a_relu_before_a_pool_is_taken_after_it_with_the_same_results(settings, monkeypatch):
+    rng = np.random.default_rng(0)
+    values = rng.integers(-3, 4, (3, 2, 8, 7)).astype(np.float64)  # with ties, at 0 too
+    values[0, 0, 0, 0], values[1, 0, 2, 3], values[2, 1, 4] = np.nan, np.inf, -np.inf
+    found = []
+    for rearrange in (True, False):
+        monkeypatch.setattr(nn.Sequential, "rearrange", rearrange)
+        x = ns.tensor(values, requires_grad=True)
+        y = nn.Sequential(nn.ReLU(), nn.MaxPool2d(*settings))(x)
+        assert y._node.op.name == ("relu" if rearrange else "max_pool2d")
+        y.backward(np.arange(y.size, dtype=float).reshape(y.shape) - 9)
+        found.append((y.numpy(), x.grad.numpy()))
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_modules_that_are_watched_stay_in_their_order():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2))
+    assert [row[1] for row in net.summary((1, 6, 6)).rows] == ["Conv2d", "ReLU", "MaxPool2d"]

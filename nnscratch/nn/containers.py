@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from nnscratch.nn.activation import ReLU
 from nnscratch.nn.module import Module
+from nnscratch.nn.pooling import MaxPool2d
 from nnscratch.ops.elementwise import add
 
 
@@ -114,12 +116,24 @@ class Sequential(ModuleList):
             (modules,) = modules
         super().__init__(modules)
 
+    #: Whether to take a `ReLU` that stands before a `MaxPool2d` after it: results and gradients are the same, from a quarter of
+    #: the work. With False all is computed in the order in which it stands.
+    rearrange = True
+
     def forward(self, x):
         """(the first module's input) -> (the last one's result)"""
-        for module in vars(self).values():
-            if isinstance(module, Module):
-                x = module(x)
+        modules = [m for m in vars(self).values() if isinstance(m, Module)]
+        for i in range(len(modules) - 1 if self.rearrange else 0):
+            if type(modules[i]) is ReLU and type(modules[i + 1]) is MaxPool2d and not _watched(modules[i : i + 2]):
+                modules[i : i + 2] = reversed(modules[i : i + 2])
+        for module in modules:
+            x = module(x)
         return x
+
+
+def _watched(modules):
+    """Whether somebody has given one of the modules a ``forward`` of its own, and may count on the order."""
+    return any("forward" in vars(m) for m in modules)
 
 
 class Residual(Module):
