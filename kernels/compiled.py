@@ -43,6 +43,17 @@ def vectors(dtype):
     return _loaded("vectors") if _compilable(dtype) else None
 
 
+def prepare(size):
+    """Load all loops where an array has so many elements that it would; whether they are loaded.
+
+    Examples
+    --------
+    >>> prepare(3)
+    False
+    """
+    return size >= LEAST and all(map(_loaded, ("loops", "halves", "vectors")))
+
+
 def _compilable(dtype):
     return dtype.char in "fd" and dtype.isnative
 

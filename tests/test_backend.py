@@ -36,3 +36,14 @@ def fresh_pages(**environment):
 def test_freed_memory_is_kept_for_the_next_step():
     kept, returned = fresh_pages(), fresh_pages(NNSCRATCH_KEEP_MEMORY="0")
     assert kept < 100 < returned
+
+
+@pytest.mark.parametrize(("width", "loaded"), [(16, False), (256, True)])
+def test_an_optimiser_for_large_parameters_loads_the_compiled_loops(width, loaded):
+    code = f"""
+import sys, nnscratch as ns
+optimizer = ns.optim.Adam(ns.nn.Linear({width}, {width}).parameters())
+print("numba" in sys.modules, "nnscratch.kernels.vectors" in sys.modules)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == [str(loaded)] * 2

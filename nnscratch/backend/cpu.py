@@ -104,7 +104,13 @@ class CPU:
     def to_numpy(self, array):
         return array
 
-    keep_memory = staticmethod(_keep_memory)
+    def prepare(self, size):
+        """Do what the first step of training, of at most so many values a parameter, would have to wait for."""
+        _keep_memory()
+        compiled = importlib.import_module("nnscratch.kernels.compiled")
+        if compiled.prepare(size):
+            p, g, m, v = np.zeros((4, 1), np.float32)
+            self.kernels.adam(p, g, m, v, 0.0, 0.0, 0.0, 1.0, 1, False, 0.0, False)
 
     @functools.cached_property
     def kernels(self):

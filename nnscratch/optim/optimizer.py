@@ -137,7 +137,6 @@ class Optimizer:
             own = self._check({**settings, **{k: v for k, v in group.items() if k != "params"}})
             self.param_groups.append({"params": tensors(name, group["params"]), **own})
         self._settings = tuple(settings)
-        backend.cpu.keep_memory()
         everything = tensors(name, self._params())
         for i, p in enumerate(everything):
             if not p.requires_grad:
@@ -156,6 +155,7 @@ class Optimizer:
                 )
         self._state: list = [{} for _ in everything]
         self._steps = [0] * len(everything)
+        backend.cpu.prepare(max(p.size for p in everything))
 
     def _check(self, settings):
         """The settings of a group, checked and in their own types."""
