@@ -87,7 +87,7 @@ def conv2d(x, w, bias, stride, padding, dilation, groups):
     """
     filters, kernel = w.shape[0], w.shape[2:]
     windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
-    if loops := direct.loops(len(x), w.shape, windows, groups, x.dtype):
+    if loops := direct.loops(len(x) * w.size * math.prod(windows), windows, filters // groups, x.dtype):
         if winograd.suits(x.dtype, w.shape, stride, dilation, groups):
             return winograd.conv2d(loops, x, w, bias, padding, groups)
         return direct.conv2d(loops, x, w, bias, stride, padding, dilation, groups)
@@ -144,7 +144,7 @@ def conv2d_input(g, w, size, stride, padding, dilation, groups):
     """
     (images, filters, *windows), kernel = g.shape, w.shape[2:]
     edges = full_padding(size, windows, kernel, padding, dilation)
-    if loops := direct.loops(images, w.shape, windows, groups, g.dtype):
+    if loops := direct.loops(images * w.size * math.prod(windows), windows, w.shape[1], g.dtype):
         if min(map(min, edges)) >= 0 and winograd.suits(g.dtype, w.shape, stride, dilation, groups):
             return winograd.correlate(loops, g, turned(w, groups), None, edges, size, groups)
         return direct.conv2d_input(loops, g, w, size, stride, padding, dilation, groups)
@@ -231,7 +231,7 @@ def conv2d_weight(g, x, kernel, stride, padding, dilation, groups):
     """
     images, filters, *windows = g.shape
     shape = filters, x.shape[1] // groups, *kernel
-    if loops := direct.loops(images, shape, windows, groups, x.dtype):
+    if loops := direct.loops(images * math.prod((*shape, *windows)), windows, filters // groups, x.dtype):
         if winograd.suits(x.dtype, shape, stride, dilation, groups):
             return winograd.conv2d_weight(loops, g, x, padding, groups)
         return direct.conv2d_weight(loops, g, x, kernel, stride, padding, dilation, groups)

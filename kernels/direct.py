@@ -27,23 +27,20 @@ STRIP = 1024
 PARTS, PART_BYTES = 8, 1 << 24
 
 
-def loops(images, shape, windows, groups, dtype):
+def loops(work, windows, results, dtype):
     """The compiled loops, or None where columns are the better way (or arrays not of float32 or float64).
 
     Parameters
     ----------
-    images : int
-    shape : (O, C / groups, kh, kw)
+    work : int
+        Multiplications.
     windows : (OH, OW)
-    groups : int
+    results : int
+        Channels of a group's results: few leave most of a tile empty.
     dtype : numpy.dtype
     """
-    if images * math.prod(shape) * math.prod(windows) < LEAST:
-        return None
-    # Few windows leave vectors empty, few filters of a group the tile.
-    if math.prod(windows) < 16 or (groups > 1 and min(shape[0] // groups, shape[1]) < 4):
-        return None
-    return compiled.vectors(dtype)
+    worth = work >= LEAST and math.prod(windows) >= 16 and results > 4
+    return compiled.vectors(dtype) if worth else None
 
 
 def image_layout(size, padding, stride, windows):
@@ -112,23 +109,18 @@ def _backward(size, windows, filters, kernel, stride, padding, dilation):
     return found
 
 
-def pack_filters(filters, rows, few=0):
+def pack_filters(filters, rows):
     """Filters (..., filters, taps) in blocks of `rows`, a tap's weights of a block side by side: (..., blocks), zeros at the end.
-
-    The last block is one of `few` where that is enough.
 
     Examples
     --------
-    >>> pack_filters(np.array([[1, 2], [3, 4], [5, 6]]), 2, 1)
-    array([1, 3, 2, 4, 5, 6])
+    >>> pack_filters(np.array([[1, 2], [3, 4], [5, 6]]), 2)
+    array([1, 3, 2, 4, 5, 0, 6, 0])
     """
     *several, count, taps = filters.shape
-    whole = max(0, -(-(count - few) // rows)) * rows
-    padded = np.zeros((*several, whole + few, taps), filters.dtype)
+    padded = np.zeros((*several, -(-count // rows) * rows, taps), filters.dtype)
     padded[..., :count, :] = filters
-    blocks = padded[..., :whole, :].reshape(*several, -1, rows, taps).swapaxes(-1, -2).reshape(*several, -1)
-    rest = padded[..., whole:, :].swapaxes(-1, -2).reshape(*several, -1)
-    return np.concatenate([blocks, rest], axis=-1) if few else blocks
+    return padded.reshape(*several, -1, rows, taps).swapaxes(-1, -2).reshape(*several, -1)
 
 
 def aligned_zeros(shape, dtype):
@@ -188,9 +180,7 @@ def conv2d(vectors, x, w, bias, stride, padding, dilation, groups):
     layout, offsets = _forward(x.shape[2:], each, tuple(kernel), stride, padding, dilation)
     target = *windows, 0, 1, 0, 1
     by_group = w.reshape(groups, filters // groups, -1)
-    jobs = [
-        (i, layout, pack_filters(part, vectors.ROWS, vectors.FEW), offsets, target) for i, part in enumerate(by_group)
-    ]
+    jobs = [(i, layout, pack_filters(part, vectors.ROWS), offsets, target) for i, part in enumerate(by_group)]
     y = np.empty((len(x), filters, *windows), x.dtype)
     _correlate(vectors, x, groups, jobs, bias, y, len(x) * w.size * math.prod(windows))
     return y
@@ -202,7 +192,7 @@ def conv2d_input(vectors, g, w, size, stride, padding, dilation, groups):
     by_group = w.reshape(groups, filters // groups, each, *kernel)
     phases = _backward(tuple(size), g.shape[2:], filters // groups, tuple(kernel), stride, padding, dilation)
     jobs = [
-        (group, layout, pack_filters(part.swapaxes(0, 1).reshape(each, -1), vectors.ROWS, vectors.FEW), offsets, target)
+        (group, layout, pack_filters(part.swapaxes(0, 1).reshape(each, -1), vectors.ROWS), offsets, target)
         for i, j, layout, offsets, target in phases
         for group, part in enumerate(by_group[:, :, :, i][..., j])
     ]
@@ -221,7 +211,7 @@ def conv2d_weight(vectors, g, x, kernel, stride, padding, dilation, groups):
     taps, lanes = len(offsets), vectors.BYTES // x.itemsize
     offsets = np.pad(offsets, (0, -taps % vectors.VECTORS), "edge")
     plane = -(-((g.shape[2] - 1) * layout[-1] + g.shape[3]) // lanes) * lanes
-    rows = -(-filters // vectors.FEW) * vectors.FEW
+    rows = -(-filters // vectors.ROWS) * vectors.ROWS
     bounds = image_parts(len(x), rows * len(offsets) * x.itemsize)
     parts = len(bounds) - 1
     block = max(1, min(vectors.CHUNK * lanes // plane, -(-len(x) // parts)))

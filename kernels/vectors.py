@@ -13,8 +13,8 @@ import numpy as np
 from . import simd
 from .simd import BYTES
 
-#: Filters in a tile, and in the last where no more are left: of 32 registers 24 hold sums, of 16 12.
-ROWS, FEW = (8, 4) if BYTES == 64 or platform.machine().lower() in ("aarch64", "arm64") else (4, 2)
+#: Filters in a tile: of 32 registers 24 hold sums, of 16 12.
+ROWS = 8 if BYTES == 64 or platform.machine().lower() in ("aarch64", "arm64") else 4
 #: Vectors in a tile.
 VECTORS = 3
 #: Vectors of a row of results that are taken at once for the gradient by the weight: 8 rows then fit the first-level cache.
@@ -95,9 +95,8 @@ def _add(code, source, at, target, to, count):
     code.pieces(count, piece)
 
 
-_many_1, _many_2, _many_3 = (_products(ROWS, v) for v in (1, 2, 3))
-_few_1, _few_2, _few_3 = (_products(FEW, v) for v in (1, 2, 3))
-_many_dots, _few_dots = _dots(ROWS, VECTORS), _dots(FEW, VECTORS)
+_tile_1, _tile_2, _tile_3 = (_products(ROWS, v) for v in (1, 2, 3))
+_tile_dots = _dots(ROWS, VECTORS)
 
 
 @simd.kernel
@@ -203,27 +202,15 @@ def _fill(image, n, layout, scratch, at, plane):
 
 
 @numba.njit(inline="always")
-def _multiply_many(vectors, w, at_w, step, x, at_x, offsets, out, at_out, row):
-    """A tile of products for ROWS filters."""
+def _multiply(vectors, w, at_w, step, x, at_x, offsets, out, at_out, row):
+    """One tile of products."""
     taps = len(offsets)
     if vectors == 3:
-        _many_3(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
+        _tile_3(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
     elif vectors == 2:
-        _many_2(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
+        _tile_2(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
     else:
-        _many_1(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
-
-
-@numba.njit(inline="always")
-def _multiply_few(vectors, w, at_w, step, x, at_x, offsets, out, at_out, row):
-    """A tile of products for FEW filters."""
-    taps = len(offsets)
-    if vectors == 3:
-        _few_3(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
-    elif vectors == 2:
-        _few_2(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
-    else:
-        _few_1(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
+        _tile_1(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
 
 
 @simd.compiled
@@ -231,9 +218,9 @@ def correlate(image, images, layout, w, offsets, result, bias, target, scratch, 
     """Every filter's sums over the taps, and its bias, into the channels of `result`.
 
     `target` is (rows, columns, row, row_step, column, column_step): how many windows there are, and where in the result
-    they are put. `w` holds blocks of `ROWS` filters, and one of `FEW` where that is enough at the end, as (taps, filters of
-    the block). `scratch` has room for the planes and a tile's length more, all zeros, and `wide` for ROWS filters' results of so
-    many rows of windows as are taken at once, and for a vector more of each.
+    they are put. `w` holds blocks of ROWS filters, each as (taps, filters of the block). `scratch` has room for the planes
+    and a tile's length more, all zeros, and `wide` for ROWS filters' results of so many rows of windows as are taken at once,
+    and for a vector more of each.
     """
     y, (_, every, tall, broad), first, filters = result
     height, width = layout[4:]
@@ -248,10 +235,7 @@ def correlate(image, images, layout, w, offsets, result, bias, target, scratch, 
             for done in range(0, filters, ROWS):
                 for i in range(0, length, VECTORS * lanes):
                     vectors, at = min(VECTORS, (length - i + lanes - 1) // lanes), above * width + i
-                    if filters - done > FEW:
-                        _multiply_many(vectors, w, done * taps, ROWS, scratch, at, offsets, wide, i, room)
-                    else:
-                        _multiply_few(vectors, w, done * taps, FEW, scratch, at, offsets, wide, i, room)
+                    _multiply(vectors, w, done * taps, ROWS, scratch, at, offsets, wide, i, room)
                 for m in range(min(ROWS, filters - done)):
                     o = first + done + m
                     to = ((n * every + o) * tall + row + above * row_step) * broad + column
@@ -265,11 +249,11 @@ def correlate_weight(gradient, image, images, layout, offsets, block, gradients,
     """For each filter and tap the sum over the windows of gradient times image, added to `out` (filters, taps).
 
     `block` images are taken at once, for which there is room in `scratch` and in `gradients`: zeros. That and `out` are for filters
-    up to a multiple of `FEW`, `out` and `offsets` for taps up to one of `VECTORS`.
+    up to a multiple of `ROWS`, `out` and `offsets` for taps up to one of `VECTORS`.
     """
     g, (_, _, rows, _), _, filters = gradient
     channels, (_, _, down, right, height, width) = image[3], layout
-    padded, taps = (filters + FEW - 1) // FEW * FEW, len(offsets)
+    padded, taps = (filters + ROWS - 1) // ROWS * ROWS, len(offsets)
     image_g, image_x = len(gradients) // block, channels * down * right * height * width
     plane = image_g // padded
     lanes = BYTES // g.itemsize
@@ -285,10 +269,7 @@ def correlate_weight(gradient, image, images, layout, offsets, block, gradients,
                 at_g = o * plane + i
                 for k in range(0, taps, VECTORS):
                     at = o * taps + k
-                    if padded - o > FEW:
-                        _many_dots(gradients, at_g, plane, image_g, scratch, i, image_x, offsets, k, count, vectors, out, at, taps)  # fmt: skip
-                    else:
-                        _few_dots(gradients, at_g, plane, image_g, scratch, i, image_x, offsets, k, count, vectors, out, at, taps)  # fmt: skip
+                    _tile_dots(gradients, at_g, plane, image_g, scratch, i, image_x, offsets, k, count, vectors, out, at, taps)  # fmt: skip
 
 
 @simd.compiled
@@ -318,7 +299,7 @@ def winograd(image, images, layout, rows_of_patch, u, steps, result, bias, patch
                     at_u = f * step_u + done * channels
                     for i in range(0, length, VECTORS * lanes):
                         vectors = min(VECTORS, (length - i + lanes - 1) // lanes)
-                        _multiply_many(vectors, u, at_u, ROWS, v, f * step_v + i, steps, m, f * step_m + i, room)
+                        _multiply(vectors, u, at_u, ROWS, v, f * step_v + i, steps, m, f * step_m + i, room)
                 for k in range(min(ROWS, filters - done)):
                     o, at = first + done + k, k * 4 * room
                     for i in range(0, length, lanes):
@@ -379,6 +360,6 @@ def winograd_weight(gradient, image, images, edge, rows_of_patch, steps, patches
             for o in range(0, wide_g, ROWS):
                 for c in range(0, wide_x, VECTORS * lanes):
                     vectors = min(VECTORS, (wide_x - c) // lanes)
-                    _multiply_many(vectors, w, at_w + o, wide_g, v, f * step_v + c, taken, tile, 0, VECTORS * lanes)
+                    _multiply(vectors, w, at_w + o, wide_g, v, f * step_v + c, taken, tile, 0, VECTORS * lanes)
                     for m in range(ROWS):
                         _add(tile, m * VECTORS * lanes, out, (f * wide_g + o + m) * wide_x + c, vectors * lanes)

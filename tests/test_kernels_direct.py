@@ -78,11 +78,11 @@ def test_threads_change_no_bit(layer, count):
 
 def test_which_convolutions_it_is_for():
     single = np.dtype("float32")
-    assert direct.loops(64, (64, 32, 3, 3), (11, 11), 1, single) is loops("float32")
-    assert direct.loops(1, (4, 4, 3, 3), (11, 11), 1, single) is None, "too little work"
-    assert direct.loops(64, (64, 64, 3, 3), (3, 3), 1, single) is None, "too few windows"
-    assert direct.loops(64, (64, 1, 3, 3), (30, 30), 64, single) is None, "a filter for each channel"
-    assert direct.loops(64, (64, 32, 3, 3), (11, 11), 1, np.dtype("float16")) is None
+    assert direct.loops(1 << 20, (11, 11), 5, single) is loops("float32")
+    assert direct.loops((1 << 20) - 1, (11, 11), 64, single) is None, "too little work"
+    assert direct.loops(1 << 30, (3, 5), 64, single) is None, "too few windows"
+    assert direct.loops(1 << 30, (30, 30), 4, single) is None, "too few results"
+    assert direct.loops(1 << 30, (30, 30), 64, np.dtype("float16")) is None
 
 
 @pytest.mark.parametrize("least", [1 << 10, 1 << 60])
