@@ -213,6 +213,12 @@ def _multiply(vectors, w, at_w, step, x, at_x, offsets, out, at_out, row):
         _tile_1(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
 
 
+@numba.njit(inline="always")
+def _next(left):
+    """How many vectors the next tile takes of those left: two of 2 are faster than one of 3 and one of 1."""
+    return 2 if left == 4 else min(VECTORS, left)
+
+
 @simd.compiled
 def correlate(image, images, layout, w, offsets, result, bias, target, scratch, wide):
     """Every filter's sums over the taps, and its bias, into the channels of `result`.
@@ -233,9 +239,11 @@ def correlate(image, images, layout, w, offsets, result, bias, target, scratch, 
             lines = min(strip, rows - above)
             length = (lines - 1) * width + columns
             for done in range(0, filters, ROWS):
-                for i in range(0, length, VECTORS * lanes):
-                    vectors, at = min(VECTORS, (length - i + lanes - 1) // lanes), above * width + i
+                i = 0
+                while i < length:
+                    vectors, at = _next((length - i + lanes - 1) // lanes), above * width + i
                     _multiply(vectors, w, done * taps, ROWS, scratch, at, offsets, wide, i, room)
+                    i += vectors * lanes
                 for m in range(min(ROWS, filters - done)):
                     o = first + done + m
                     to = ((n * every + o) * tall + row + above * row_step) * broad + column
@@ -273,42 +281,50 @@ def correlate_weight(gradient, image, images, layout, offsets, block, gradients,
 
 
 @simd.compiled
-def winograd(image, images, layout, rows_of_patch, u, steps, result, bias, patches, room, scratch, v, m, wide):
+def winograd(image, images, block, layout, rows_of_patch, u, steps, result, bias, patches, room, scratch, v, m, wide):
     """`correlate` for kernels of 3 by 3 one step apart, with 16 products for every 2 by 2 results instead of 36.
 
     `layout` divides rows into even and odd ones, `rows_of_patch` is where those of a channel's first patch begin, `patches` (rows,
     columns) how many there are. `u` (16, blocks of ROWS filters) has the weights as ``G w G'``, as `correlate` has them. `v` (16,
     channels, room) and `m` (16, ROWS, room), both with a vector more in each of the 16 to keep these out of each other's way in the
-    cache, and `wide` (ROWS, 4 room) are for so many rows of patches as are taken at once; `steps` is where the channels are in v.
+    cache, are for the patches that are taken at once: those of `block` images or, where this is 1, maybe of some rows; `steps` is
+    where the channels are in v. `wide` (4 room) is for the results of one filter.
     """
     y, (_, every, rows, columns), first, filters = result
     channels, (height, width) = image[3], layout[4:]
     lanes, step_u, step_v, step_m = BYTES // y.itemsize, len(u) // 16, len(v) // 16, len(m) // 16
-    strip = (room - patches[1]) * 2 // width + 1
-    for n in range(images[0], images[1]):
-        _fill(image, n, layout, scratch, _NONE, height * width)
+    strip = (room // block - patches[1]) * 2 // width + 1
+    for n in range(images[0], images[1], block):
+        size = min(block, images[1] - n)
         for above in range(0, patches[0], strip):
             lines = min(strip, patches[0] - above)
             length = (lines - 1) * (width // 2) + patches[1]
-            for c in range(channels):
-                at = (2 * c * height + above) * width
-                for i in range(0, length, lanes):
-                    _patch_of_columns(scratch, at + 2 * i, rows_of_patch, v, c * room + i, step_v)
+            for b in range(size):
+                if above == 0:
+                    _fill(image, n + b, layout, scratch, _NONE, height * width)
+                for c in range(channels):
+                    at, to = (2 * c * height + above) * width, c * room + b * length
+                    for i in range(0, length, lanes):
+                        # what it writes behind an image's patches, the next image's stand over
+                        _patch_of_columns(scratch, at + 2 * i, rows_of_patch, v, to + i, step_v)
+            total = (size * length + lanes - 1) // lanes
             for done in range(0, filters, ROWS):
                 for f in range(16):
-                    at_u = f * step_u + done * channels
-                    for i in range(0, length, VECTORS * lanes):
-                        vectors = min(VECTORS, (length - i + lanes - 1) // lanes)
-                        _multiply(vectors, u, at_u, ROWS, v, f * step_v + i, steps, m, f * step_m + i, room)
+                    at_u, i = f * step_u + done * channels, 0
+                    while i < total:
+                        vectors, at = _next(total - i), i * lanes
+                        _multiply(vectors, u, at_u, ROWS, v, f * step_v + at, steps, m, f * step_m + at, room)
+                        i += vectors
                 for k in range(min(ROWS, filters - done)):
-                    o, at = first + done + k, k * 4 * room
-                    for i in range(0, length, lanes):
-                        _unpatch(m, k * room + i, step_m, wide, at + 2 * i, 2 * room)
-                    to = ((n * every + o) * rows + 2 * above) * columns
-                    for p in range(2 * above, min(2 * (above + lines), rows)):
-                        odd = p % 2
-                        _move(wide, at + odd * 2 * room, 1, y, to, 1, columns, bias[o])
-                        at, to = at + odd * width, to + columns
+                    o = first + done + k
+                    for b in range(size):
+                        for i in range(0, length, lanes):
+                            _unpatch(m, k * room + b * length + i, step_m, wide, 2 * i, 2 * room)
+                        at, to = 0, (((n + b) * every + o) * rows + 2 * above) * columns
+                        for p in range(2 * above, min(2 * (above + lines), rows)):
+                            odd = p % 2
+                            _move(wide, at + odd * 2 * room, 1, y, to, 1, columns, bias[o])
+                            at, to = at + odd * width, to + columns
 
 
 @simd.compiled

@@ -19,7 +19,7 @@ from .windows import output_sizes
 #: Channels and filters from which on the patches are worth their work.
 LEAST = 16
 #: Patches that are taken at once, and bytes of them for the gradient by the weight: what the second-level cache holds.
-STRIP, BLOCK_BYTES = 96, 1 << 20
+STRIP, BLOCK_BYTES = 128, 1 << 20
 
 
 def suits(dtype, shape, stride, dilation, groups):
@@ -39,6 +39,7 @@ def _weights(vectors, w):
     return blas.dot(_both_ways(vectors), packed).astype(w.dtype)
 
 
+@functools.cache
 def _both_ways(vectors):
     """The (16, 9) matrix that takes w to ``G w Gᵀ``."""
     g = np.array(vectors.WINOGRAD_G)
@@ -47,28 +48,30 @@ def _both_ways(vectors):
 
 @functools.lru_cache(maxsize=256)
 def _plan(size, padding, windows, channels, lanes):
-    """The layout of x, the rows of a patch, those of the channels in v, and how many patches fit v for each of them."""
+    """The layout of x, the rows of a patch and those of the channels in v, its room for each, and images taken at once."""
     patches = _patches(windows)
     (top, bottom), (left, _) = padding
     across = patches[1] + 1
     layout = top, left, 2, 1, -(-(top + size[0] + bottom) // 2), 2 * across
     offsets = direct.tap_offsets(layout, 1, range(4), range(1))
-    lines = max(1, min(patches[0], STRIP // across))
-    length = (lines - 1) * across + patches[1]
-    room = -(-length // lanes) * lanes
-    return layout, offsets, np.arange(channels) * room, room
+    length = (patches[0] - 1) * across + patches[1]
+    block = max(1, STRIP // length)
+    if block == 1:
+        length = (max(1, min(patches[0], STRIP // across)) - 1) * across + patches[1]
+    room = (-(-block * length // lanes) + 1) * lanes
+    return layout, offsets, np.arange(channels) * room, room, block
 
 
 def correlate(vectors, x, w, bias, padding, windows, groups):
     """The convolution of x (N, C, H, W) with the weight w (O, C / groups, 3, 3), to height and width `windows`."""
     filters, each = w.shape[0] // groups, w.shape[1]
     lanes = vectors.BYTES // x.itemsize
-    layout, rows, steps, room = _plan(x.shape[2:], padding, windows, each, lanes)
+    layout, rows, steps, room, block = _plan(x.shape[2:], padding, windows, each, lanes)
     u = [_weights(vectors, part).reshape(-1) for part in w.reshape(groups, filters, each, 3, 3)]
     x = np.ascontiguousarray(x)
     y = np.empty((len(x), groups * filters, *windows), x.dtype)
     bias = np.zeros(groups * filters, x.dtype) if bias is None else np.ascontiguousarray(bias)
-    sizes = 16 * (each * room + lanes), 16 * (vectors.ROWS * room + lanes), vectors.ROWS * 4 * room
+    sizes = 16 * (each * room + lanes), 16 * (vectors.ROWS * room + lanes), 4 * room
 
     def run(begin, end):
         scratch = direct.image_scratch(vectors, layout, each, x.dtype)
@@ -76,7 +79,9 @@ def correlate(vectors, x, w, bias, padding, windows, groups):
         for group in range(groups):
             image, result = direct.image_argument(x, group, each), direct.image_argument(y, group, filters)
             places = layout, rows, u[group], steps
-            vectors.winograd(image, (begin, end), *places, result, bias, _patches(windows), room, scratch, *blocks)
+            vectors.winograd(
+                image, (begin, end), block, *places, result, bias, _patches(windows), room, scratch, *blocks
+            )
 
     threads.split(len(x), len(x) * w.size * windows[0] * windows[1], run)
     return y
@@ -118,6 +123,6 @@ def conv2d_weight(vectors, g, x, padding, groups):
                 vectors.winograd_weight(gradient, image, images, *places, turned, *blocks, out)
 
     threads.split(parts, g.size * each * 9, run)
-    total = sums.sum(axis=1, dtype=np.float64).reshape(groups, 16, wide_g, wide_x)[:, :, :filters, :each]
-    dw = blas.dot(np.moveaxis(total, 1, -1).reshape(-1, 16), _both_ways(vectors))
-    return dw.astype(x.dtype).reshape(groups * filters, each, 3, 3)
+    total = np.add.reduce(sums, axis=1).reshape(groups, 16, wide_g, wide_x)[:, :, :filters, :each]
+    dw = [blas.dot(_both_ways(vectors).T, part.reshape(16, -1)) for part in total]
+    return np.stack(dw).astype(x.dtype).swapaxes(1, 2).reshape(groups * filters, each, 3, 3)
