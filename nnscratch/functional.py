@@ -44,7 +44,7 @@ from nnscratch.ops.pool import (
     max_unpool2d,
     sum_pool2d,
 )
-from nnscratch.ops.reduce import logsumexp, mean, norm, sum
+from nnscratch.ops.reduce import logsumexp, norm, sum
 from nnscratch.ops.shape import operand, reshape, transpose
 from nnscratch.tensor import Tensor
 
@@ -557,20 +557,21 @@ def batch_norm(x, running_mean=None, running_var=None, weight=None, bias=None, t
             raise ValueError(
                 f"{name}: training needs at least two values a channel, x {x.shape} has {n}; use a larger batch, or eval()"
             )
-        y = standardize(x, axes, eps)
         if running_mean is not None:
             raw = x.data if isinstance(x, Tensor) else x
-            for running, batch in ((running_mean, raw.mean(axes)), (running_var, raw.var(axes, ddof=1))):
+            mean, variance = backend.of(raw).kernels.moments(raw, axes)
+            for running, batch in ((running_mean, mean), (running_var, variance * (n / (n - 1)))):
                 running[...] = (1 - momentum) * (
                     running.data if isinstance(running, Tensor) else running
                 ) + momentum * batch
-    elif running_mean is None or running_var is None:
+        return standardize(x, axes, eps, *(a if a is None else reshape(a, wide) for a in (weight, bias)))
+    if running_mean is None or running_var is None:
         raise ValueError(
             f"{name}: outside training running_mean and running_var are needed; pass them, or training=True"
         )
-    else:
-        y = (x - reshape(running_mean, wide)) / reshape((running_var + eps) ** 0.5, wide)
-    return _scale_and_shift(y, weight, bias, wide)
+    scale = (running_var + eps) ** -0.5
+    y = (x - reshape(running_mean, wide)) * reshape(scale if weight is None else scale * weight, wide)
+    return y if bias is None else y + reshape(bias, wide)
 
 
 def group_norm(x, groups, weight=None, bias=None, eps=1e-5):
@@ -651,9 +652,9 @@ def _grouped(name, x, groups, weight, bias, eps):
     _check_shapes(
         name, (channels,), f"x {x.shape} has {channels} channels; check num_channels", weight=weight, bias=bias
     )
-    rows = reshape(x, (x.shape[0], groups, -1))
-    y = reshape(standardize(rows, (2,), eps), x.shape)
-    return _scale_and_shift(y, weight, bias, (1, channels, *(1,) * (x.ndim - 2)))
+    each = channels // groups
+    affine = (a if a is None else reshape(a, (groups, each, 1)) for a in (weight, bias))
+    return reshape(standardize(reshape(x, (x.shape[0], groups, each, -1)), (2, 3), eps, *affine), x.shape)
 
 
 def layer_norm(x, weight=None, bias=None, axis=-1, eps=1e-5):
@@ -687,7 +688,7 @@ def layer_norm(x, weight=None, bias=None, axis=-1, eps=1e-5):
     tensor([[-0.999995,  0.999995]])
     """
     x, axes = _features("layer_norm", x, axis, weight, bias)
-    return _scale_and_shift(standardize(x, axes, eps), weight, bias)
+    return standardize(x, axes, eps, weight, bias)
 
 
 def rms_norm(x, weight=None, axis=-1, eps=1e-5):
@@ -721,7 +722,7 @@ def rms_norm(x, weight=None, axis=-1, eps=1e-5):
     tensor([[0.2, 1.4]])
     """
     x, axes = _features("rms_norm", x, axis, weight)
-    return _scale_and_shift(x / (mean(square(x), axes, True) + eps) ** 0.5, weight, None)
+    return standardize(x, axes, eps, weight, None, False)
 
 
 def normalize(x, p=2, axis=-1, eps=1e-12):
@@ -813,14 +814,6 @@ def _check_shapes(name, shape, why, **values):
     for what, value in values.items():
         if value is not None and np.shape(value) != shape:
             raise ValueError(f"{name}: {what} has shape {np.shape(value)}, {why}")
-
-
-def _scale_and_shift(y, weight, bias, shape=None):
-    if weight is not None:
-        y = y * (weight if shape is None else reshape(weight, shape))
-    if bias is not None:
-        y = y + (bias if shape is None else reshape(bias, shape))
-    return y
 
 
 # Images

@@ -20,6 +20,7 @@ KERNELS = {
         "sum_unpool2d",
         "window_counts",
     ),
+    "normalise": ("moments", "standardize", "standardize_input", "standardize_weight"),
     "numerics": (
         "accurate_sum",
         "binary_cross_entropy_logits",

@@ -4,6 +4,8 @@ A reference takes what its operation takes, with arrays of `mpmath.mpf` (dtype o
 arrays, and returns such an array. It never calls the operation or its kernels.
 """
 
+from functools import partial
+
 import mpmath
 import numpy as np
 
@@ -274,6 +276,35 @@ def _sum_unpool2d(x, size, kernel_size, stride=None, padding=0, dilation=1):
     return loops.sum_unpool2d(x, size, *_windows(size, kernel_size, stride, padding, dilation))
 
 
+def _less(first, *others):
+    return first - sum(others)
+
+
+def _sizes(*terms):
+    """What stands for `_less` where a magnitude is wanted."""
+    return sum(map(abs, terms))
+
+
+def _root(x, axis, eps, centred):
+    return sqrt((_var(x, axis, 0, True) if centred else _mean(x * x, axis, True)) + eps)
+
+
+def _standardize(x, axis, eps=1e-5, weight=None, bias=None, centred=True, less=_less):
+    y = less(x, *([_mean(x, axis, True)] if centred else [])) / _root(x, axis, eps, centred)
+    y = y if weight is None else y * weight
+    return y if bias is None else less(y, -bias)
+
+
+def _standardize_input(d, x, axis, eps=1e-5, weight=None, centred=True, less=_less):
+    h, y = less(d if weight is None else d * weight), _standardize(x, axis, eps, centred=centred, less=less)
+    means = [y * _mean(h * y, axis, True), *([_mean(h, axis, True)] if centred else [])]
+    return less(h, *means) / _root(x, axis, eps, centred)
+
+
+def _standardize_weight(d, x, shape, axis, eps=1e-5, centred=True, less=_less):
+    return _sum_to(less(d) * _standardize(x, axis, eps, centred=centred, less=less), shape)
+
+
 #: By the operation's name.
 REFERENCES = {
     # elementwise
@@ -412,7 +443,9 @@ REFERENCES = {
     "pool_scatter": _pool_scatter,
     "sum_pool2d": _sum_pool2d,
     "sum_unpool2d": _sum_unpool2d,
-    "standardize": lambda x, axis, eps=1e-5: (x - _mean(x, axis, True)) / sqrt(_var(x, axis, 0, True) + eps),
+    "standardize": _standardize,
+    "standardize_input": _standardize_input,
+    "standardize_weight": _standardize_weight,
 }
 
 
@@ -434,6 +467,5 @@ MAGNITUDES = {
 }
 MAGNITUDES["hardsigmoid"] = lambda x, alpha=1 / 6, beta=0.5: alpha * abs(x) + beta
 MAGNITUDES["hardswish"] = lambda x: abs(x) * (abs(x) + 3) / 6
-MAGNITUDES["standardize"] = lambda x, axis, eps=1e-5: (
-    (abs(x) + _mean(abs(x), axis, True)) / sqrt(_var(x, axis, 0, True) + eps)
-)
+for _name in ("standardize", "standardize_input", "standardize_weight"):
+    MAGNITUDES[_name] = partial(REFERENCES[_name], less=_sizes)

@@ -1,0 +1,192 @@
+"""Normalisation as loops, compiled by Numba: what `nnscratch.kernels.normalise` does for large arrays.
+
+An array is there flat, as if of shape (N, C, L): each of the C sets that are normalised, `begin` to `end` of them, is N runs
+of L elements, so short that what was just read is still in the processor's cache when it is read again. Weights are
+repeated: set c takes them from ``c * S`` on, S = L / inner of them, each for `inner` elements of a run.
+
+Sums are taken in an order of LLVM's own choice, by which it has them in vectors of the array's own numbers; what `PIECE`
+elements add up to goes into a sum in float64.
+"""
+
+import math
+
+import numba
+
+PIECE = 1024
+
+_settings = {"cache": True, "error_model": "numpy", "nogil": True}
+_compile = numba.njit(fastmath={"contract"}, **_settings)
+_sums = numba.njit(fastmath={"contract", "reassoc"}, **_settings)
+
+
+@_sums
+def _total(x):
+    total = 0.0
+    for at in range(0, x.size, PIECE):
+        piece, part = x[at : at + PIECE], x.dtype.type(0)
+        for i in range(piece.size):
+            part += piece[i]
+        total += part
+    return total
+
+
+@_sums
+def _spread(x, near):
+    """The sums of x - near and of its square."""
+    first = second = 0.0
+    for at in range(0, x.size, PIECE):
+        piece, part, square = x[at : at + PIECE], x.dtype.type(0), x.dtype.type(0)
+        for i in range(piece.size):
+            part += piece[i] - near
+            square += (piece[i] - near) * (piece[i] - near)
+        first += part
+        second += square
+    return first, second
+
+
+@_sums
+def _products(d, x, near):
+    """The sums of d and of d (x - near)."""
+    first = second = 0.0
+    for at in range(0, x.size, PIECE):
+        g, piece, part, product = d[at : at + PIECE], x[at : at + PIECE], x.dtype.type(0), x.dtype.type(0)
+        for i in range(piece.size):
+            part += g[i]
+            product += g[i] * (piece[i] - near)
+        first += part
+        second += product
+    return first, second
+
+
+@_sums
+def _weighted_products(d, weight, x, near):
+    """The sums of d weight and of d weight (x - near)."""
+    first = second = 0.0
+    for at in range(0, x.size, PIECE):
+        g, w, piece = d[at : at + PIECE], weight[at : at + PIECE], x[at : at + PIECE]
+        part, product = x.dtype.type(0), x.dtype.type(0)
+        for i in range(piece.size):
+            part += g[i] * w[i]
+            product += g[i] * w[i] * (piece[i] - near)
+        first += part
+        second += product
+    return first, second
+
+
+@_compile
+def _moments(x, shape, c, centred):
+    """The mean of a set in x's own numbers (0 where it is not wanted), what that lacks, and the mean square distance."""
+    runs, sets, length = shape
+    total = first = second = 0.0
+    if centred:
+        for n in range(runs):
+            at = (n * sets + c) * length
+            total += _total(x[at : at + length])
+    near = x.dtype.type(total / (runs * length))
+    for n in range(runs):
+        at = (n * sets + c) * length
+        sums = _spread(x[at : at + length], near)
+        first += sums[0]
+        second += sums[1]
+    lack = first / (runs * length) if centred else 0.0
+    return near, lack, second / (runs * length) - lack * lack
+
+
+@_compile
+def moments(x, shape, mean, variance, begin, end):
+    """The mean and the variance of each set."""
+    for c in range(begin, end):
+        near, lack, variance[c] = _moments(x, shape, c, True)
+        mean[c] = near + lack
+
+
+@_compile
+def _affine(x, shape, c, centred, eps):
+    """What makes x̂ = (x - near) scale + shift."""
+    near, lack, variance = _moments(x, shape, c, centred)
+    scale = 1 / math.sqrt(variance + eps)
+    return near, scale, -lack * scale
+
+
+@_compile
+def standardize(x, shape, centred, eps, weight, bias, inner, y, begin, end):
+    """y = x̂ weight + bias."""
+    runs, sets, length = shape
+    each, kind = length // inner, x.dtype.type
+    for c in range(begin, end):
+        near, scale, shift = _affine(x, shape, c, centred, eps)
+        scale, shift = kind(scale), kind(shift)
+        first = c * each % weight.size
+        w, b = weight[first : first + each], bias[first : first + each]
+        for n in range(runs):
+            at = (n * sets + c) * length
+            if inner == 1:
+                source, target = x[at : at + length], y[at : at + length]
+                for i in range(length):
+                    target[i] = ((source[i] - near) * scale + shift) * w[i] + b[i]
+            else:
+                for j in range(each):
+                    start = at + j * inner
+                    source, target, by, to = x[start : start + inner], y[start : start + inner], w[j], b[j]
+                    for i in range(inner):
+                        target[i] = ((source[i] - near) * scale + shift) * by + to
+
+
+@_compile
+def standardize_input(d, x, shape, centred, eps, weight, inner, out, begin, end):
+    """out = scale (h - mean of h - x̂ mean of h x̂) for h = d weight."""
+    runs, sets, length = shape
+    each, count, kind = length // inner, runs * length, x.dtype.type
+    for c in range(begin, end):
+        near, scale, shift = _affine(x, shape, c, centred, eps)
+        w = weight[c * each % weight.size :][:each]
+        total = product = 0.0
+        for n in range(runs):
+            at = (n * sets + c) * length
+            if inner == 1:
+                sums = _weighted_products(d[at : at + length], w, x[at : at + length], near)
+                total += sums[0]
+                product += sums[1]
+            else:
+                for j in range(each):
+                    start = at + j * inner
+                    sums = _products(d[start : start + inner], x[start : start + inner], near)
+                    total += w[j] * sums[0]
+                    product += w[j] * sums[1]
+        slope = kind((product * scale + total * shift) / count)
+        middle = kind(total / count if centred else 0.0)
+        scale, shift = kind(scale), kind(shift)
+        for n in range(runs):
+            at = (n * sets + c) * length
+            if inner == 1:
+                g, source, target = d[at : at + length], x[at : at + length], out[at : at + length]
+                for i in range(length):
+                    target[i] = (g[i] * w[i] - middle - ((source[i] - near) * scale + shift) * slope) * scale
+            else:
+                for j in range(each):
+                    start = at + j * inner
+                    g, source, target = d[start : start + inner], x[start : start + inner], out[start : start + inner]
+                    by = w[j]
+                    for i in range(inner):
+                        target[i] = (g[i] * by - middle - ((source[i] - near) * scale + shift) * slope) * scale
+
+
+@_compile
+def standardize_weight(d, x, shape, centred, eps, inner, sums, begin, end):
+    """Add d x̂ to the sums, one for each weight."""
+    runs, sets, length = shape
+    each, kind = length // inner, x.dtype.type
+    for c in range(begin, end):
+        near, scale, shift = _affine(x, shape, c, centred, eps)
+        s = sums[c * each % sums.size :][:each]
+        for n in range(runs):
+            at = (n * sets + c) * length
+            if inner == 1:
+                g, source, by, more = d[at : at + length], x[at : at + length], kind(scale), kind(shift)
+                for i in range(length):
+                    s[i] += g[i] * ((source[i] - near) * by + more)
+            else:
+                for j in range(each):
+                    start = at + j * inner
+                    total, product = _products(d[start : start + inner], x[start : start + inner], near)
+                    s[j] += product * scale + total * shift
