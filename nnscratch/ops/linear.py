@@ -51,7 +51,7 @@ def matmul(a, b):
         raise ValueError(
             f"matmul: a has {sa[-1]} columns, b has {inner} rows (a: {describe(a)}, b: {describe(b)}); transpose one or check the sizes"
         )
-    return np.dot(a, b) if len(sa) < 3 and len(sb) < 3 else np.matmul(a, b)  # np.dot makes less ado of it
+    return np.matmul(a, b)
 
 
 @matmul.rule("a")
