@@ -5,6 +5,8 @@ import importlib
 import importlib.util
 import os
 
+import numpy as np
+
 #: Elements from which on an array has Numba loaded. Once it is there, smaller ones use it, too: the results are the same.
 LEAST = 1 << 14
 
@@ -41,6 +43,18 @@ def vectors(dtype):
     True
     """
     return _loaded("vectors") if _compilable(dtype) else None
+
+
+def plain(a):
+    """The array itself, or a copy where it is not C-contiguous, aligned and writeable: for each other kind all would be compiled anew.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> plain(np.eye(2)[::-1]).flags.c_contiguous
+    True
+    """
+    return np.require(a, None, "CAW")
 
 
 def prepare(size):

@@ -158,8 +158,8 @@ def image_argument(x, group, channels):
 def _correlate(vectors, x, groups, jobs, bias, y, work):
     """Run `vectors.correlate` for each job (group, layout, packed filters, offsets, target), images side by side."""
     each, filters = x.shape[1] // groups, y.shape[1] // groups
-    bias = np.zeros(y.shape[1], y.dtype) if bias is None else np.ascontiguousarray(bias)
-    x = np.ascontiguousarray(x)
+    bias = np.zeros(y.shape[1], y.dtype) if bias is None else compiled.plain(bias)
+    x = compiled.plain(x)
 
     def run(begin, end):
         for group, layout, packed, offsets, target in jobs:
@@ -216,7 +216,7 @@ def conv2d_weight(vectors, g, x, kernel, stride, padding, dilation, groups):
     parts = len(bounds) - 1
     block = max(1, min(vectors.CHUNK * lanes // plane, -(-len(x) // parts)))
     sums = np.zeros((groups, parts, rows * len(offsets)), x.dtype)
-    g, x = np.ascontiguousarray(g), np.ascontiguousarray(x)
+    g, x = compiled.plain(g), compiled.plain(x)
 
     def run(begin, end):
         scratch = image_scratch(vectors, layout, each, x.dtype, block)

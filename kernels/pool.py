@@ -32,7 +32,7 @@ def _halves(x, kernel, stride, padding, dilation):
 
 def _each(loop, *arrays):
     """Run a compiled loop on arrays whose first two axes, images and channels, become one; images side by side."""
-    flat = [np.ascontiguousarray(a).reshape(-1, *a.shape[2:]) for a in arrays]
+    flat = [compiled.plain(a).reshape(-1, *a.shape[2:]) for a in arrays]
     work = max(a.size for a in arrays) * threads.WORK_OF_AN_ELEMENT
     threads.split(len(flat[0]), work, lambda begin, end: loop(*flat, begin, end))
 

@@ -86,7 +86,7 @@ def adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay,
     (array([0.9]), array([1.]), array([1.]))
     """
     loops = compiled.loops(p, g, m, v)
-    if loops and g.flags.c_contiguous and p.flags.carray and m.flags.carray and v.flags.carray:
+    if loops and g.flags.carray and p.flags.carray and m.flags.carray and v.flags.carray:
         scalars = _adam_scalars(p.dtype, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled)
         loops.adam(p.reshape(-1), g.reshape(-1), m.reshape(-1), v.reshape(-1), *scalars)
         return

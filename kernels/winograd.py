@@ -13,7 +13,7 @@ import functools
 
 import numpy as np
 
-from . import blas, direct, threads
+from . import blas, compiled, direct, threads
 from .windows import output_sizes
 
 #: Channels and filters from which on the patches are worth their work.
@@ -68,9 +68,9 @@ def correlate(vectors, x, w, bias, padding, windows, groups):
     lanes = vectors.BYTES // x.itemsize
     layout, rows, steps, room, block = _plan(x.shape[2:], padding, windows, each, lanes)
     u = [_weights(vectors, part).reshape(-1) for part in w.reshape(groups, filters, each, 3, 3)]
-    x = np.ascontiguousarray(x)
+    x = compiled.plain(x)
     y = np.empty((len(x), groups * filters, *windows), x.dtype)
-    bias = np.zeros(groups * filters, x.dtype) if bias is None else np.ascontiguousarray(bias)
+    bias = np.zeros(groups * filters, x.dtype) if bias is None else compiled.plain(bias)
     sizes = 16 * (each * room + lanes), 16 * (vectors.ROWS * room + lanes), 4 * room
 
     def run(begin, end):
@@ -107,7 +107,7 @@ def conv2d_weight(vectors, g, x, padding, groups):
     block = max(1, min(BLOCK_BYTES // (16 * count * (wide_x + wide_g) * x.itemsize), -(-len(x) // parts)))
     steps = np.arange(block * count) * wide_x
     sums = np.zeros((groups, parts, 16 * wide_g * wide_x), x.dtype)
-    g, x = np.ascontiguousarray(g), np.ascontiguousarray(x)
+    g, x = compiled.plain(g), compiled.plain(x)
     sizes = (4 * count + lanes) * wide_g, ((2 * patches[0] + 2) * across + lanes) * wide_x
     room = 16 * (block * count + 1)
     more = room * wide_x, room * wide_g, vectors.ROWS * vectors.VECTORS * lanes

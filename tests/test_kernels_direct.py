@@ -133,3 +133,27 @@ def test_work_is_divided(monkeypatch):
 @pytest.mark.parametrize("module", [direct, threads])
 def test_examples(module):
     assert doctest.testmod(module).failed == 0
+
+
+def test_arrays_that_are_locked_strided_or_not_aligned_take_no_other_machine_code():
+    layer = (4, 6, (9, 8), 10, (3, 2), (1, 1), ((1, 0), (0, 1)), (1, 1), 2)
+    *given, geometry = arrays(layer, "float32")
+    expected = three(*given, geometry)
+    vectors = loops("float32")
+    before = [len(f.signatures) for f in (vectors.correlate, vectors.correlate_weight)]
+
+    def shifted(a):
+        memory = np.zeros(a.nbytes + 1, np.uint8)[1:]
+        view = memory.view(a.dtype).reshape(a.shape)
+        view[...] = a
+        return view
+
+    def locked(a):
+        a = a.copy()
+        a.flags.writeable = False
+        return a
+
+    for odd in (shifted, locked, np.asfortranarray):
+        for a, b in zip(three(*map(odd, given), geometry), expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert [len(f.signatures) for f in (vectors.correlate, vectors.correlate_weight)] == before

@@ -45,9 +45,9 @@ KERNELS = {
 def _keep_memory():
     """Have the C library keep freed memory, where it would hand it back and get it zeroed again; whether that was done.
 
-    Each step of training makes and frees the same large arrays: of a small convolutional network's step a sixth went into
-    fresh pages. It holds for the whole process, up to 256 MB of free memory, on Linux with glibc; the environment variable
-    NNSCRATCH_KEEP_MEMORY=0 leaves everything as it is.
+    Each step of training makes and frees the same large arrays, which would get fresh pages every time. It holds for
+    the whole process, up to 256 MB of free memory, on Linux with glibc; the environment variable NNSCRATCH_KEEP_MEMORY=0
+    leaves everything as it is.
     """
     import ctypes
 
