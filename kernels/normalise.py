@@ -64,7 +64,7 @@ def _loops(x, axes, others=(), affine=()):
     if x.size < compiled.LEAST:
         return None
     sets, shapes = _sets(x.shape, axes), {a.shape for a in affine if a is not None} or {()}
-    if sets is None or len(shapes) > 1 or (sets[2] == 1 and sets[0] > 1):
+    if sets is None or len(shapes) > 1:
         return None
     inner = _repeats(x.shape, sets, shapes.pop())
     loops = compiled.loops(x, *others, *(a for a in affine if a is not None), module="normalise_loops")
@@ -72,12 +72,16 @@ def _loops(x, axes, others=(), affine=()):
 
 
 def _flat(a):
-    return np.ascontiguousarray(a).reshape(-1)
+    return compiled.plain(a).reshape(-1)
 
 
-def _each(x, sets, run):
-    """Run a loop on all sets, some side by side."""
-    threads.split(sets[1], x.size * threads.WORK_OF_AN_ELEMENT, run)
+def _are_columns(sets):
+    return sets[0] > sets[2] == 1
+
+
+def _each(x, count, run):
+    """Run a loop on all sets or parts, some side by side."""
+    threads.split(count, x.size * threads.WORK_OF_AN_ELEMENT, run)
 
 
 def _standardized(x, axes, eps, centred):
@@ -112,12 +116,44 @@ def standardize(x, axes, eps, weight=None, bias=None, centred=True):
         bias = np.zeros(many, x.dtype) if bias is None else _flat(bias)
         y, x = np.empty(x.shape, x.dtype), _flat(x)
         flat = y.reshape(-1)
-        _each(x, sets, lambda *part: loops.standardize(x, sets, centred, eps, weight, bias, inner, flat, *part))
+        if _are_columns(sets):
+            wide = np.resize(weight, sets[1]), np.resize(bias, sets[1])
+            _each(x, sets[1], lambda *part: loops.standardize_columns(x, sets, centred, eps, *wide, flat, *part))
+        else:
+            _each(x, sets[1], lambda *part: loops.standardize(x, sets, centred, eps, weight, bias, inner, flat, *part))
         return y
     y, _ = _standardized(x, axes, eps, centred)
     if weight is not None:
         y = y * weight
     return y if bias is None else y + bias
+
+
+def _gradients(found, d, x, eps, weight, shape, centred, wanted):
+    """The gradients of `standardize` by x and by weight and bias of that shape, which are (or either is) wanted, in loops."""
+    loops, sets, inner = found
+    weight = np.ones(math.prod(shape), x.dtype) if weight is None else _flat(weight)
+    out = np.empty(x.shape if "x" in wanted else 0, x.dtype)
+    d, x, flat = _flat(d), _flat(x), out.reshape(-1)
+    if _are_columns(sets):
+        wide, sums = np.resize(weight, sets[1]), np.zeros((2, sets[1]))
+        _each(x, sets[1], lambda *part: loops.column_gradients(d, x, sets, centred, eps, wide, flat, *sums, *part))
+        sums = sums.reshape(2, -1, weight.size)
+        return out, *(s.sum(axis=0).astype(x.dtype).reshape(shape) for s in sums)
+    parts = min(max(PARTS, -(-sets[1] // SETS)), sets[1])
+    bounds = [sets[1] * i // parts for i in range(parts + 1)]
+    sums = np.zeros((2, parts, weight.size if "weight" in wanted else 0), x.dtype)
+
+    def run(begin, end):
+        for i in range(begin, end):
+            loops.gradients(d, x, sets, centred, eps, weight, inner, flat, *sums[:, i], bounds[i], bounds[i + 1])
+
+    _each(x, parts, run)
+    return out, *(s.sum(axis=0, dtype=np.float64).astype(x.dtype).reshape(shape) for s in sums if "weight" in wanted)
+
+
+def _sum_to(terms, shape):
+    extra = terms.ndim - len(shape)
+    return terms.sum(tuple(i for i in range(terms.ndim) if i < extra or shape[i - extra] == 1)).reshape(shape)
 
 
 @half_through_single
@@ -132,12 +168,8 @@ def standardize_input(d, x, axes, eps, weight=None, centred=True):
     array([[ 1., -1.,  0.]])
     """
     if found := _loops(x, axes, (d,), (weight,)):
-        loops, sets, inner = found
-        weight = np.ones(1, x.dtype) if weight is None else _flat(weight)
-        out, x, d = np.empty(x.shape, x.dtype), _flat(x), _flat(d)
-        flat = out.reshape(-1)
-        _each(x, sets, lambda *part: loops.standardize_input(d, x, sets, centred, eps, weight, inner, flat, *part))
-        return out
+        shape = () if weight is None else weight.shape
+        return _gradients(found, d, x, eps, weight, shape, centred, ("x",))[0]
     y, root = _standardized(x, axes, eps, centred)
     h = d if weight is None else d * weight
     out = h - y * np.mean(h * y, axes, keepdims=True)
@@ -157,21 +189,8 @@ def standardize_weight(d, x, shape, axes, eps, centred=True):
     array([-1., -1.])
     """
     if found := _loops(x, axes, (d,), (np.empty(shape, x.dtype),)):
-        loops, sets, inner = found
-        parts = min(max(PARTS, -(-sets[1] // SETS)), sets[1])
-        bounds = [sets[1] * i // parts for i in range(parts + 1)]
-        sums, x, d = np.zeros((parts, math.prod(shape)), x.dtype), _flat(x), _flat(d)
-
-        def run(begin, end):
-            for part, *bound in zip(sums[begin:end], bounds[begin:], bounds[begin + 1 :], strict=False):
-                loops.standardize_weight(d, x, sets, centred, eps, inner, part, *bound)
-
-        threads.split(parts, x.size * threads.WORK_OF_AN_ELEMENT, run)
-        return sums.sum(axis=0, dtype=np.float64).astype(x.dtype).reshape(shape)
-    terms = d * _standardized(x, axes, eps, centred)[0]
-    extra = x.ndim - len(shape)
-    over = tuple(i for i in range(x.ndim) if i < extra or shape[i - extra] == 1)
-    return terms.sum(over).reshape(shape)
+        return _gradients(found, d, x, eps, None, shape, centred, ("weight",))[1]
+    return _sum_to(d * _standardized(x, axes, eps, centred)[0], shape)
 
 
 def moments(x, axes):
@@ -185,8 +204,8 @@ def moments(x, axes):
     if found := _loops(x, axes):
         loops, sets, _ = found
         mean, variance = np.empty((2, sets[1]))
-        flat = _flat(x)
-        _each(x, sets, lambda *part: loops.moments(flat, sets, mean, variance, *part))
+        flat, loop = _flat(x), loops.column_moments if _are_columns(sets) else loops.moments
+        _each(x, sets[1], lambda *part: loop(flat, sets, mean, variance, *part))
         kept = [n for i, n in enumerate(x.shape) if i not in axes]
         return mean.astype(x.dtype).reshape(kept), variance.astype(x.dtype).reshape(kept)
     return np.mean(x, axes), np.var(x, axes)

@@ -5,12 +5,13 @@ of L elements, so short that what was just read is still in the processor's cach
 repeated: set c takes them from ``c * S`` on, S = L / inner of them, each for `inner` elements of a run.
 
 Sums are taken in an order of LLVM's own choice, by which it has them in vectors of the array's own numbers; what `PIECE`
-elements add up to goes into a sum in float64.
+elements add up to goes into a sum in float64. Runs of one element, the columns of a matrix (N, C), are all taken side by side.
 """
 
 import math
 
 import numba
+import numpy as np
 
 PIECE = 1024
 
@@ -133,60 +134,130 @@ def standardize(x, shape, centred, eps, weight, bias, inner, y, begin, end):
 
 
 @_compile
-def standardize_input(d, x, shape, centred, eps, weight, inner, out, begin, end):
-    """out = scale (h - mean of h - x̂ mean of h x̂) for h = d weight."""
+def gradients(d, x, shape, centred, eps, weight, inner, out, scales, shifts, begin, end):
+    """out = scale (h - mean of h - x̂ mean of h x̂) for h = d weight; d x̂ and d are added to the scales and the shifts.
+
+    The scales and shifts have one number for each weight. Where they, or out, have none they are not wanted.
+    """
     runs, sets, length = shape
     each, count, kind = length // inner, runs * length, x.dtype.type
     for c in range(begin, end):
         near, scale, shift = _affine(x, shape, c, centred, eps)
-        w = weight[c * each % weight.size :][:each]
+        by, more = kind(scale), kind(shift)
+        first = c * each % weight.size
+        w, s, t = weight[first : first + each], scales[first : first + each], shifts[first : first + each]
         total = product = 0.0
         for n in range(runs):
             at = (n * sets + c) * length
             if inner == 1:
-                sums = _weighted_products(d[at : at + length], w, x[at : at + length], near)
-                total += sums[0]
-                product += sums[1]
+                g, source = d[at : at + length], x[at : at + length]
+                if out.size:
+                    sums = _weighted_products(g, w, source, near)
+                    total += sums[0]
+                    product += sums[1]
+                if scales.size:
+                    for i in range(length):
+                        s[i] += g[i] * ((source[i] - near) * by + more)
+                        t[i] += g[i]
             else:
                 for j in range(each):
                     start = at + j * inner
                     sums = _products(d[start : start + inner], x[start : start + inner], near)
                     total += w[j] * sums[0]
                     product += w[j] * sums[1]
-        slope = kind((product * scale + total * shift) / count)
-        middle = kind(total / count if centred else 0.0)
-        scale, shift = kind(scale), kind(shift)
-        for n in range(runs):
-            at = (n * sets + c) * length
-            if inner == 1:
-                g, source, target = d[at : at + length], x[at : at + length], out[at : at + length]
-                for i in range(length):
-                    target[i] = (g[i] * w[i] - middle - ((source[i] - near) * scale + shift) * slope) * scale
-            else:
-                for j in range(each):
-                    start = at + j * inner
-                    g, source, target = d[start : start + inner], x[start : start + inner], out[start : start + inner]
-                    by = w[j]
-                    for i in range(inner):
-                        target[i] = (g[i] * by - middle - ((source[i] - near) * scale + shift) * slope) * scale
+                    if scales.size:
+                        s[j] += sums[1] * scale + sums[0] * shift
+                        t[j] += sums[0]
+        if out.size:
+            slope = kind((product * scale + total * shift) / count)
+            middle = kind(total / count if centred else 0.0)
+            for n in range(runs):
+                at = (n * sets + c) * length
+                if inner == 1:
+                    g, source, target = d[at : at + length], x[at : at + length], out[at : at + length]
+                    for i in range(length):
+                        target[i] = (g[i] * w[i] - middle - ((source[i] - near) * by + more) * slope) * by
+                else:
+                    for j in range(each):
+                        start, u = at + j * inner, w[j]
+                        stop = start + inner
+                        g, source, target = d[start:stop], x[start:stop], out[start:stop]
+                        for i in range(inner):
+                            target[i] = (g[i] * u - middle - ((source[i] - near) * by + more) * slope) * by
 
 
 @_compile
-def standardize_weight(d, x, shape, centred, eps, inner, sums, begin, end):
-    """Add d x̂ to the sums, one for each weight."""
-    runs, sets, length = shape
-    each, kind = length // inner, x.dtype.type
-    for c in range(begin, end):
-        near, scale, shift = _affine(x, shape, c, centred, eps)
-        s = sums[c * each % sums.size :][:each]
-        for n in range(runs):
-            at = (n * sets + c) * length
-            if inner == 1:
-                g, source, by, more = d[at : at + length], x[at : at + length], kind(scale), kind(shift)
-                for i in range(length):
-                    s[i] += g[i] * ((source[i] - near) * by + more)
-            else:
-                for j in range(each):
-                    start = at + j * inner
-                    total, product = _products(d[start : start + inner], x[start : start + inner], near)
-                    s[j] += product * scale + total * shift
+def _column_moments(x, shape, centred, begin, end):
+    """What `_moments` gives, for all columns."""
+    rows, columns, _ = shape
+    near, first, second = np.zeros(end - begin, x.dtype), np.zeros(end - begin), np.zeros(end - begin)
+    if centred:
+        for n in range(rows):
+            row = x[n * columns + begin : n * columns + end]
+            for i in range(row.size):
+                first[i] += row[i]
+        for i in range(near.size):
+            near[i] = first[i] / rows
+            first[i] = 0
+    for n in range(rows):
+        row = x[n * columns + begin : n * columns + end]
+        for i in range(row.size):
+            difference = row[i] - near[i]
+            first[i] += difference
+            second[i] += difference * difference
+    for i in range(near.size):
+        first[i] = first[i] / rows if centred else 0.0
+        second[i] = second[i] / rows - first[i] * first[i]
+    return near, first, second
+
+
+@_compile
+def column_moments(x, shape, mean, variance, begin, end):
+    """What `moments` gives."""
+    near, lack, square = _column_moments(x, shape, True, begin, end)
+    mean[begin:end] = near + lack
+    variance[begin:end] = square
+
+
+@_compile
+def standardize_columns(x, shape, centred, eps, weight, bias, y, begin, end):
+    """What `standardize` gives."""
+    rows, columns, _ = shape
+    near, lack, variance = _column_moments(x, shape, centred, begin, end)
+    scale, shift = np.empty_like(near), np.empty_like(near)
+    for i in range(near.size):
+        scale[i] = 1 / math.sqrt(variance[i] + eps)
+        shift[i] = -lack[i] / math.sqrt(variance[i] + eps)
+    w, b = weight[begin:end], bias[begin:end]
+    for n in range(rows):
+        source, target = x[n * columns + begin : n * columns + end], y[n * columns + begin : n * columns + end]
+        for i in range(source.size):
+            target[i] = ((source[i] - near[i]) * scale[i] + shift[i]) * w[i] + b[i]
+
+
+@_compile
+def column_gradients(d, x, shape, centred, eps, weight, out, scales, shifts, begin, end):
+    """What `gradients` gives; the scales and shifts are in float64, and always wanted."""
+    rows, columns, _ = shape
+    near, lack, variance = _column_moments(x, shape, centred, begin, end)
+    total, product = shifts[begin:end], scales[begin:end]
+    for n in range(rows):
+        g, source = d[n * columns + begin : n * columns + end], x[n * columns + begin : n * columns + end]
+        for i in range(source.size):
+            total[i] += g[i]
+            product[i] += g[i] * (source[i] - near[i])
+    scale, shift = np.empty_like(near), np.empty_like(near)
+    slope, middle = np.empty_like(near), np.empty_like(near)
+    w = weight[begin:end]
+    for i in range(near.size):
+        by = 1 / math.sqrt(variance[i] + eps)
+        scale[i], shift[i] = by, -lack[i] * by
+        product[i] = (product[i] - total[i] * lack[i]) * by
+        slope[i] = product[i] * w[i] / rows
+        middle[i] = total[i] * w[i] / rows if centred else 0.0
+    for n in range(rows if out.size else 0):
+        at, to = n * columns + begin, n * columns + end
+        g, source, target = d[at:to], x[at:to], out[at:to]
+        for i in range(source.size):
+            y = (source[i] - near[i]) * scale[i] + shift[i]
+            target[i] = (g[i] * w[i] - middle[i] - y * slope[i]) * scale[i]

@@ -23,7 +23,8 @@ LAYOUTS = {
     "a set of one": ((6, 1), (1,), (1,), True),
     "more than a piece": ((2, 3000), (1,), (3000,), True),
     "more than a part": ((150, 6), (1,), (6,), True),
-    "a batch of vectors": ((9, 4), (0,), (4,), False),
+    "a batch of vectors": ((9, 4), (0,), (4,), True),
+    "a batch of groups of vectors": ((9, 3, 4), (0,), (4,), True),
     "the middle": ((3, 5, 4), (1,), (5, 1), False),
     "a weight for each sample": ((4, 3, 5), (0, 2), (4, 1, 1), False),
     "a weight across sets": ((4, 3, 5), (2,), (4, 1, 5), False),
@@ -104,7 +105,7 @@ def test_kernels_are_their_definition(layout, dtype, centred, least, turned, see
             close(np.asarray(a), np.asarray(b), np.abs(b).max())
 
 
-@pytest.mark.parametrize("layout", ["layer", "batch of images", "groups"])
+@pytest.mark.parametrize("layout", ["layer", "batch of images", "groups", "a batch of groups of vectors"])
 def test_weight_and_bias_may_be_left_out(layout, small_arrays_too):
     x, d, axes, eps, weight, bias = drawn(layout, "float64")
     plain = normalise.standardize(x, axes, eps)
@@ -114,7 +115,7 @@ def test_weight_and_bias_may_be_left_out(layout, small_arrays_too):
     np.testing.assert_allclose(normalise.standardize_input(d, x, axes, eps), by_ones, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("layout", ["layer", "batch of images", "groups", "more than a piece"])
+@pytest.mark.parametrize("layout", ["layer", "batch of images", "groups", "more than a piece", "a batch of vectors"])
 def test_a_great_mean_costs_no_digits_beyond_those_of_the_input(layout, small_arrays_too):
     """The mean in float32 lacks up to 2e-3 of values about 30000: without what makes that good y would lack as much."""
     x, d, axes, eps, weight, bias = drawn(layout, "float32", shift=30000.0)
@@ -163,6 +164,16 @@ def test_the_size_alone_decides():
     assert normalise._loops(large.astype(np.float16), (1,)) is None
 
 
+def test_locked_arrays_are_taken(small_arrays_too):
+    arguments = drawn("layer", "float32")
+    expected = computed(*arguments, True)
+    for a in arguments:
+        if isinstance(a, np.ndarray):
+            a.flags.writeable = False
+    for a, b in zip(computed(*arguments, True), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_half_precision_is_computed_in_single():
     x = np.array([[300.0, -300.0, 300.0, -300.0]], np.float16)  # whose squares float16 does not hold
     y = normalise.standardize(x, (1,), 0.0)
@@ -174,6 +185,7 @@ LAYERS = {
     "layer_norm": (lambda x, w, b: F.layer_norm(x, w, b, (-2, -1)), (3, 4, 5), (4, 5)),
     "rms_norm": (lambda x, w, b: F.rms_norm(x, w) + b, (3, 5), (5,)),
     "batch_norm": (lambda x, w, b: F.batch_norm(x, weight=w, bias=b, training=True), (3, 4, 2, 3), (4,)),
+    "batch_norm of vectors": (lambda x, w, b: F.batch_norm(x, weight=w, bias=b, training=True), (6, 4), (4,)),
     "group_norm": (lambda x, w, b: F.group_norm(x, 2, w, b), (3, 4, 2, 2), (4,)),
     "group_norm of vectors": (lambda x, w, b: F.group_norm(x, 2, w, b), (3, 6), (6,)),
     "instance_norm": (lambda x, w, b: F.instance_norm(x, w, b), (3, 2, 6), (2,)),
