@@ -65,7 +65,7 @@ def prepare(size):
     >>> prepare(3)
     False
     """
-    return size >= LEAST and all(map(_loaded, ("loops", "halves", "vectors")))
+    return size >= LEAST and all(map(_loaded, ("loops", "halves", "vectors", "normalise_loops")))
 
 
 def _compilable(dtype):
