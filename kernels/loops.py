@@ -9,7 +9,7 @@ import math
 
 import numba
 
-_compile = numba.njit(cache=True, error_model="numpy", nogil=True)
+_compile = numba.njit(cache=True, error_model="numpy", nogil=True, no_cfunc_wrapper=True)
 
 
 @_compile

@@ -11,8 +11,10 @@ import numba
 from llvmlite import ir
 from numba.extending import intrinsic
 
-#: The decorator of loops that call kernels.
-compiled = numba.njit(cache=True, error_model="numpy", nogil=True)
+_settings = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
+#: The decorators of loops that call kernels, and of those that only such loops call: without wrappers there is less to compile.
+compiled = numba.njit(cache=True, **_settings)
+inner = numba.njit(no_cpython_wrapper=True, **_settings)
 
 features = llvmlite.binding.get_host_cpu_features()
 #: Bytes in a vector.

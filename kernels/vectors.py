@@ -181,7 +181,7 @@ def _move(code, source, at, step, target, to, stride, count, plus):
 _NONE, _ONE = np.int64(0), np.int64(1)  # literals would have functions compiled for themselves
 
 
-@simd.compiled
+@simd.inner
 def _fill(image, n, layout, scratch, at, plane):
     """Image n into scratch[at:], as planes (channels, down, right), `plane` elements apart."""
     x, (_, every, rows, columns), first, channels = image
@@ -327,7 +327,7 @@ def winograd(image, images, block, layout, rows_of_patch, u, steps, result, bias
                             at, to = at + odd * width, to + columns
 
 
-@simd.compiled
+@simd.inner
 def _turn(image, n, edge, width, out, beside):
     """Image n's channels side by side: to out[row + edge[0], column + edge[1]] in rows of `width` cells of `beside` elements.
 
