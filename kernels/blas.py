@@ -3,6 +3,7 @@
 A thread of OpenBLAS that has no work looks for more for some milliseconds, on a processor that one of ours could use.
 """
 
+import contextlib
 import ctypes
 import functools
 
@@ -25,6 +26,28 @@ def _number_of_threads():
     return None
 
 
+@contextlib.contextmanager
+def one_thread():
+    """Within this block BLAS has one thread (or as many as ever, where it is none of OpenBLAS's).
+
+    Examples
+    --------
+    >>> with one_thread():
+    ...     float(np.ones(3) @ np.ones(3))
+    3.0
+    """
+    if _number_of_threads() is None:
+        yield
+        return
+    set_number, number = _number_of_threads()
+    before = number()
+    set_number(1)
+    try:
+        yield
+    finally:
+        set_number(before)
+
+
 def dot(a, b):
     """``np.dot`` of arrays, by one thread where threads of ours are there and it has little to do.
 
@@ -33,12 +56,7 @@ def dot(a, b):
     >>> float(dot(np.array([1.0, 2.0]), np.array([3.0, 4.0])))
     11.0
     """
-    if not threads.running() or a.size * b.size > MOST * a.shape[-1] or _number_of_threads() is None:
+    if not threads.running() or a.size * b.size > MOST * a.shape[-1]:
         return np.dot(a, b)
-    set_number, number = _number_of_threads()
-    before = number()
-    set_number(1)
-    try:
+    with one_thread():
         return np.dot(a, b)
-    finally:
-        set_number(before)

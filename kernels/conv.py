@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from . import direct, winograd
+from . import blas, direct, threads, winograd
 from .windows import half_through_single, output_size, output_sizes, pad, taps, unpadded
 
 __all__ = ["conv2d", "conv2d_input", "conv2d_weight", "im2col", "output_size"]
@@ -142,13 +142,30 @@ def conv2d_input(g, w, size, stride, padding, dilation, groups):
              [2., 4., 2.],
              [1., 2., 1.]]]])
     """
-    (images, filters, *windows), kernel = g.shape, w.shape[2:]
+    (images, _, *windows), kernel = g.shape, w.shape[2:]
     edges = full_padding(size, windows, kernel, padding, dilation)
-    if loops := direct.loops(images * w.size * math.prod(windows), windows, w.shape[1], g.dtype):
+    work = images * w.size * math.prod(windows)
+    if loops := direct.loops(work, windows, w.shape[1], g.dtype):
         if min(map(min, edges)) >= 0 and winograd.suits(g.dtype, w.shape, stride, dilation, groups):
             return winograd.correlate(loops, g, turned(w, groups), None, edges, size, groups)
         return direct.conv2d_input(loops, g, w, size, stride, padding, dilation, groups)
+    if threads.parts(images, work) == 1:
+        return _input_by_columns(g, w, size, stride, padding, dilation, groups)
+    dx = np.empty((images, w.shape[1] * groups, *size), g.dtype)
+
+    def run(begin, end):
+        dx[begin:end] = _input_by_columns(g[begin:end], w, size, stride, padding, dilation, groups)
+
+    with blas.one_thread():
+        threads.split(images, work, run)
+    return dx
+
+
+def _input_by_columns(g, w, size, stride, padding, dilation, groups):
+    """`conv2d_input` by columns: of g where it has no more channels than the result, else of the result."""
+    (images, filters, *windows), kernel = g.shape, w.shape[2:]
     channels, area = w.shape[1] * groups, kernel[0] * kernel[1]
+    edges = full_padding(size, windows, kernel, padding, dilation)
     # Making columns of g costs less than adding up columns of the result, if g has no more channels.
     if stride == (1, 1) and min(map(min, edges)) >= 0 and (filters <= channels or area == 1):
         return conv2d(g, turned(w, groups), None, stride, edges, dilation, groups)

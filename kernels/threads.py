@@ -3,6 +3,7 @@
 import concurrent.futures
 import functools
 import os
+import threading
 
 #: Processor time, in multiplications, below which a part is not worth another thread (about 50 µs).
 LEAST = 1 << 22
@@ -45,6 +46,20 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of its parent's threads
 
 
+_here = threading.local()
+
+
+def parts(length, work):
+    """Into how many parts `split` divides.
+
+    Examples
+    --------
+    >>> parts(5, 0)
+    1
+    """
+    return max(1, min(count(), length, work // LEAST))
+
+
 def split(length, work, run):
     """Call ``run(begin, end)`` for parts that make up ``range(length)``, side by side where `work` is worth it.
 
@@ -61,9 +76,21 @@ def split(length, work, run):
     >>> split(5, 0, print)
     0 5
     """
-    parts = max(1, min(count(), length, work // LEAST))
-    bounds = [length * i // parts for i in range(parts + 1)]
-    others = [_pool().submit(run, *bounds[i : i + 2]) for i in range(1, parts)]
-    run(0, bounds[1])
+    several = 1 if getattr(_here, "divided", False) else parts(length, work)
+    if several == 1:
+        run(0, length)
+        return
+    bounds = [length * i // several for i in range(several + 1)]
+    others = [_pool().submit(_part, run, *bounds[i : i + 2]) for i in range(1, several)]
+    _part(run, 0, bounds[1])
     for other in others:
         other.result()
+
+
+def _part(run, begin, end):
+    """A part, within which nothing is divided again: threads that wait for others would have nobody to work for them."""
+    _here.divided = True
+    try:
+        run(begin, end)
+    finally:
+        _here.divided = False

@@ -157,3 +157,31 @@ def test_arrays_that_are_locked_strided_or_not_aligned_take_no_other_machine_cod
         for a, b in zip(three(*map(odd, given), geometry), expected, strict=True):
             np.testing.assert_array_equal(a, b)
     assert [len(f.signatures) for f in (vectors.correlate, vectors.correlate_weight)] == before
+
+
+def test_work_within_a_part_is_not_divided_again(monkeypatch):
+    monkeypatch.setattr(threads, "count", lambda: 2)
+    threads._pool.cache_clear()
+    calls = []
+
+    def run(begin, end):
+        threads.split(8, 8 * threads.LEAST, lambda *part: calls.append((begin, *part)))
+
+    threads.split(2, 2 * threads.LEAST, run)
+    assert sorted(calls) == [(0, 0, 8), (1, 0, 8)]
+    threads.split(2, 2 * threads.LEAST, lambda *part: calls.append(part))
+    assert sorted(calls[2:]) == [(0, 1), (1, 2)]
+    threads._pool.cache_clear()
+
+
+@pytest.mark.parametrize("layer", [(6, 2, (9, 8), 5), (5, 6, (5, 5), 3)])
+def test_a_gradient_by_columns_is_divided_among_threads(layer, monkeypatch):
+    images, channels, size, filters = layer
+    _, w, _, g, geometry = arrays((images, channels, size, filters, (3, 3), (1, 1), ((1, 1), (0, 1)), (1, 1), 1))
+    monkeypatch.setattr(direct, "LEAST", 1 << 60)
+    alone = conv.conv2d_input(g, w, size, *geometry)
+    threads._pool.cache_clear()
+    monkeypatch.setattr(threads, "count", lambda: 3)
+    monkeypatch.setattr(threads, "LEAST", 1)
+    np.testing.assert_array_equal(conv.conv2d_input(g, w, size, *geometry), alone)
+    threads._pool.cache_clear()
