@@ -15,12 +15,20 @@ WORK_OF_AN_ELEMENT = 32
 def count():
     """How many threads: NNSCRATCH_THREADS or OMP_NUM_THREADS where one is set, else the processors that the process may use.
 
+    Raises
+    ------
+    ValueError
+        Where NNSCRATCH_THREADS is no whole number above 0.
+
     Examples
     --------
     >>> count() >= 1
     True
     """
-    given = os.environ.get("NNSCRATCH_THREADS") or os.environ.get("OMP_NUM_THREADS", "")
+    own = os.environ.get("NNSCRATCH_THREADS", "")
+    if own and not (own.isdecimal() and int(own)):
+        raise ValueError(f"NNSCRATCH_THREADS is {own!r}, expected a whole number above 0; correct it, or unset it")
+    given = own or os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     if given.isdecimal() and int(given):
         return int(given)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

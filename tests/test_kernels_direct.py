@@ -121,11 +121,16 @@ def test_work_is_divided(monkeypatch):
     with pytest.raises(ZeroDivisionError):
         threads.split(10, 3 * threads.LEAST, lambda begin, end: 1 // begin)
     threads._pool.cache_clear()
-    for variable, value, expected in [("NNSCRATCH_THREADS", "3", 3), ("OMP_NUM_THREADS", "2", 2)]:
+    for variable, value, expected in [("NNSCRATCH_THREADS", "3", 3), ("OMP_NUM_THREADS", "2,1", 2)]:
         monkeypatch.undo()
         monkeypatch.setenv(variable, value)
         threads.count.cache_clear()
         assert threads.count() == expected
+    for wrong in ("two", "0", "-1"):
+        monkeypatch.setenv("NNSCRATCH_THREADS", wrong)
+        threads.count.cache_clear()
+        with pytest.raises(ValueError, match=f"NNSCRATCH_THREADS is '{wrong}', expected a whole number above 0"):
+            threads.count()
     monkeypatch.undo()
     threads.count.cache_clear()
 
