@@ -18,12 +18,25 @@ MOST = 1 << 25
 @functools.cache
 def _number_of_threads():
     """OpenBLAS's functions that set and tell its number of threads, or None where NumPy has another BLAS."""
-    core = getattr(np, "_core", None) or np.core
-    library = ctypes.CDLL(core._multiarray_umath.__file__)
+    library = ctypes.CDLL(np._core._multiarray_umath.__file__)
     for name in ("scipy_openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads", "openblas_{}_num_threads"):
         if hasattr(library, name.format("set")):
             return getattr(library, name.format("set")), getattr(library, name.format("get"))
     return None
+
+
+@functools.lru_cache(maxsize=32)
+def ones(shape, dtype):
+    """An array of ones, kept: a product with it is a sum, which BLAS takes quicker than NumPy's own.
+
+    Examples
+    --------
+    >>> dot(ones((2,), "float64"), np.array([1.0, 2.0])).item()
+    3.0
+    """
+    made = np.ones(shape, dtype)
+    made.flags.writeable = False
+    return made
 
 
 @contextlib.contextmanager

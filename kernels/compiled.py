@@ -12,7 +12,10 @@ LEAST = 1 << 14
 
 
 def loops(*arrays, module="loops"):
-    """A module of compiled loops whose results are those of NumPy's kernels to the last bit, or None where NumPy is to do it.
+    """A module of compiled loops, or None where NumPy is to do it.
+
+    Its results are those of NumPy's kernels to the last bit; a module of which this is not true may be asked for with arrays
+    of `LEAST` elements or more only, so that it does not depend on what else has run.
 
     Compiled loops take arrays of one dtype, float32 or float64 in the machine's byte order, and are loaded when the first
     comes that has `LEAST` elements. They need Numba, and are left out where the environment variable NNSCRATCH_COMPILED is 0.

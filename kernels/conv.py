@@ -6,7 +6,8 @@ memory; here it is made in blocks of a few images (or a few rows of a large imag
 processor's cache, in one buffer that is used again for every block. The product ``W (O, C*kh*kw) @ columns
 (C*kh*kw, OH*OW)`` is already in the result's layout and is written straight into it.
 
-The definitions, as plain loops, are in `nnscratch.kernels.reference`.
+Large convolutions go without columns, by `nnscratch.kernels.winograd` or `nnscratch.kernels.direct`. The definitions, as
+plain loops, are in `nnscratch.kernels.reference`.
 """
 
 import math

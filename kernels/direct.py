@@ -3,8 +3,8 @@
 Why it is fast: an image is copied once, channel by channel, into a scratch array where the padding stands as zeros and
 where, for a stride of s, every s-th row and column stand together. There one tap of the kernel, for all windows, is a single
 run of memory that begins at an offset of its own; a few cells between the rows are computed for nothing, and dropped. So
-the product of filters and columns needs no columns, only a table of offsets, and `nnscratch.kernels.vectors` multiplies
-nearly at the rate of which the processor is capable. The gradient by the input is the same product, once for each row and
+the product of filters and columns needs no columns, only a table of offsets, and `nnscratch.kernels.vectors` keeps the
+processor multiplying. The gradient by the input is the same product, once for each row and
 column within a stride; that by the weight multiplies the same runs with those of the result's gradient.
 
 Every sum is taken in one order, so that results do not depend on the number of threads. The definitions, as plain loops,

@@ -7,12 +7,10 @@ in the user's cache folder, so that only the first process compiles.
 
 import math
 
-import numba
-
-_compile = numba.njit(cache=True, error_model="numpy", nogil=True, no_cfunc_wrapper=True)
+from . import simd
 
 
-@_compile
+@simd.compiled
 def adam(p, g, m, v, keep1, take1, keep2, take2, scale1, scale2, lr, eps, decay, shrink):
     """Adam on flat arrays: ``m = keep1 m + take1 g``, ``v = keep2 v + take2 g²``, ``p -= lr (m / scale1) / (√(v / scale2) + eps)``.
 

@@ -13,11 +13,12 @@ import math
 import numba
 import numpy as np
 
+from . import simd
+
 PIECE = 1024
 
-_settings = {"cache": True, "error_model": "numpy", "nogil": True}
-_compile = numba.njit(fastmath={"contract"}, **_settings)
-_sums = numba.njit(fastmath={"contract", "reassoc"}, **_settings)
+_compile = numba.njit(fastmath={"contract"}, cache=True, **simd.SETTINGS)
+_sums = numba.njit(fastmath={"contract", "reassoc"}, cache=True, **simd.SETTINGS)
 
 
 @_sums

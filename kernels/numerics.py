@@ -18,6 +18,7 @@ import math
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from .blas import ones
 from .double_double import exact_sum, exponential, sum_levels, two_sum
 
 PIECE = 1 << 14  # Elements at a time: a few float64 temporaries of this size fit a 1 MB cache.
@@ -280,12 +281,6 @@ def _pieces(rows):
     return (slice(start, start + step) for start in range(0, count if length else 0, step))
 
 
-@functools.lru_cache(maxsize=16)
-def _ones(n):
-    """A column of ones, by which BLAS adds up rows."""
-    return np.ones((n, 1))
-
-
 def _exponentials(x, whole=False):
     """What every function of a row's exponentials needs, in float64.
 
@@ -317,7 +312,7 @@ def _exponentials(x, whole=False):
     kept = flat[at] if whole else 0
     flat[at] = 0
     if not wide:
-        s = e.dot(_ones(x.shape[1]))
+        s = e.dot(ones((x.shape[1], 1), np.float64))
     else:
         s = _sum_rows(e)
         tiny = (s < 1e-290)[:, 0]
@@ -499,7 +494,7 @@ def cross_entropy_logits(z, q):
             terms = np.where(over, w * (m / 2 - x / 2) * 2, w * losses)
             y[piece] = _sum_rows(np.where(w == 0, 0.0, terms))[:, 0]
         else:
-            total = (w * losses).dot(_ones(w.shape[1]))[:, 0]
+            total = (w * losses).dot(ones((w.shape[1], 1), np.float64))[:, 0]
             if np.isnan(total.sum()):
                 total = np.where(w == 0, 0.0, w * losses).sum(axis=1)
             y[piece] = total
@@ -519,7 +514,7 @@ def mean_cross_entropy_logits(z, q, n):
         rows, weights = _as_rows(z, -1)[0], _as_rows(q, -1)[0].astype(np.float64)
         _, d, _, s = _exponentials(rows)
         # sum(w * (log1p(s) - d)), of which no part is negative
-        total = np.vdot(weights.dot(_ones(rows.shape[1])), np.log1p(s)) - np.vdot(weights, d)
+        total = np.vdot(weights.dot(ones((rows.shape[1], 1), np.float64)), np.log1p(s)) - np.vdot(weights, d)
         if not np.isnan(total):
             return np.asarray((total / n).astype(z.dtype))
     return mean_of_losses(cross_entropy_logits(z, q), n)

@@ -11,10 +11,11 @@ import numba
 from llvmlite import ir
 from numba.extending import intrinsic
 
-_settings = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
+#: How every loop is compiled.
+SETTINGS = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
 #: The decorators of loops that call kernels, and of those that only such loops call: without wrappers there is less to compile.
-compiled = numba.njit(cache=True, **_settings)
-inner = numba.njit(no_cpython_wrapper=True, **_settings)
+compiled = numba.njit(cache=True, **SETTINGS)
+inner = numba.njit(no_cpython_wrapper=True, **SETTINGS)
 
 features = llvmlite.binding.get_host_cpu_features()
 #: Bytes in a vector.

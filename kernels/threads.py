@@ -5,7 +5,7 @@ import functools
 import os
 import threading
 
-#: Processor time, in multiplications, below which a part is not worth another thread (about 50 µs).
+#: Processor time, in multiplications, below which a part is not worth another thread.
 LEAST = 1 << 22
 #: Multiplications that take about as long as one element of an array on its way from memory and back.
 WORK_OF_AN_ELEMENT = 32

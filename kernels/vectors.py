@@ -348,9 +348,10 @@ def _turn(image, n, edge, width, out, beside):
 def winograd_weight(gradient, image, images, edge, rows_of_patch, steps, patches, beside, turned, v, w, tile, out):
     """The gradient of `winograd` by the weight, as ``G w G'`` has it: added to `out` (16, filters, channels).
 
-    `beside` is (filters, channels), both up to whole vectors. `turned` is a pair of arrays, zeros, for a gradient and for an image
-    with `edge` = (top, left) around it, and for what `_turn` writes behind, where the channels stand side by side. So they do in `w` (16, patches of some images
-    and one more, filters) and `v`, where `steps` is where the patches are; `tile` is for ROWS by VECTORS vectors.
+    `beside` is (filters, channels), both up to whole vectors. `turned` is a pair of arrays, zeros, for a gradient and for an
+    image with `edge` = (top, left) around it, and for what `_turn` writes behind, where the channels stand side by side. So
+    they do in `w` (16, patches of some images and one more, filters) and `v`, where `steps` is where the patches are; `tile` is
+    for ROWS by VECTORS vectors.
     """
     (wide_g, wide_x), (turned_g, turned_x), lanes = beside, turned, BYTES // tile.itemsize
     count, step_v, step_w = patches[0] * patches[1], len(v) // 16, len(w) // 16

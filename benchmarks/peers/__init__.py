@@ -6,6 +6,7 @@ makes of a network, a loss and an optimiser a function that does one training st
 """
 
 import importlib
+from itertools import cycle
 
 NAMES = ("nnscratch", "numpy", "torch", "jax", "dezero", "tinygrad")
 
@@ -15,6 +16,21 @@ LIBRARIES = ("OPENBLAS", "OMP", "MKL", "NUMBA", "VECLIB")
 def load(name):
     """The module of a peer; the framework itself is imported by its `start`."""
     return importlib.import_module(f"benchmarks.peers.{name}")
+
+
+def stepping(model, loss, optimizer, batches):
+    """A function that does one training step, on each of `batches` in turn: nnscratch's and PyTorch's words for it are the same."""
+    queue = cycle(batches)
+
+    def step():
+        x, y = next(queue)
+        optimizer.zero_grad()
+        value = loss(model(x), y)
+        value.backward()
+        optimizer.step()
+        return (value,)
+
+    return step
 
 
 def environment(threads):

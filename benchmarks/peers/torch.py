@@ -1,6 +1,6 @@
 """PyTorch, in eager mode, with its fused optimisers."""
 
-from itertools import cycle
+from benchmarks import peers
 
 
 def start(threads):
@@ -42,14 +42,4 @@ def train(model, loss, optimizer, batches, layout=None):
     if layout == "channels_last":
         model = model.to(memory_format=torch.channels_last)
         batches = [(x.to(memory_format=torch.channels_last), y) for x, y in batches]
-    queue = cycle(batches)
-
-    def step():
-        x, y = next(queue)
-        optimizer.zero_grad()
-        value = loss(model(x), y)
-        value.backward()
-        optimizer.step()
-        return (value,)
-
-    return step
+    return peers.stepping(model, loss, optimizer, batches)

@@ -14,34 +14,36 @@ def arrays(quick):
     return tuple([rng.standard_normal(SHAPE, dtype=np.float32) for _ in range(TENSORS)] for _ in range(2))
 
 
-def in_nnscratch(parameters, gradients):
-    import nnscratch as ns
+def leaves(framework, parameters, gradients):
+    """Tensors with gradients; nnscratch's and PyTorch's words for it are the same."""
+    found = [framework.tensor(a, requires_grad=True) for a in parameters]
+    for p, g in zip(found, gradients, strict=True):
+        p.grad = framework.tensor(g)
+    return found
 
-    parameters = [ns.tensor(a, requires_grad=True) for a in parameters]
-    for p, g in zip(parameters, gradients, strict=True):
-        p.grad = ns.tensor(g)
-    optimizer = ns.optim.Adam(parameters, lr=RATE, bias_correction=True)
+
+def stepping(optimizer, parameters):
+    """A function that does one step."""
 
     def step():
         optimizer.step()
         return parameters
 
     return step
+
+
+def in_nnscratch(parameters, gradients):
+    import nnscratch as ns
+
+    parameters = leaves(ns, parameters, gradients)
+    return stepping(ns.optim.Adam(parameters, lr=RATE, bias_correction=True), parameters)
 
 
 def in_torch(parameters, gradients):
     import torch
 
-    parameters = [torch.tensor(a, requires_grad=True) for a in parameters]
-    for p, g in zip(parameters, gradients, strict=True):
-        p.grad = torch.tensor(g)
-    optimizer = torch.optim.Adam(parameters, lr=RATE, fused=True)
-
-    def step():
-        optimizer.step()
-        return parameters
-
-    return step
+    parameters = leaves(torch, parameters, gradients)
+    return stepping(torch.optim.Adam(parameters, lr=RATE, fused=True), parameters)
 
 
 def in_jax(parameters, gradients):

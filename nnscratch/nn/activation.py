@@ -16,8 +16,7 @@ class _Activation(Module):
 
     def forward(self, x):
         """(...) -> (...), each value (for softmax: each row) by the function"""
-        settings = [getattr(self, name) for name in self.settings] if self.settings else ()
-        return type(self).function(x, *settings)
+        return type(self).function(x, *[getattr(self, name) for name in self.settings])
 
     def extra_repr(self):
         return ", ".join(f"{name}={getattr(self, name)}" for name in self.settings)

@@ -111,14 +111,14 @@ class Sequential(ModuleList):
     2
     """
 
+    #: Whether to take a `ReLU` that stands before a `MaxPool2d` after it: results and gradients are the same, and it has fewer
+    #: values to look at. With False all is computed in the order in which it stands.
+    rearrange = True
+
     def __init__(self, *modules):
         if len(modules) == 1 and isinstance(modules[0], list | tuple | dict):
             (modules,) = modules
         super().__init__(modules)
-
-    #: Whether to take a `ReLU` that stands before a `MaxPool2d` after it: results and gradients are the same, from a quarter of
-    #: the work. With False all is computed in the order in which it stands.
-    rearrange = True
 
     def forward(self, x):
         """(the first module's input) -> (the last one's result)"""

@@ -10,9 +10,10 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import describe, op
+from nnscratch.kernels.blas import ones
 from nnscratch.kernels.windows import output_sizes
 from nnscratch.ops.elementwise import common_dtype
-from nnscratch.ops.linear import ones, times
+from nnscratch.ops.linear import times
 from nnscratch.ops.shape import expand_dims, operand, reshape, squeeze
 from nnscratch.samples import Case, normal
 

@@ -1,12 +1,11 @@
 """Matrix products: matmul, einsum, and the neuron's z = W·x + b."""
 
-import functools
 import math
 
 import numpy as np
 
 from nnscratch.autograd import describe, op
-from nnscratch.kernels.blas import dot
+from nnscratch.kernels.blas import dot, ones
 from nnscratch.ops.elementwise import multiply
 from nnscratch.ops.shape import broadcast_to, expand_dims, reshape, swapaxes
 from nnscratch.samples import Case, normal
@@ -135,14 +134,6 @@ def linear(x, weight, bias=None):
 def _rows(x):
     """`x` as a matrix of all its rows, however many axes they have."""
     return x if len(x.shape) == 2 else reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
-
-
-@functools.lru_cache(maxsize=16)
-def ones(shape, dtype):
-    """An array of ones, kept: a product with it is a sum, which BLAS takes quicker than NumPy's own."""
-    made = np.ones(shape, dtype)
-    made.flags.writeable = False
-    return made
 
 
 def times(a, b):

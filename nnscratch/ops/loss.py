@@ -4,9 +4,10 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import describe, op
+from nnscratch.kernels.blas import ones
 from nnscratch.ops.activation import log_softmax, sigmoid, softmax
 from nnscratch.ops.elementwise import equal, log, sign, where
-from nnscratch.ops.linear import ones, times
+from nnscratch.ops.linear import times
 from nnscratch.ops.shape import broadcast_to, expand_dims
 from nnscratch.samples import Case, apart, normal, rows, unit
 

@@ -7,7 +7,7 @@ from nnscratch.autograd import describe
 from nnscratch.tensor import Tensor
 
 #: Steps after which numbers too small to be normal become 0 in the state. The mean of gradients that stay 0, such as those of a
-#: dead unit, would else be such numbers for good, and processors take ten times as long for them.
+#: dead unit, would else be such numbers for good, for which processors take several times as long.
 FADING = 64
 
 
@@ -155,7 +155,7 @@ class Optimizer:
                 )
         self._state: list = [{} for _ in everything]
         self._steps = [0] * len(everything)
-        backend.cpu.prepare(max(p.size for p in everything))
+        backend.of(everything[0].data).prepare(max(p.size for p in everything))
 
     def _check(self, settings):
         """The settings of a group, checked and in their own types."""
