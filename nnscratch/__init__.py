@@ -99,6 +99,7 @@ _LATER = {
     "metrics": "nnscratch.metrics",
     "nn": "nnscratch.nn",
     "optim": "nnscratch.optim",
+    "pictures": "nnscratch.pictures",
     "save": "nnscratch.checkpoint:save",
     "systems": "nnscratch.systems",
     "testing": "nnscratch.testing",

@@ -66,6 +66,8 @@ _PLAIN = frozenset({np.ndarray, int, float, bool, type(None)})
 
 class _State(threading.local):
     recording = True
+    #: The modules whose forward is running, as nested pairs (the outer ones, a weak reference), or None outside all.
+    scope = None
 
 
 _state = _State()
@@ -148,6 +150,7 @@ class Node:
         "version",  # the counter that the result's Tensor and its views share
         "versions",  # what the arguments' counters (and, last, our own) said when this node was made
         "sequence",
+        "scope",  # in which modules it was made: see _State
         "__weakref__",
     )
 
@@ -304,6 +307,7 @@ class Op:
                         a.data = raw[i]
         versions.append(version[0])
         node.sequence = next(_sequence)
+        node.scope = _state.scope
         result._node = node
         result.requires_grad = True
 

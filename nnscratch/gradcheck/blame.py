@@ -8,6 +8,7 @@ from nnscratch.gradcheck.difference import START, Verdict, along, differentiate,
 from nnscratch.gradcheck.functions import TensorFunction
 from nnscratch.gradcheck.report import element
 from nnscratch.tensor import Tensor
+from nnscratch.trace import Trace
 
 
 def refuse_short_digits(outputs):
@@ -35,40 +36,20 @@ class _Frozen:
             a.flags.writeable = True
 
 
-class Audit:
+class Audit(Trace):
     """A backward pass in which every rule is watched.
 
     Attributes
     ----------
-    nodes : list of Node
-        In the order of their making.
-    given : dict
-        From a node's id to the gradient by its result.
-    returned : dict
-        From (node's id, position) to the gradient by that argument.
     faults : list of (str, str)
         Operations that no numbers need to convict, each with a sentence.
     """
 
     def __init__(self, outputs, seeds):
-        self.nodes = nodes_of(y._node for y in outputs)
-        self.given: dict = {}
-        self.returned: dict = {}
         self.faults: list = []
-        for y, seed in zip(outputs, seeds, strict=True):
-            self._give(y._node, seed)
-        for node in reversed(self.nodes):
-            for i in node.active if id(node) in self.given else ():
-                d = self._ask(node, i, self.given[id(node)])
-                if d is not None:
-                    self.returned[id(node), i] = d
-                    self._give(node.args[i], d)
+        super().__init__(outputs, seeds)
         for node in self.nodes:
             self._run_again(node)
-
-    def _give(self, node, d):
-        if type(node) is Node:
-            self.given[id(node)] = self.given[id(node)] + d if id(node) in self.given else d
 
     def _ask(self, node, i, g):
         operation, name = node.op, node.op._input_name(i)

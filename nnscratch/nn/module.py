@@ -1,9 +1,11 @@
 """Module, the base of every layer and network, and the tensors it owns: parameters and buffers."""
 
+from weakref import ref
+
 import numpy as np
 
 from nnscratch import backend
-from nnscratch.autograd import describe, no_grad
+from nnscratch.autograd import _state, describe, no_grad
 from nnscratch.nn.summary import summarise
 from nnscratch.tensor import Tensor
 
@@ -109,7 +111,12 @@ class Module:
         raise NotImplementedError(f"{name}: has no forward; write `def forward(self, x)` in the class {name}")
 
     def __call__(self, *inputs, **settings):
-        return self.forward(*inputs, **settings)
+        outer = _state.scope
+        _state.scope = outer, ref(self)
+        try:
+            return self.forward(*inputs, **settings)
+        finally:
+            _state.scope = outer
 
     def __setattr__(self, name, value):
         self._check_attribute(name, value)

@@ -1,7 +1,7 @@
 """For test suites: checks of whole operations, and arguments to check them with.
 
-`check_operation` runs an operation of the table, or one of your own, through everything that its rows can show. The
-other names are strategies for hypothesis, which has to be installed for them: shapes, arrays, memory layouts, arguments
+`check_operation` runs an operation of the table, or one of your own, through everything that its rows can show;
+`exercise` makes a test of an answer that a notebook's reader is to write. The other names are strategies for hypothesis, which has to be installed for them: shapes, arrays, memory layouts, arguments
 of convolution and pooling, labels and probabilities that fit together by construction.
 """
 
@@ -10,6 +10,7 @@ import importlib as _importlib
 # Found when first used: what needs mpmath or hypothesis loads them only then.
 _LATER = {
     "check_operation": "nnscratch.testing.operations",
+    "exercise": "nnscratch.testing.exercise",
     "arrays": "nnscratch.testing.strategies",
     "away_from_kinks": "nnscratch.testing.strategies",
     "binary_targets": "nnscratch.testing.strategies",

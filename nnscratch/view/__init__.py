@@ -1,0 +1,1 @@
+"""A computation made visible: the graph behind a tensor, and its steps with their numbers."""
