@@ -1,0 +1,259 @@
+"""The computation behind a tensor as plain records: its values with their names, and its steps with their gradients."""
+
+import numpy as np
+
+from nnscratch import autograd
+from nnscratch.autograd import Node, describe
+from nnscratch.tensor import Tensor
+from nnscratch.trace import Trace
+
+
+class Value:
+    """An array of a computation.
+
+    Attributes
+    ----------
+    kind : {"parameter", "input", "constant", "result"}
+        What a module owns or `names` calls so and requires gradients; another leaf that requires them; one that does not; what an
+        operation made.
+    name : str
+        As the caller or the module calls it; a result that nobody named is ``h1``, ``h2`` and so on, by its step.
+    array : numpy.ndarray or None
+        None where it can no longer be told, because something it came from was changed in place.
+    gradient : numpy.ndarray or None
+        The gradient of the output by it, all its uses together; None where it has none.
+    shape, dtype
+    """
+
+    def __init__(self, kind, name, array, shape, dtype):
+        self.kind, self.name, self.array, self.shape, self.dtype = kind, name, array, shape, dtype
+        self.gradient = None
+
+    def __repr__(self):
+        return f"<{self.kind} {self.name} {self.shape} {self.dtype}>"
+
+
+class Frame:
+    """One call of a module: its path within the outermost one ("" for that itself) and the name of its class."""
+
+    def __init__(self, path, kind):
+        self.path, self.kind = path, kind
+
+    def __repr__(self):
+        return f"<Frame {self.path} {self.kind}>"
+
+
+class Step:
+    """One application of an operation.
+
+    Attributes
+    ----------
+    number : int
+        From 1, in the order of computation.
+    op : Op
+    inputs : list of (str, int, Value)
+        The arrays that went in: what the operation calls each, its position, and the value.
+    settings : dict
+        The other arguments, where they are not the operation's defaults.
+    result : Value
+    frames : tuple of Frame
+        The calls of modules it was made in, the outermost first. Two steps of one call share its Frame.
+    gradients : dict of int to numpy.ndarray
+        The gradient by the input at a position, of this use of it alone; empty before gradients are asked for.
+    """
+
+    def __init__(self, number, op, inputs, settings, result, frames):
+        self.number, self.op, self.inputs, self.settings = number, op, inputs, settings
+        self.result, self.frames = result, frames
+        self.gradients: dict = {}
+
+    def __repr__(self):
+        given = ", ".join(v.name for _, _, v in self.inputs)
+        return f"<Step {self.number}: {self.result.name} = {self.op.name}({given})>"
+
+
+class Computation:
+    """Everything behind `y`, in the order of its making; nothing of the graph is changed by looking.
+
+    Parameters
+    ----------
+    y : Tensor
+        Computed from tensors that require gradients.
+    names : dict of str to Tensor, optional
+        What to call leaves and results; other values in it are passed over, so that ``locals()`` will do.
+    gradients : bool
+        Whether to find the gradient of `y` by every value; `y` has then one element.
+    what : str
+        Who asks, for messages.
+
+    Attributes
+    ----------
+    steps : list of Step
+    values : list of Value
+        Each once, in the order in which they are first used.
+    output : Value
+    stale : str
+        Why some array could not be told; empty where all are there.
+
+    Raises
+    ------
+    TypeError
+        Where `y` is no Tensor, or `names` no dict.
+    ValueError
+        Where nothing was recorded behind `y`, or gradients are asked for and it has several elements.
+    RuntimeError
+        Where gradients are asked for and something was changed in place since.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> w = ns.tensor([1.0, 2.0], requires_grad=True)
+    >>> computation = Computation(ns.sum(w * w), {"w": w}, gradients=True)
+    >>> computation.steps
+    [<Step 1: h1 = multiply(w, w)>, <Step 2: y = sum(h1)>]
+    >>> computation.values[0].gradient
+    array([2., 4.], dtype=float32)
+    """
+
+    def __init__(self, y, names=None, gradients=False, what="graph"):
+        if not isinstance(y, Tensor):
+            raise TypeError(
+                f"{what}: got {describe(y)}, expected a Tensor; pass the result of a computation on Tensors"
+            )
+        if y._node is None:
+            raise ValueError(
+                f"{what}: no computation was recorded behind this tensor {y.shape}; compute it from tensors with "
+                f"requires_grad=True (a module's parameters, say), and not inside no_grad"
+            )
+        if names is not None and not isinstance(names, dict):
+            raise TypeError(
+                f"{what}: names is {type(names).__name__}, expected a dict from name to Tensor; pass locals()"
+            )
+        if gradients and y.size != 1:
+            raise ValueError(
+                f"{what}: the tensor has shape {y.shape}, and gradients are those of a single number; "
+                f"reduce it with .sum() or .mean() first, or pass gradients=False"
+            )
+        self.stale = ""
+        self._named = {
+            id(t._node or t): name for name, t in (names or {}).items() if isinstance(t, Tensor) and name[:1] != "_"
+        }
+        self._found: dict = {}
+        self._taken = set(self._named.values())
+        self._frames: dict = {}
+        self._roots: dict = {}
+        nodes = autograd.nodes_of([y._node])
+        dropped = [n for n in nodes if n.data is None]
+        self._owned = self._owners(nodes)
+        self._named.setdefault(id(y._node), "y" if "y" not in self._taken else "output")
+        try:
+            self.steps = [self._step(number, node) for number, node in enumerate(nodes, 1)]
+            self.output = self._found[id(y._node)]
+            if gradients:
+                self._differentiate(y)
+        finally:
+            for node in dropped:
+                node.data = None
+        self.values = list(self._found.values())
+
+    # Who is who
+
+    def _owners(self, nodes):
+        """The names of the parameters and buffers of the outermost modules, by id."""
+        for node in nodes:
+            scope = node.scope
+            while scope is not None and scope[0] is not None:
+                scope = scope[0]
+            module = None if scope is None else scope[1]()
+            if module is not None:
+                self._roots[id(module)] = module
+        owned: dict = {}
+        for module in self._roots.values():
+            for name, t in (*module.named_parameters(), *module.named_buffers()):
+                owned.setdefault(id(t), name)
+        return owned
+
+    def _frames_of(self, scope):
+        frames: list = []
+        while scope is not None:
+            frames.append(self._frame(scope))
+            scope = scope[0]
+        return tuple(reversed(frames))
+
+    def _frame(self, scope):
+        if id(scope) not in self._frames:
+            module = scope[1]()
+            outer = scope
+            while outer[0] is not None:
+                outer = outer[0]
+            root = outer[1]()
+            paths = {} if root is None else {id(m): path for path, m in root.named_modules()}
+            kind = "Module" if module is None else type(module).__name__
+            self._frames[id(scope)] = Frame(paths.get(id(module), kind), kind)
+        return self._frames[id(scope)]
+
+    def _name(self, a, wanted):
+        """What a value is called: as the caller says, as its module says, else as the operation calls it."""
+        if id(a) in self._named:
+            return self._named[id(a)]
+        name, number = self._owned.get(id(a), wanted), 1
+        while name in self._taken:
+            number += 1
+            name = f"{wanted}{number}"
+        self._taken.add(name)
+        return name
+
+    # What went in and came out
+
+    def _step(self, number, node):
+        inputs: list = []
+        settings = {}
+        for i, a in enumerate(node.args):
+            name = node.op._input_name(i)
+            if isinstance(a, Node | Tensor | np.ndarray):
+                inputs.append((name, i, self._value(a, name)))
+            elif not (name in node.op.defaults and _same(a, node.op.defaults[name])):
+                settings[name] = a
+        settings |= {k: v for k, v in node.kwargs.items() if not _same(v, node.op.defaults.get(k))}
+        self._found[id(node)] = result = Value(
+            "result", self._name(node, f"h{number}"), self._array(node), node.shape, node.dtype
+        )
+        for _, i, _ in inputs:
+            a = node.args[i]
+            if isinstance(a, Node | Tensor) and (a.version if type(a) is Node else a._version)[0] != node.versions[i]:
+                self._say_stale(node, i)
+        return Step(number, node.op, inputs, settings, result, self._frames_of(node.scope))
+
+    def _value(self, a, wanted):
+        if id(a) not in self._found:
+            if type(a) is Node:  # made before: its step has put it there
+                raise AssertionError(a)
+            array = a.data if isinstance(a, Tensor) else a
+            wants = isinstance(a, Tensor) and a.requires_grad
+            kind = "constant" if not wants else "parameter" if id(a) in self._owned else "input"
+            self._found[id(a)] = Value(kind, self._name(a, wanted), array, array.shape, array.dtype)
+        return self._found[id(a)]
+
+    def _array(self, node):
+        try:
+            return autograd._raw(node)
+        except RuntimeError as error:
+            self.stale = self.stale or str(error)
+            return None
+
+    def _say_stale(self, node, i):
+        self.stale = self.stale or (
+            f"{node.op.name}: its input {node.op._input_name(i)} was changed in place after the operation used it"
+        )
+
+    def _differentiate(self, y):
+        trace = Trace([y], [np.array(1, y.dtype).reshape(y.shape)])
+        for step, node in zip(self.steps, trace.nodes, strict=True):
+            step.result.gradient = trace.given.get(id(node))
+            step.gradients = {i: trace.returned[id(node), i] for i in node.active if (id(node), i) in trace.returned}
+        for key, d in trace.leaves.items():
+            self._found[key].gradient = d
+
+
+def _same(value, default):
+    return value is default or (type(value) is type(default) and value == default)
