@@ -7,6 +7,9 @@ from nnscratch.autograd import Node, describe
 from nnscratch.tensor import Tensor
 from nnscratch.trace import Trace
 
+#: What the fused losses call their inputs, in plainer words.
+_PLAINER = {"p": "prediction", "q": "target"}
+
 
 class Value:
     """An array of a computation.
@@ -94,6 +97,8 @@ class Computation:
     output : Value
     stale : str
         Why some array could not be told; empty where all are there.
+    notes : list of str
+        What a reader may wonder about.
 
     Raises
     ------
@@ -135,6 +140,7 @@ class Computation:
                 f"reduce it with .sum() or .mean() first, or pass gradients=False"
             )
         self.stale = ""
+        self.notes: list = []
         self._named = {
             id(t._node or t): name for name, t in (names or {}).items() if isinstance(t, Tensor) and name[:1] != "_"
         }
@@ -155,6 +161,22 @@ class Computation:
             for node in dropped:
                 node.data = None
         self.values = list(self._found.values())
+        if any(self._taken_before(step) for step in self.steps):
+            self.notes.append(
+                "A ReLU before a max-pooling was computed after it: the values are the same, and fewer of them are looked at. "
+                "Set rearrange = False on the nn.Sequential to have it in the order in which it stands."
+            )
+
+    def _taken_before(self, step):
+        """Whether this is a ReLU's step that `nn.Sequential` put after the pooling that follows it."""
+        if step.op.name != "relu" or len(step.frames) < 2:
+            return False
+        before = next((s for s in self.steps if s.result is step.inputs[0][2]), None)
+        if before is None or before.op.name != "max_pool2d" or before.frames[:-1] != step.frames[:-1]:
+            return False
+        paths = [path for root in self._roots.values() for path, _ in root.named_modules()]
+        places = [paths.index(s.frames[-1].path) if s.frames[-1].path in paths else 0 for s in (step, before)]
+        return places[0] < places[1]
 
     # Who is who
 
@@ -211,7 +233,7 @@ class Computation:
         for i, a in enumerate(node.args):
             name = node.op._input_name(i)
             if isinstance(a, Node | Tensor | np.ndarray):
-                inputs.append((name, i, self._value(a, name)))
+                inputs.append((name, i, self._value(a, _PLAINER.get(name, name))))
             elif not (name in node.op.defaults and _same(a, node.op.defaults[name])):
                 settings[name] = a
         settings |= {k: v for k, v in node.kwargs.items() if not _same(v, node.op.defaults.get(k))}
