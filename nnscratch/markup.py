@@ -1,27 +1,38 @@
 """What an object shows in a notebook: a little HTML, readable on light and dark pages, and values in few words."""
 
 import html
+from itertools import zip_longest
 
 import numpy as np
 
 
-def table(headings, rows, left=1):
-    """An HTML table; cells are strings (escaped here), the first `left` columns aligned left, the others right.
+def table(headings, rows, left=1, styles=()):
+    """An HTML table of strings, escaped here.
+
+    Parameters
+    ----------
+    headings : sequence of str
+    rows : sequence of sequence of str
+    left : int
+        How many of the first columns are aligned left; the others are aligned right.
+    styles : sequence of str, optional
+        CSS for each row.
 
     Examples
     --------
-    >>> table(("name", "n"), [("a<b", "3")])[:60]
-    "<table><thead><tr><th style='text-align:left'>name</th><th s"
+    >>> print(table(("name", "n"), [("a<b", "3")])[89:])
+    <tbody><tr><td style='text-align:left'>a&lt;b</td><td style='text-align:right'>3</td></tr></tbody></table>
     """
 
-    def row(cells, tag):
-        return "".join(
+    def row(cells, tag, style=""):
+        inside = "".join(
             f"<{tag} style='text-align:{'left' if i < left else 'right'}'>{html.escape(str(c))}</{tag}>"
             for i, c in enumerate(cells)
         )
+        return f"<tr style='{style}'>{inside}</tr>" if style else f"<tr>{inside}</tr>"
 
-    body = "".join(f"<tr>{row(r, 'td')}</tr>" for r in rows)
-    return f"<table><thead><tr>{row(headings, 'th')}</tr></thead><tbody>{body}</tbody></table>"
+    body = "".join(row(r, "td", style) for r, style in zip_longest(rows, styles, fillvalue=""))
+    return f"<table><thead>{row(headings, 'th')}</thead><tbody>{body}</tbody></table>"
 
 
 def values(array, most=12, digits=4):
@@ -43,3 +54,33 @@ def values(array, most=12, digits=4):
     if array.size > most:
         return f"[{', '.join(map(each, array.flat[:3]))}, …, {each(array.flat[-1])}]"
     return each(array)
+
+
+def grid(array, most=8, digits=4):
+    """An array's values as an HTML table of rows and columns, or in one line where it has more than two axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> grid(np.array([[1.0, 2.0]])).count("<td"), grid(np.zeros((2, 2, 2)))
+    (2, '<div><code>[[[0, 0], [0, 0]], [[0, 0], [0, 0]]]</code></div>')
+    """
+    array = np.asarray(array)
+    if array.ndim not in (1, 2) or array.size == 0:
+        return f"<div><code>{html.escape(values(array, digits=digits))}</code></div>"
+
+    def shown(n):
+        return list(range(n)) if n <= most else [*range(most - 2), None, n - 1]
+
+    def cell(r, c):
+        if r is None or c is None:
+            return "…" if r is not None else "⋮"
+        return values(rows[r, c], digits=digits)
+
+    rows = array.reshape(-1, array.shape[-1])
+    style = "text-align:right;font-variant-numeric:tabular-nums"
+    body = "".join(
+        "<tr>" + "".join(f"<td style='{style}'>{cell(r, c)}</td>" for c in shown(rows.shape[1])) + "</tr>"
+        for r in shown(len(rows))
+    )
+    return f"<table><tbody>{body}</tbody></table>"

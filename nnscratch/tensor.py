@@ -1,8 +1,10 @@
 """Tensor: an array with a place in the graph."""
 
+import html
+
 import numpy as np
 
-from nnscratch import autograd, backend
+from nnscratch import autograd, backend, markup
 from nnscratch.autograd import OPS
 
 
@@ -129,6 +131,18 @@ class Tensor:
         elif self.requires_grad:
             text += ", requires_grad=True"
         return f"tensor({text})"
+
+    def _repr_html_(self):
+        """What a notebook shows: the values, what they are and where they come from, and the gradient where there is one."""
+        kind = f"shape {self.shape}, {self.dtype}, on {self.device}"
+        if self._node is not None:
+            kind += f", made by <b>{html.escape(self._node.op.name)}</b>"
+        elif self.requires_grad:
+            kind += ", requires a gradient"
+        text = f"<div><code>{type(self).__name__}</code> {kind}{markup.grid(self.numpy())}"
+        if self.grad is not None:
+            text += f"<div>gradient{markup.grid(self.grad.numpy())}</div>"
+        return text + "</div>"
 
     def __format__(self, spec):
         if not spec:

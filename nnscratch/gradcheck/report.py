@@ -2,6 +2,8 @@
 
 import html
 
+from nnscratch import markup
+
 HEADINGS = ("order", "by", "shape", "where", "by the rules", "numerically", "relative error", "of tolerance", "")
 
 
@@ -183,13 +185,9 @@ class Report:
 
     def _repr_html_(self):
         colours = {"wrong": "#c0392b", "kink": "#8a6d00", "unclear": "#8a6d00"}
-        head = "".join(f"<th style='text-align:left'>{html.escape(h)}</th>" for h in HEADINGS)
-        body = ""
-        for row in self.rows:
-            style = f" style='color:{colours[row.status]};font-weight:bold'" if row.status in colours else ""
-            cells = "".join(f"<td style='text-align:left'>{html.escape(c)}</td>" for c in row.cells())
-            body += f"<tr{style}>{cells}</tr>"
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if self.rows else ""
+        styles = [f"color:{colours[r.status]};font-weight:bold" if r.status in colours else "" for r in self.rows]
+        cells = [r.cells() for r in self.rows]
+        table = markup.table(HEADINGS, cells, left=len(HEADINGS), styles=styles) if cells else ""
         notes = "".join(f"<div>{html.escape(line)}</div>" for line in self.notes())
         return f"<div><b>{html.escape(self.headline())}</b>{table}<small>{notes}</small></div>"
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import _state, describe, no_grad
-from nnscratch.nn.summary import summarise
+from nnscratch.nn.summary import contents, summarise
 from nnscratch.tensor import Tensor
 
 
@@ -421,3 +421,7 @@ class Module:
             return f"{name}({settings})"
         body = "\n".join(([settings] if settings else []) + lines).replace("\n", "\n  ")
         return f"{name}(\n  {body}\n)"
+
+    def _repr_html_(self):
+        """What a notebook shows: the layers, with the shapes and the number of their parameters."""
+        return contents(self)

@@ -1,10 +1,14 @@
 """The table that `Module.summary` returns."""
 
+import html
+
 import numpy as np
 
-from nnscratch import backend
+from nnscratch import backend, markup
 from nnscratch.autograd import no_grad
 from nnscratch.tensor import Tensor
+
+_HEADINGS = ("Layer", "Type", "Output", "Parameters")
 
 
 class Summary:
@@ -38,17 +42,42 @@ class Summary:
         self.memory = sum(t.size * t.dtype.itemsize for t in (*parameters, *buffers))
 
     def __repr__(self):
-        table = [("Layer", "Type", "Output", "Parameters"), *((*row[:3], f"{row[3]:,}") for row in self.rows)]
+        table = [_HEADINGS, *self._cells()]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = [
             "  ".join(cell.ljust(n) for cell, n in zip(row[:3], widths, strict=False)) + "  " + row[3].rjust(widths[3])
             for row in table
         ]
-        lines.append(
+        return "\n".join([*lines, self._totals()])
+
+    def _repr_html_(self):
+        return f"<div>{markup.table(_HEADINGS, self._cells(), left=3)}<small>{self._totals()}</small></div>"
+
+    def _cells(self):
+        return [(*row[:3], f"{row[3]:,}") for row in self.rows]
+
+    def _totals(self):
+        return (
             f"{self.total:,} parameters: {self.trainable:,} trainable, {self.total - self.trainable:,} not; "
             f"{_size(self.memory)}, with the {self.buffered:,} values in buffers"
         )
-        return "\n".join(lines)
+
+
+def contents(module):
+    """A module's layers as an HTML table: path, layer, the shapes of the tensors it owns itself, the number of its parameters."""
+    left = {id(p): p for p in module.parameters()}
+    total = sum(p.size for p in left.values())
+    frozen = sum(p.size for p in left.values() if not p.requires_grad)
+    rows = []
+    for path, m in module.named_modules():
+        own = [(name, v) for name, v in vars(m).items() if isinstance(v, Tensor)]
+        if own or next(iter(m.children()), None) is None:
+            size = sum(left.pop(id(v)).size for _, v in own if id(v) in left)
+            layer = f"{type(m).__name__}({m.extra_repr()})"
+            rows.append((path or "-", layer, ", ".join(f"{name} {v.shape}" for name, v in own), f"{size:,}"))
+    note = f", {frozen:,} of them frozen" if frozen else ""
+    head = f"<code>{html.escape(type(module).__name__)}</code> of {total:,} parameters{note}"
+    return f"<div>{head}{markup.table(('Layer', 'Type', 'Shapes', 'Parameters'), rows, left=3)}</div>"
 
 
 def _size(n):

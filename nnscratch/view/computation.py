@@ -161,17 +161,18 @@ class Computation:
             for node in dropped:
                 node.data = None
         self.values = list(self._found.values())
-        if any(self._taken_before(step) for step in self.steps):
+        made = {id(step.result): step for step in self.steps}
+        if any(self._taken_before(step, made) for step in self.steps):
             self.notes.append(
                 "A ReLU before a max-pooling was computed after it: the values are the same, and fewer of them are looked at. "
                 "Set rearrange = False on the nn.Sequential to have it in the order in which it stands."
             )
 
-    def _taken_before(self, step):
+    def _taken_before(self, step, made):
         """Whether this is a ReLU's step that `nn.Sequential` put after the pooling that follows it."""
         if step.op.name != "relu" or len(step.frames) < 2:
             return False
-        before = next((s for s in self.steps if s.result is step.inputs[0][2]), None)
+        before = made.get(id(step.inputs[0][2]))
         if before is None or before.op.name != "max_pool2d" or before.frames[:-1] != step.frames[:-1]:
             return False
         paths = [path for root in self._roots.values() for path, _ in root.named_modules()]
