@@ -20,7 +20,7 @@ def table(headings, rows, left=1, styles=()):
 
     Examples
     --------
-    >>> print(table(("name", "n"), [("a<b", "3")])[89:])
+    >>> print(table(("name", "n"), [("a<b", "3")]).partition("</thead>")[2])
     <tbody><tr><td style='text-align:left'>a&lt;b</td><td style='text-align:right'>3</td></tr></tbody></table>
     """
 
