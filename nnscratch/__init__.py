@@ -94,7 +94,9 @@ from nnscratch.tensor import Tensor, tensor
 # Found when first used, so that `import nnscratch` stays about as quick as `import numpy`.
 _LATER = {
     "data": "nnscratch.data",
+    "explain": "nnscratch.view.explain:explain",
     "functional": "nnscratch.functional",
+    "graph": "nnscratch.view.graph:graph",
     "load": "nnscratch.checkpoint:load",
     "metrics": "nnscratch.metrics",
     "nn": "nnscratch.nn",

@@ -35,8 +35,12 @@ def table(headings, rows, left=1, styles=()):
     return f"<table><thead>{row(headings, 'th')}</thead><tbody>{body}</tbody></table>"
 
 
-def values(array, most=12, digits=4):
-    """An array's values in one line; where there are more than `most`, the first and the last of them in a row.
+#: How many values of an array stand in a line.
+MOST = 12
+
+
+def values(array, digits=4):
+    """An array's values in one line; where there are more than `MOST`, the first and the last of them in a row.
 
     Examples
     --------
@@ -49,9 +53,9 @@ def values(array, most=12, digits=4):
     def each(part):
         if part.ndim:
             return f"[{', '.join(map(each, part))}]"
-        return f"{part:.{digits}g}" if part.dtype.kind == "f" else str(part)
+        return f"{part + 0.0:.{digits}g}" if part.dtype.kind == "f" else str(part)  # -0 is 0
 
-    if array.size > most:
+    if array.size > MOST:
         return f"[{', '.join(map(each, array.flat[:3]))}, …, {each(array.flat[-1])}]"
     return each(array)
 

@@ -279,4 +279,6 @@ class Computation:
 
 
 def _same(value, default):
+    if isinstance(value, tuple) and isinstance(default, int):  # a stride of (1, 1) is one of 1
+        return all(v == default for v in value)
     return value is default or (type(value) is type(default) and value == default)

@@ -1,0 +1,369 @@
+"""A computation told step by step: what each operation did with which numbers, and how the gradient came back."""
+
+import html
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nnscratch import markup
+from nnscratch.autograd import OPS
+from nnscratch.files import as_path, write_bytes
+from nnscratch.view import formula, working
+from nnscratch.view.computation import Computation
+
+#: Up to how many elements of a result each get a line of their own.
+ELEMENTS = 4
+DIGITS = 6
+
+#: Of typeset formulas, in pixels.
+SIZE = 15
+FONT = "system-ui,sans-serif"
+CODE = "font-family:ui-monospace,monospace;font-size:0.92em"
+#: Forward and backward: blue and vermilion, which the colour-blind tell apart.
+COLOURS = ("#0072b2", "#d55e00")
+
+#: The fused losses and what they compute on the way without writing it down.
+INSIDE = {"softmax_cross_entropy": "softmax", "sigmoid_binary_cross_entropy": "sigmoid"}
+
+BACKWARD = "From the last step to the first. g (or G) is the gradient by the step's result; a derivative written without it is multiplied by it."
+
+
+@dataclass
+class Entry:
+    """An array in the telling: its name, its values as the engine has them, and the lines that put numbers in.
+
+    Attributes
+    ----------
+    name : str
+    array : numpy.ndarray
+    lines : list of (str, str, number)
+        The element, its formula with the numbers put in as LaTeX, and what the engine has there.
+    note : str
+        What else is to be said, in words.
+    """
+
+    name: str
+    array: np.ndarray
+    lines: list = field(default_factory=list)
+    note: str = ""
+
+
+@dataclass
+class Part:
+    """A step of the forward or of the backward pass.
+
+    Attributes
+    ----------
+    title : str
+        What is done.
+    where : str
+        In which module, or "".
+    formula : str
+        The operation's formula, as LaTeX.
+    document : str
+        Where it is stated, or "".
+    rules : list of (str, str)
+        In the backward pass: the input, and the derivative by it as LaTeX.
+    given, found : list of Entry
+    """
+
+    title: str
+    where: str
+    formula: str
+    document: str
+    rules: list = field(default_factory=list)
+    given: list = field(default_factory=list)
+    found: list = field(default_factory=list)
+
+
+class Explanation:
+    """The steps behind a tensor; a table of formulas and numbers in a notebook, text in a terminal. Made by `explain`.
+
+    Attributes
+    ----------
+    forward, backward : list of Part
+        In the order of the computation, and of the backward pass (empty where there is none).
+    notes : list of str
+        What a reader may wonder about.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> x = ns.tensor(2.0, requires_grad=True)
+    >>> explanation = ns.explain(x * x)
+    >>> [part.title for part in explanation.backward], float(explanation.backward[0].found[0].array)
+    (['back through y = multiply(a, a)'], 2.0)
+    """
+
+    def __init__(self, y, names=None):
+        self._computation = computation = Computation(y, names, gradients=False, what="explain")
+        if computation.stale:
+            raise RuntimeError(
+                f"explain: {computation.stale.partition(', so its')[0]}; compute the tensor anew, and explain it before the "
+                f"parameters change"
+            )
+        if y.size == 1:
+            self._computation = computation = Computation(y, names, gradients=True, what="explain")
+        self.notes = list(computation.notes)
+        self.forward = [self._forward(step) for step in computation.steps]
+        self.backward: list = []
+        if y.size == 1:
+            left = self._uses()
+            self.backward = [self._backward(step, left) for step in reversed(computation.steps) if step.gradients]
+        else:
+            self.notes.append(
+                f"There is no backward pass here: it begins at a single number, and this tensor has the shape {y.shape}. "
+                f"Reduce it with .sum() or .mean() first."
+            )
+
+    def _forward(self, step):
+        result = Entry(step.result.name, step.result.array, _lines(step.result, lambda i: working.result(step, i)))
+        given = [Entry(v.name, v.array) for v in _once(step)]
+        inside = OPS.get(INSIDE.get(step.op.name, ""))
+        if inside is not None:
+            z = step.inputs[0][2].array
+            given.append(Entry("ŷ", inside(z), note=f"{inside.name}({step.inputs[0][2].name}), of {inside.document}"))
+        return Part(_call(step), _where(step), step.op.formula, step.op.document, given=given, found=[result])
+
+    def _backward(self, step, left):
+        y = self._computation.output.name
+        rules = working.derivatives(step.op)
+        shown = [
+            (name, latex)
+            for name, latex in rules.items()
+            if any(n == name for n, i, _ in step.inputs if i in step.gradients)
+        ]
+        given = [Entry(_slope(y, step.result.name), step.result.gradient)]
+        if step.result is self._computation.output:
+            given[0].note = "where the backward pass begins"
+        found = []
+        for name, position, value in step.inputs:
+            if position not in step.gradients:
+                continue
+            d = step.gradients[position]
+            found.append(
+                Entry(
+                    _slope(y, value.name),
+                    d,
+                    _elements(d, _slope(y, value.name), lambda i, p=position: working.gradient(step, p, i)),
+                    f"by {name}" if len(step.gradients) > 1 and name != value.name else "",
+                )
+            )
+            left[id(value)] -= 1
+            if self._many[id(value)]:
+                found[-1].note = "from this use"
+            if self._many[id(value)] and not left[id(value)]:
+                found.append(Entry(_slope(y, value.name), value.gradient, note="all uses together"))
+        whole = [("", step.op.derivative)] if step.op.derivative and not rules else shown
+        return Part(f"back through {_call(step)}", _where(step), step.op.formula, step.op.document, whole, given, found)
+
+    def _uses(self):
+        """How many gradients each value is still to be given."""
+        left: dict = {}
+        for step in self._computation.steps:
+            for _, position, value in step.inputs:
+                if position in step.gradients:
+                    left[id(value)] = left.get(id(value), 0) + 1
+        self._many = {key: n > 1 for key, n in left.items()}
+        return left
+
+    # As text
+
+    def __repr__(self):
+        return str(self)
+
+    def __str__(self):
+        lines = []
+        for title, parts in (("Forward", self.forward), ("Backward", self.backward)):
+            if parts:
+                lines += [title, *([BACKWARD] if parts is self.backward else []), ""]
+            for number, part in enumerate(parts, 1):
+                lines += [*_part_text(number, part), ""]
+        return "\n".join([*lines, *self.notes]).rstrip()
+
+    # As a page
+
+    def _repr_html_(self):
+        text = "".join(
+            f"<h4 style='margin:0.8em 0 0.2em'>{title}</h4>"
+            + (f"<div>{BACKWARD}</div>" if parts is self.backward else "")
+            + "".join(_part_html(number, part) for number, part in enumerate(parts, 1))
+            for title, parts in (("Forward", self.forward), ("Backward", self.backward))
+            if parts
+        )
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+        return f"<div style='background:#fff;color:#1a1a1a;padding:0.5em 1em;overflow-x:auto;font-family:{FONT}'>{text}{notes}</div>"
+
+    def save(self, path):
+        """Write it to a file: a page (``.html``) or text (``.txt``).
+
+        Raises
+        ------
+        ValueError
+            Where the name ends otherwise.
+        OSError
+            Where the file cannot be written.
+        """
+        path = as_path("explain", path)
+        ending = path.rpartition(".")[2].lower()
+        if ending not in ("html", "txt"):
+            raise ValueError(f"explain: {path!r} ends in neither .html nor .txt; choose one of them")
+        page = f"<!doctype html><meta charset='utf-8'><title>nnscratch</title>{self._repr_html_()}\n"
+        write_bytes("explain", path, (page if ending == "html" else f"{self}\n").encode())
+
+
+def explain(y, names=None):
+    """Tell how a tensor was computed, and how its gradient goes back, step by step with the numbers.
+
+    Parameters
+    ----------
+    y : Tensor
+        Computed from tensors that require gradients; the backward pass is told where it has one element.
+    names : dict of str to Tensor, optional
+        What to call the tensors in it, such as ``locals()``. A module's parameters have its names for them.
+
+    Returns
+    -------
+    Explanation
+        Shows itself in a notebook with typeset formulas, prints as text, and is written to a file by ``.save(path)``.
+
+    Raises
+    ------
+    TypeError
+        Where `y` is no Tensor, or `names` no dict.
+    ValueError
+        Where nothing was recorded behind `y`.
+    RuntimeError
+        Where something it came from was changed in place since, by an optimiser's step, say.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> w, x = ns.tensor([0.5, -0.25], requires_grad=True), ns.tensor([2.0, 4.0])
+    >>> explanation = ns.explain(ns.sum(w * x), {"w": w, "x": x})
+    >>> print(str(explanation).partition("Backward")[0].rstrip())
+    Forward
+    <BLANKLINE>
+      1  h1 = multiply(w, x)
+           a · b
+           w = [0.5, -0.25]
+           x = [2, 4]
+           h1[0] = 0.5 · 2 = 1
+           h1[1] = -0.25 · 4 = -1
+         → h1 = [1, -1]
+    <BLANKLINE>
+      2  y = sum(h1)
+           Σ_i x_i
+           h1 = [1, -1]
+           y = 1 + (-1) = 0
+    """
+    return Explanation(y, names)
+
+
+def _call(step):
+    inputs = [v.name for _, _, v in step.inputs]
+    settings = [f"{name}={_short(value)}" for name, value in step.settings.items()]
+    return f"{step.result.name} = {step.op.name}({', '.join(inputs + settings)})"
+
+
+def _short(value):
+    text = f"{value:g}" if isinstance(value, float) else repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _where(step):
+    return f"{step.frames[-1].path} {step.frames[-1].kind}".strip() if step.frames else ""
+
+
+def _once(step):
+    """The values that went in, each once."""
+    return list({id(v): v for _, _, v in step.inputs}.values())
+
+
+def _slope(y, name):
+    return f"∂{y}/∂{name}"
+
+
+def _lines(value, written):
+    return _elements(value.array, value.name, written)
+
+
+def _elements(array, name, written):
+    """The lines for the first elements of an array, where the formula can be written out for them."""
+    shown = list(np.ndindex(array.shape))[: ELEMENTS if array.size <= ELEMENTS else 1] if array.size else []
+    lines = []
+    for index in shown:
+        latex = written(index)
+        if latex and latex.strip("()") != f"{array[index]:.6g}":
+            at = f"{name}[{', '.join(map(str, index))}]" if index else name
+            lines.append((at, latex, array[index]))
+    return lines
+
+
+def _numbers(array):
+    return markup.values(array, digits=DIGITS)
+
+
+def _part_text(number, part):
+    head = f"{number:3}  {part.title}"
+    lines = [f"{head}    [{part.where}]" if part.where else head]
+    stated = f"    ({part.document})" if part.document else ""
+    if part.rules:
+        lines += [
+            f"       derivative{f' by {name}' if name else ''}: {formula.text(latex)}" for name, latex in part.rules
+        ]
+    elif part.formula:
+        lines.append(f"       {formula.text(part.formula)}{stated}")
+    width = max((len(e.name) for e in part.given), default=0)
+    lines += [f"       {e.name:{width}} = {_numbers(e.array)}{_remark(e)}" for e in part.given]
+    for e in part.found:
+        lines += [f"       {at} = {formula.text(latex)} = {_numbers(value)}" for at, latex, value in e.lines]
+        if len(e.lines) != 1 or np.ndim(e.array):
+            lines.append(f"     → {e.name} = {_numbers(e.array)}{_remark(e)}")
+    return lines
+
+
+def _remark(entry):
+    return f"    ({_note(entry)})" if _note(entry) else ""
+
+
+def _note(entry):
+    """What stands beside an array: its shape, where not all of it is shown, and what is to be said of it."""
+    shape = "×".join(map(str, np.shape(entry.array))) if np.size(entry.array) > markup.MOST else ""
+    return ", ".join(filter(None, (shape, entry.note)))
+
+
+def _part_html(number, part):
+    where = f" <span style='color:#666'>{html.escape(part.where)}</span>" if part.where else ""
+    stated = f" <small style='color:#666'>{html.escape(part.document)}</small>" if part.document else ""
+    lines = [f"<div><b>{number}.</b> <code>{html.escape(part.title)}</code>{where}</div>"]
+    if part.rules:
+        lines += [
+            f"<div>derivative{f' by <code>{html.escape(name)}</code>' if name else ''}: {_typeset(latex)}</div>"
+            for name, latex in part.rules
+        ]
+    elif part.formula:
+        lines.append(f"<div>{_typeset(part.formula)}{stated}</div>")
+    rows = [_row(e.name, _numbers(e.array), _note(e)) for e in part.given]
+    for e in part.found:
+        rows += [
+            _row(at, f"{_typeset(latex)} = <span style='{CODE}'>{_numbers(value)}</span>", typeset=True)
+            for at, latex, value in e.lines
+        ]
+        if len(e.lines) != 1 or np.ndim(e.array):
+            rows.append(_row(e.name, _numbers(e.array), _note(e), strong=True))
+    lines.append(f"<table style='border-collapse:collapse;margin:0.1em 0 0 1em'><tbody>{''.join(rows)}</tbody></table>")
+    return f"<div style='border-left:3px solid {COLOURS[bool(part.rules)]};padding:0.2em 0.8em;margin:0.5em 0'>{''.join(lines)}</div>"
+
+
+def _row(name, text, note="", typeset=False, strong=False):
+    cell = "border:none;padding:0.1em 0.4em;vertical-align:middle;text-align:left;background:#fff;color:#1a1a1a"
+    inside = text if typeset else f"<span style='{CODE}'>{html.escape(text)}</span>"
+    inside = f"<b>{inside}</b>" if strong else inside
+    after = f" <small style='color:#666'>{html.escape(note)}</small>" if note else ""
+    name = f"<span style='{CODE}'>{html.escape(name)}</span>"
+    return f"<tr><td style='{cell};white-space:nowrap'>{name}</td><td style='{cell};white-space:nowrap'>= {inside}{after}</td></tr>"
+
+
+def _typeset(latex):
+    return formula.outline(latex, SIZE).svg()

@@ -1,0 +1,256 @@
+"""ns.explain: every number is the engine's, every line's arithmetic gives it, and the page is well-formed."""
+
+import math
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+import nnscratch as ns
+from nnscratch import functional as F
+from nnscratch import systems
+from nnscratch.autograd import OPS
+from nnscratch.view import formula, working
+from nnscratch.view.computation import Computation
+
+
+def s8():
+    from nnscratch.systems import worked_2_3_1
+
+    model = worked_2_3_1.SYSTEM.model()
+    return model, F.cross_entropy(model(ns.tensor([worked_2_3_1.INPUT], dtype="float64")), [0])
+
+
+def s1():
+    ns.manual_seed(0)
+    model = systems.get("regression-3-5-1").model()
+    rng = np.random.default_rng(0)
+    x, y = rng.random((10, 3), np.float32), rng.random((10, 1), np.float32)
+    return model, F.mse_loss(model(ns.tensor(x)), ns.tensor(y))
+
+
+def s2():
+    ns.manual_seed(0)
+    model = systems.get("mnist-cnn").model()
+    x = np.random.default_rng(0).random((2, 1, 28, 28), np.float32)
+    return model, F.cross_entropy(model(ns.tensor(x)), [3, 7])
+
+
+SYSTEMS = [s8, s1, s2]
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_array_is_the_engines_bit_for_bit(system):
+    model, loss = system()
+    explanation = ns.explain(loss)
+    loss.backward()
+    told = {e.name: e.array for part in explanation.backward for e in part.found}
+    for name, p in model.named_parameters():
+        assert told[f"∂y/∂{name}"].tobytes() == p.grad.numpy().tobytes(), name
+    results = [e.array for part in explanation.forward for e in part.found]
+    assert results[-1].tobytes() == loss.numpy().tobytes()
+    for part, later in zip(explanation.forward, explanation.forward[1:], strict=False):
+        assert any(part.found[0].array is e.array for e in later.given)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_text_and_the_page_show_the_same_numbers(system):
+    explanation = ns.explain(system()[1])
+    page = ElementTree.fromstring(explanation._repr_html_())
+    shown = "".join(page.itertext())
+    for part in (*explanation.forward, *explanation.backward):
+        assert part.title in str(explanation) and part.title in shown
+        for e in part.found:
+            for _, latex, value in e.lines:
+                said = formula.text(latex)
+                assert f"{said} = {value + 0.0:.6g}" in str(explanation) and said in shown
+
+
+def value(said):
+    """The value of a line's arithmetic."""
+    python = said.replace("·", "*").replace("²", "**2").replace("½", "(1 / 2)").replace("^", "**").replace("∞", "inf")
+    python = re.sub(r"\|([^|]*)\|", r"abs(\1)", python)
+    python = python.replace("[", "(").replace("]", ")").replace(" = ", " == ")
+    python = re.sub(
+        r"\b(ln|cos|sin|tan|tanh|sinh|cosh|arcsin|arccos|arctan|erf|erfc|sign|Φ|φ|σ) (\(-?[\d.]+\)|[\d.]+)",
+        r"\1(\2)",
+        python,
+    )
+    python = re.sub(r"\btan\*\*2 ([\d.]+)", r"tan(\1)**2", python).replace("tanh ln(", "tanh_ln(")
+    python = re.sub(r"√(\(-?[\d.]+\)|[\d.]+)", r"sqrt(\1)", python).replace("√", "sqrt")
+    python = re.sub(r"(?<=\d)(?=sqrt)", " * ", python)
+    python = re.sub(r"(?<=[\d)]) (?=[(A-Za-z√Φφσ])(?!if )", " * ", python)
+    known = {name: getattr(math, name) for name in "cos sin tan tanh sinh cosh erf erfc sqrt floor ceil inf".split()}
+    known |= {"ln": math.log, "arcsin": math.asin, "arccos": math.acos, "arctan": math.atan, "max": max, "min": min}
+    known |= {"abs": abs, "sign": lambda v: float(np.sign(v)), "e": math.e, "pi": math.pi, "π": math.pi}
+    known |= {
+        "Φ": lambda v: 0.5 * math.erfc(-v / math.sqrt(2)),
+        "φ": lambda v: math.exp(-v * v / 2) / math.sqrt(2 * math.pi),
+    }
+    known |= {"tanh_ln": lambda v: math.tanh(math.log(v)), "σ": lambda v: 1 / (1 + math.exp(-v))}
+    return float(eval(python, {"__builtins__": {}}, known))
+
+
+def lines(explanation):
+    for part in (*explanation.forward, *explanation.backward):
+        for e in part.found:
+            for at, latex, expected in e.lines:
+                yield f"{part.title}: {at}", formula.text(latex), expected
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_arithmetic_of_every_line_gives_its_number(system):
+    for what, said, expected in lines(ns.explain(system()[1])):
+        if "…" not in said:
+            assert value(said) == pytest.approx(float(expected), rel=1e-4, abs=1e-5), f"{what} = {said}"
+
+
+def single(x):
+    return ns.tensor(x, dtype="float64", requires_grad=True)
+
+
+@pytest.mark.parametrize("name", [n for n, o in OPS.items() if o.names == ("x",) and o.rules])
+@pytest.mark.parametrize("x", [0.3, 2.5])
+def test_operations_on_one_input_are_written_out_rightly(name, x):
+    x = {"acosh": 1.5, "asin": 0.3, "acos": 0.3, "atanh": 0.3}.get(name, x)
+    explanation = ns.explain(ns.sum(OPS[name](single([x, -x if name in ("tanh", "relu", "sigmoid", "abs") else x]))))
+    written = list(lines(explanation))
+    for what, said, expected in written:
+        if "?" not in said and "∫" not in said and "where" not in said:
+            assert value(said) == pytest.approx(float(expected), rel=1e-4, abs=1e-6), f"{what} = {said}"
+    unwritten = "trunc round copy erf mish softsign hardswish normal_cdf log_likelihood".split()
+    assert len(written) >= 3 or name in unwritten, name
+
+
+@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "divide", "power", "maximum", "minimum"])
+def test_operations_on_two_inputs_are_written_out_rightly(name):
+    explanation = ns.explain(ns.sum(OPS[name](single([2.0, 0.5]), single([0.25, 1.5]))))
+    written = list(lines(explanation))
+    assert len(written) >= (3 if name in ("maximum", "minimum") else 5)  # their one derivative is of both inputs
+    for what, said, expected in written:
+        assert value(said) == pytest.approx(float(expected), rel=1e-4, abs=1e-6), f"{what} = {said}"
+
+
+P, Q = [[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]], [[0.0, 1.0, 0.0], [0.5, 0.25, 0.25]]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda x, r: F.mse_loss(x, ns.tensor(Q, dtype="float64"), reduction=r),
+        lambda x, r: F.cross_entropy(x, ns.tensor(Q, dtype="float64"), reduction=r),
+        lambda x, r: F.cross_entropy(x, ns.tensor(Q, dtype="float64"), from_logits=True, reduction=r),
+        lambda x, r: F.binary_cross_entropy(x, ns.tensor(Q, dtype="float64"), reduction=r),
+        lambda x, r: F.binary_cross_entropy(x, ns.tensor(Q, dtype="float64"), from_logits=True, reduction=r),
+    ],
+    ids="mse ce ce_logits bce bce_logits".split(),
+)
+def test_losses_are_written_out_rightly(loss, reduction):
+    x = single(P)
+    computation = Computation(loss(x, reduction), gradients=True)
+    step = computation.steps[-1]
+    for index in np.ndindex(2, 3):
+        said = formula.text(working.gradient(step, 0, index))
+        assert value(said) == pytest.approx(step.gradients[0][index], rel=1e-4, abs=1e-6), said
+    said = formula.text(working.result(step, ()))
+    if "…" not in said:
+        assert value(said) == pytest.approx(float(step.result.array), rel=1e-4), said
+
+
+def test_a_value_used_twice_gets_its_gradients_added():
+    x = single([1.0, 2.0])
+    explanation = ns.explain(ns.sum(x * x), {"x": x})
+    found = explanation.backward[-1].found
+    assert [e.note for e in found] == ["from this use", "from this use", "all uses together"]
+    assert found[-1].array.tolist() == [2.0, 4.0]
+
+
+def test_products_of_matrices_are_written_out():
+    a, b = single([[1.0, 2.0], [3.0, 4.0]]), single([[5.0], [6.0]])
+    said = str(ns.explain(ns.sum(a @ b), locals()))
+    assert "h1[1, 0] = 3 · 5 + 4 · 6 = 39" in said
+    assert "∂y/∂b[0, 0] = 1 · 1 + 3 · 1 = 4" in said
+
+
+def test_what_a_fused_loss_computes_on_the_way_is_shown():
+    x = single([[0.5, -0.5]])
+    part = ns.explain(F.cross_entropy(F.softmax(x), [0]), {"x": x}).forward[-1]
+    assert part.given[-1].name == "ŷ" and part.given[-1].array == pytest.approx(F.softmax(x).numpy())
+
+
+def test_looking_changes_nothing():
+    model, loss = s1()
+    before = [loss._node.data is None, loss._node.args[0].data is None]
+    ns.explain(loss)
+    assert [loss._node.data is None, loss._node.args[0].data is None] == before
+    assert all(p.grad is None for p in model.parameters())
+    loss.backward()
+    first = [p.grad.numpy().copy() for p in model.parameters()]
+    str(ns.explain(loss))
+    for p, g in zip(model.parameters(), first, strict=True):
+        assert p.grad.numpy().tobytes() == g.tobytes()
+
+
+def test_a_users_operation_is_told_with_its_own_formula():
+    @ns.op(formula=r"f(x) = x^3", derivative="3x^2")
+    def cube(x):
+        return x**3
+
+    @cube.rule("x")
+    def _(g, x):
+        return 3 * g * x**2
+
+    x = single(2.0)
+    said = str(ns.explain(cube(x), {"x": x}))
+    assert "y = 2³ = 8" in said and "∂y/∂x = 1 · (3 · 2²) = 12" in said
+
+
+def test_an_operation_without_formula_or_with_odd_text_is_told_too():
+    @ns.op(formula=r"\begin{cases} <b> & \frac \end{cases}")
+    def odd(x):
+        return x * 2
+
+    @odd.rule("x")
+    def _(g):
+        return 2 * g
+
+    explanation = ns.explain(odd(single([1.0])), {})
+    ElementTree.fromstring(explanation._repr_html_())
+    assert "→ y = [2]" in str(explanation)
+
+
+def test_several_elements_have_no_backward_pass():
+    explanation = ns.explain(single([1.0, 2.0]) * 2)
+    assert explanation.backward == [] and "Reduce it with .sum() or .mean()" in str(explanation)
+
+
+def test_saving(tmp_path):
+    _, loss = s8()
+    ns.explain(loss).save(tmp_path / "s8.html")
+    ns.explain(loss).save(tmp_path / "s8.txt")
+    assert (tmp_path / "s8.txt").read_text().strip() == str(ns.explain(loss))
+    assert "<svg" in (tmp_path / "s8.html").read_text()
+    with pytest.raises(ValueError, match=r"ends in neither .html nor .txt; choose one of them"):
+        ns.explain(loss).save(tmp_path / "s8.pdf")
+
+
+def test_mistakes_end_in_one_sentence():
+    with pytest.raises(TypeError, match="explain: got 3, expected a Tensor; pass the result"):
+        ns.explain(3)
+    with pytest.raises(ValueError, match="no computation was recorded behind this tensor"):
+        ns.explain(ns.tensor([1.0]))
+    with pytest.raises(TypeError, match="names is list, expected a dict from name to Tensor; pass locals"):
+        ns.explain(single(1.0) * 2, [1])
+    model, loss = s1()
+    loss.backward()
+    ns.optim.SGD(model.parameters(), lr=0.1).step()
+    with pytest.raises(RuntimeError, match="changed in place after the operation used it; compute the tensor anew"):
+        ns.explain(loss)
+
+
+def test_names_that_are_taken_stay_apart():
+    a, b = single([1.0]), single([2.0])
+    names = [v.name for v in Computation(ns.sum(F.relu(a) + F.relu(b))).values]
+    assert len(set(names)) == len(names)
