@@ -9,7 +9,6 @@ import pytest
 import nnscratch as ns
 from nnscratch import systems
 from nnscratch.systems import hand_written_mlp, worked_2_3_1
-from nnscratch.systems.system import mistakes
 
 
 def layers(name):
@@ -324,13 +323,3 @@ def test_an_unwritable_folder_is_refused_before_training(tmp_path, capsys):
     with pytest.raises(OSError, match="^train: cannot write in the folder .*file"):
         systems.get("worked-2-3-1").run(out=tmp_path / "file")
     assert capsys.readouterr().out == ""
-
-
-@pytest.mark.parametrize(("wrong", "title"), [(0, "0 of 250 wrong"), (7, "7 of 250"), (250, "the first 200")])
-def test_the_picture_of_mistakes_shows_both_labels(wrong, title):
-    x, truth = np.zeros((250, 1, 4, 4), np.float32), np.zeros(250, int)
-    labels = np.where(np.arange(250) < wrong, 1, 0)
-    figure = mistakes(x, labels, truth, ("cat", "dog"))
-    axes = figure.axes[0]
-    assert title in axes.get_title()
-    assert [text.get_text() for text in axes.texts] == ["dog, is cat"] * min(wrong, 200)

@@ -256,14 +256,15 @@ def test_history_plots_every_value_with_its_validation():
     history = History({"loss": [2.0, 1.0], "f1": [0.5, 0.6], "val_loss": [2.0, 1.5], "lr": [1, 1], "seconds": [1, 1]})
     figure = history.plot()
     assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "f1"]
-    assert [list(line.get_ydata()) for line in figure.axes[0].lines] == [[2.0, 1.0], [2.0, 1.5]]
-    assert len(figure.axes[1].lines) == 1
+    assert [list(line.get_ydata()) for line in figure.axes[0].lines] == [[2.0, 1.0], [2.0, 1.5], [0, 1]]
+    assert len(figure.axes[1].lines) == 2
+    assert figure.axes[0].lines[-1].get_label() == "best val_loss: epoch 2"
 
 
 def test_history_refuses_what_it_has_not():
     with pytest.raises(ValueError, match="^history: it has no 'los'; use one of loss$"):
         History({"loss": [1.0]})["los"]
-    with pytest.raises(ValueError, match=r"^History\.plot: there is no epoch"):
+    with pytest.raises(ValueError, match=r"^curves: there is no epoch"):
         History().plot()
 
 

@@ -31,7 +31,7 @@ __all__ = [
 
 
 def fans_of(shape):
-    """The fans (fan_in, fan_out) of a weight (out, in) or (out, in, *kernel).
+    """The fans (fan_in, fan_out) of a weight ``(out, in)`` or ``(out, in, *kernel)``.
 
     Parameters
     ----------

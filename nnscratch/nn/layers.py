@@ -223,7 +223,7 @@ class Reshape(Module):
         self.shape = tuple(checks.count("Reshape", "a length", n) for n in shape)
 
     def forward(self, x):
-        """(N, ...) -> (N, *shape)
+        """``(N, ...) -> (N, *shape)``
 
         Raises
         ------

@@ -211,7 +211,7 @@ class LayerNorm(Module):
         self.bias = Parameter(np.zeros(self.normalized_shape, dtype)) if affine and self.shifts else None
 
     def forward(self, x):
-        """(..., *normalized_shape) -> the same
+        """``(..., *normalized_shape)`` -> the same
 
         Raises
         ------

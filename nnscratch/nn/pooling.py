@@ -162,7 +162,7 @@ class AdaptiveAvgPool2d(Module):
         self.output_size = pair("AdaptiveAvgPool2d", "output_size", output_size, 1)
 
     def forward(self, x):
-        """(N, C, H, W) -> (N, C, *output_size)"""
+        """``(N, C, H, W) -> (N, C, *output_size)``"""
         return F.adaptive_avg_pool2d(x, self.output_size)
 
     def extra_repr(self):

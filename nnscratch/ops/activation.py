@@ -492,7 +492,7 @@ def _(g, x):
 
 @op(formula=r"\frac{x}{1 + |x|}", derivative=r"\frac{1}{(1 + |x|)^2}", samples=_KINK)
 def softsign(x):
-    """x divided by 1 + |x| (Turian et al., 2009).
+    """x divided by ``1 + |x|`` (Turian et al., 2009).
 
     Examples
     --------

@@ -1,6 +1,5 @@
 """What all systems have in common: training from beginning to end, and the files it leaves."""
 
-import io
 import json
 import os
 
@@ -16,6 +15,7 @@ from nnscratch.training import Checkpoint, Trainer
 CHECKPOINT = "checkpoint.safetensors"
 FILES = ("metrics.json", "model.safetensors", "curves.png", "mistakes.png", CHECKPOINT)
 MOST_MISTAKES = 200  # images in one picture
+DPI = 120
 
 
 class System:
@@ -155,7 +155,7 @@ class System:
                 resume=path if resume else None,
             )
         ns.save(model, os.path.join(out, "model.safetensors"))
-        write_bytes("train", os.path.join(out, "curves.png"), png(history.plot()))
+        write_bytes("train", os.path.join(out, "curves.png"), history.plot().png(DPI))
         results = {"system": self.name, "settings": settings, "seconds": sum(history["seconds"])}
         last, found = self.report(trainer, train, test, out)
         results = {**results, **found, "history": dict(history.items())}
@@ -209,54 +209,10 @@ class Classifier(System):
         print(f"\n{ns.metrics.confusion_table(matrix, self.classes)}\n")
         print(f"baseline, always {self.classes[common]}: accuracy {baseline:.4f}")
         if x.ndim == 4:
-            write_bytes("train", os.path.join(out, "mistakes.png"), png(mistakes(x, labels, truth, self.classes)))
+            sheet = ns.pictures.mistakes(x, prediction, truth, self.classes, count=MOST_MISTAKES)
+            write_bytes("train", os.path.join(out, "mistakes.png"), sheet.png(DPI))
         return f"test accuracy {values['accuracy']:.4f}", {
             "test_accuracy": values["accuracy"],
             "test_loss": values["loss"],
             "baseline_accuracy": baseline,
         }
-
-
-def mistakes(x, labels, truth, classes):
-    """Draw the images that were taken for another class, with both labels.
-
-    Parameters
-    ----------
-    x : (N, C, H, W) array
-    labels, truth : (N,) arrays
-        What was predicted, and what is right.
-    classes : sequence of str
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Of the first 200, if there are more.
-    """
-    from matplotlib.figure import Figure
-
-    wrong = np.flatnonzero(labels != truth)
-    shown = wrong[:MOST_MISTAKES]
-    columns = 10
-    rows = max(1, -(-len(shown) // columns))
-    height, width = x.shape[2] + 12, x.shape[3] + 4
-    # One picture of all is drawn far faster than one for each.
-    sheet = np.zeros((rows * height, columns * width), np.float32)
-    figure = Figure(figsize=(columns * 0.8, rows * 0.95 + 0.5), layout="constrained")
-    axes = figure.subplots()
-    for k, i in enumerate(shown):
-        top, left = k // columns * height + 12, k % columns * width + 2
-        sheet[top : top + x.shape[2], left : left + x.shape[3]] = x[i].mean(0)
-        text = f"{classes[labels[i]]}, is {classes[truth[i]]}"
-        axes.text(left + x.shape[3] / 2, top - 6, text, size=6, ha="center", va="center")
-    axes.imshow(sheet, cmap="gray_r", vmin=0, vmax=max(1.0, float(sheet.max())))
-    axes.axis("off")
-    few = f", the first {len(shown)}" if len(shown) < len(wrong) else ""
-    axes.set_title(f"{len(wrong)} of {len(x)} wrong (predicted, is true){few}", size=9)
-    return figure
-
-
-def png(figure):
-    """A figure as the bytes of a PNG file."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return buffer.getvalue()

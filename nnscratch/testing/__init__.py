@@ -10,7 +10,7 @@ import importlib as _importlib
 # Found when first used: what needs mpmath or hypothesis loads them only then.
 _LATER = {
     "check_operation": "nnscratch.testing.operations",
-    "exercise": "nnscratch.testing.exercise",
+    "exercise": "nnscratch.testing.exercises",
     "arrays": "nnscratch.testing.strategies",
     "away_from_kinks": "nnscratch.testing.strategies",
     "binary_targets": "nnscratch.testing.strategies",

@@ -1,5 +1,12 @@
 """What training leaves behind: a value for each epoch of the loss, the metrics, the rate and the time."""
 
+import base64
+import math
+
+from nnscratch import markup
+
+MOST_ROWS = 20  # of a history's table
+
 
 def ascending(monitor):
     """Whether more of a value is better: not of a loss or an error.
@@ -13,7 +20,20 @@ def ascending(monitor):
 
 
 class History:
-    """Lists of values, one for each epoch; prints as a table, and plots its curves.
+    """Lists of values, one for each epoch; prints as a table, and in a notebook shows its curves above it.
+
+    The table has 20 rows at most: of more epochs the first, the best, the last and some between.
+
+    Parameters
+    ----------
+    lists : dict of str to sequence of float, optional
+        Values by name, all of one length; `fit` writes "loss", the metrics, those of validation with "val_", "lr" and
+        "seconds".
+
+    Raises
+    ------
+    ValueError
+        Where the lists differ in length.
 
     Examples
     --------
@@ -32,6 +52,9 @@ class History:
 
     def __init__(self, lists=None):
         self._lists = {name: list(values) for name, values in (lists or {}).items()}
+        lengths = {name: len(values) for name, values in self._lists.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"History: the lists have lengths {lengths}, expected one value for each epoch; complete them")
 
     def append(self, values):
         """Add an epoch's values, a dict of the same names each time."""
@@ -63,7 +86,7 @@ class History:
         return self._lists[name]
 
     def best(self, monitor=None):
-        """The epoch, counted from 1, in which a value was best (the first of equals).
+        """The epoch, counted from 1, in which a value was best (the first of equals; nan is never best).
 
         Parameters
         ----------
@@ -73,30 +96,49 @@ class History:
         Raises
         ------
         ValueError
-            Where there is no such name, or no epoch yet.
+            Where there is no such name, no epoch yet, or nothing but nan.
         """
-        values = self[monitor or self._monitor()]
-        pick = max if ascending(monitor or self._monitor()) else min
-        return values.index(pick(values)) + 1
+        monitor = monitor or self._monitor()
+        values = [(v, -i) if ascending(monitor) else (-v, -i) for i, v in enumerate(self[monitor]) if not math.isnan(v)]
+        if not values:
+            raise ValueError(f"history: there is no epoch with a {monitor!r} that is a number; call fit first")
+        return 1 - max(values)[1]
 
     def _monitor(self):
         return "val_loss" if "val_loss" in self else "loss"
 
+    def _table(self):
+        """Headings and rows of strings: the epoch, the values, and "best ..." in the best one's row; and a note."""
+        monitor = self._monitor()
+        best = self.best() if any(not math.isnan(v) for v in self._lists.get(monitor, ())) else None
+        shown, n = range(1, self.epochs + 1), self.epochs
+        if n > MOST_ROWS:
+            between = MOST_ROWS - 2  # that many steps from the first to the last, and the best
+            shown = sorted({1 + k * (n - 1) // between for k in range(between + 1)} | ({best} if best else set()))
+        rows = [
+            [str(e), *(_number(name, v[e - 1]) for name, v in self.items()), f"best {monitor}" if e == best else ""]
+            for e in shown
+        ]
+        return ["epoch", *self, ""], rows, f"{len(rows)} of {n} epochs" if len(rows) < n else ""
+
     def __repr__(self):
         if not self.epochs:
             return "History of no epochs"
-        columns = [["epoch", *map(str, range(1, self.epochs + 1))]]
-        columns += [[name, *(_number(name, v) for v in values)] for name, values in self.items()]
-        widths = [max(map(len, column)) for column in columns]
-        lines = [
-            "  ".join(cell.rjust(n) for cell, n in zip(row, widths, strict=True)) for row in zip(*columns, strict=True)
-        ]
-        if self._monitor() in self:
-            lines[self.best()] += f"  best {self._monitor()}"
-        return "\n".join(lines)
+        headings, rows, note = self._table()
+        widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+        lines = ["  ".join(c.rjust(n) for c, n in zip(row, widths, strict=True)).rstrip() for row in (headings, *rows)]
+        return "\n".join([*lines, note] if note else lines)
+
+    def _repr_html_(self):
+        if not self.epochs:
+            return f"<pre>{self!r}</pre>"
+        headings, rows, note = self._table()
+        image = base64.b64encode(self.plot().png()).decode()
+        picture = f"<img alt='loss and metrics over the epochs' src='data:image/png;base64,{image}'>"
+        return f"<div>{picture}{markup.table(headings, rows, left=0)}<small>{note}</small></div>"
 
     def plot(self):
-        """Draw the curves of loss and metrics, of training and of validation.
+        """The curves of loss and metrics, of training and of validation: `nnscratch.pictures.curves` of this history.
 
         Returns
         -------
@@ -108,22 +150,9 @@ class History:
         ValueError
             Where there is no epoch yet.
         """
-        from matplotlib.figure import Figure
+        from nnscratch.pictures import curves
 
-        if not self.epochs:
-            raise ValueError("History.plot: there is no epoch to draw; call fit first")
-        names = [n for n in self if n not in ("lr", "seconds") and not n.startswith("val_")]
-        figure = Figure(figsize=(5 * len(names), 3.8), layout="constrained")
-        epochs = range(1, self.epochs + 1)
-        for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-            axes.plot(epochs, self[name], marker=".", label="training")
-            if f"val_{name}" in self:
-                axes.plot(epochs, self[f"val_{name}"], marker=".", label="validation")
-            axes.set(xlabel="epoch", ylabel=name)
-            axes.xaxis.get_major_locator().set_params(integer=True)
-            axes.grid(alpha=0.3)
-            axes.legend()
-        return figure
+        return curves(self)
 
 
 def _number(name, value):

@@ -164,7 +164,7 @@ class Trainer:
         Returns
         -------
         History
-            With "loss", the metrics, the same with "val_" for validation, "lr" (the rate an epoch began with)
+            With "loss", the metrics, the same with ``"val_"`` for validation, "lr" (the rate an epoch began with)
             and "seconds". Those of training are means over the epoch's batches, taken while the model learnt;
             those of validation come after the epoch.
 
