@@ -1,5 +1,7 @@
 """Where a classifier of two features draws the line, and how the line moves while it learns."""
 
+import re
+
 import numpy as np
 from matplotlib.animation import FuncAnimation
 
@@ -8,10 +10,22 @@ from nnscratch.pictures import style
 from nnscratch.pictures.classes import class_names
 from nnscratch.pictures.running import check_model, outputs
 
-GRID = 160  # points along each axis
+GRID = 200  # points along each axis
 KEY = "points: true class\nregions: predicted,\ndeeper = surer"
 MARGIN = 0.12  # around the samples, as a share of their range
 MOST_FRAMES = 400
+#: The buttons of an animation, by the names of the icons that matplotlib fetches for them.
+ICONS = {
+    "minus": "−",
+    "fast-backward": "|◀◀",
+    "step-backward": "|◀",
+    "play fa-flip-horizontal": "◀",
+    "pause": "❚❚",
+    "play": "▶",
+    "step-forward": "▶|",
+    "fast-forward": "▶▶|",
+    "plus": "+",
+}
 STEP = 0.05  # between two tints
 
 
@@ -135,8 +149,10 @@ class Animation(FuncAnimation):
         super().save(filename, writer, **settings)
 
     def to_jshtml(self, fps=None, embed_frames=True, default_mode=None):
-        """The page with buttons, as matplotlib makes it: every frame is in it."""
-        return super().to_jshtml(fps, embed_frames, default_mode or "once")
+        """The page with buttons, as matplotlib makes it: every frame is in it, and nothing is fetched from elsewhere."""
+        page = super().to_jshtml(fps, embed_frames, default_mode or "once")
+        page = re.sub(r"<link rel=.stylesheet.*?>", "", page, flags=re.S)  # a font of icons, from the network
+        return re.sub(r'<i class="fa fa-(.*?)"></i>', lambda found: ICONS.get(found[1], found[1]), page)
 
     def _repr_html_(self):
         return self.to_jshtml()
@@ -220,8 +236,8 @@ class _Scene:
         self.axes = axes = figure.subplots()
         extent = (self.low[0], self.high[0], self.low[1], self.high[1])
         blank = np.full((GRID, GRID, 3), 255, np.uint8)
-        self.regions = axes.imshow(blank, extent=extent, origin="lower", aspect="auto", interpolation="bilinear")
-        self.lines: list = []
+        self.regions = axes.imshow(blank, extent=extent, origin="lower", aspect="auto", interpolation="nearest")
+        self.title, self.lines = axes.set_title(" "), []
         for k in np.unique(self.y):
             points = self.x[self.y == k]
             axes.scatter(
@@ -250,5 +266,5 @@ class _Scene:
             for level in shown
             if level.min() < 0 < level.max()
         ]
-        self.axes.set_title(f"{when}{': ' if when else ''}{right:.1%} of {len(self.x)} samples right")
+        self.title.set_text(f"{when}{': ' if when else ''}{right:.1%} of {len(self.x)} samples right")
         return [self.regions]

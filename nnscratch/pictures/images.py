@@ -11,7 +11,7 @@ from nnscratch.pictures.running import as_input, check_model, evaluating
 
 MOST_TILES = 512
 MOST_MARKS = 3000
-BETWEEN = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm, nn.Dropout, nn.Identity)
+BETWEEN = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm, nn.Dropout, nn.Identity, nn.Sequential)
 
 
 def filters(model, shape=None):

@@ -52,6 +52,7 @@ def curves(history):
     monitor = "val_loss" if "val_loss" in history else "loss"
     found = monitor in history and np.isfinite(history[monitor]).any()
     best = history.best(monitor) if found else None
+    marked = max(1, history.epochs // 20)
     with style.picture(4.6 * len(names), 3.5) as figure:
         for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
             for key, label, line in (
@@ -59,7 +60,7 @@ def curves(history):
                 (f"val_{name}", "validation", style.VALIDATION),
             ):
                 if key in history:
-                    axes.plot(epochs, history[key], label=label, **line)
+                    axes.plot(epochs, history[key], label=label, markevery=marked, **line)
             if best is not None:
                 axes.axvline(best, label=f"best {monitor}: epoch {best}", zorder=1, **style.REFERENCE)
             axes.set(xlabel="epoch", ylabel=name)

@@ -40,6 +40,11 @@ class Picture(Figure):
     b'\\x89PNG'
     """
 
+    def draw(self, renderer):
+        """Draw it in its own style: ticks are made, and sizes worked out, only here."""
+        with matplotlib.style.context(_STYLE):
+            super().draw(renderer)
+
     def png(self, dpi=100):
         """The picture as the bytes of a PNG file."""
         buffer = io.BytesIO()
