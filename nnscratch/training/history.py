@@ -27,8 +27,8 @@ class History:
     Parameters
     ----------
     lists : dict of str to sequence of float, optional
-        Values by name, all of one length; `fit` writes "loss", the metrics, those of validation with "val_", "lr" and
-        "seconds".
+        Values by name, all of one length; `fit` writes "loss", the metrics, those of validation with ``"val_"``, "lr"
+        and "seconds".
 
     Raises
     ------

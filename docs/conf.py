@@ -1,0 +1,221 @@
+"""How Sphinx builds the site: `python -m docs` runs it. The repository's root is the source folder.
+
+The pages are written to be read on GitHub, too; where Sphinx wants something else, `_read` changes it as it reads.
+"""
+
+import contextlib
+import hashlib
+import io
+import re
+from pathlib import Path
+from typing import ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from latex2mathml.converter import convert
+from sphinx.util.docutils import SphinxDirective
+
+import nnscratch as ns
+from docs import reference
+from nnscratch import cli, formulas
+from nnscratch.autograd import OPS, Op
+
+ROOT = Path(__file__).parent.parent
+
+project = "nnscratch"
+release = version = ns.__version__
+html_title = f"nnscratch {version}"
+
+root_doc = "docs/README"
+include_patterns = [
+    "README.md",
+    "CHANGELOG.md",
+    "docs/*.md",
+    "docs/api/*.md",
+    "docs/notebooks/*.md",
+    "benchmarks/README.md",
+    "benchmarks/results/cpu.md",
+    "nnscratch/data/*.md",
+]
+exclude_patterns = ["docs/_build", ".*", "**/__pycache__"]
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 4
+
+nb_execution_mode = "force"
+nb_execution_timeout = 120
+nb_execution_in_temp = True
+nb_execution_show_tb = True  # a cell that fails is a warning, and so stops the build
+nb_output_stderr = "error"
+nb_merge_streams = True
+
+autodoc_member_order = "bysource"
+autosummary_generate = False
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+napoleon_use_ivar = True
+default_role = "py:obj"
+toc_object_entries = False
+
+html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sphinx = False
+html_show_copyright = False
+
+
+# The pages as GitHub has them
+
+
+def _read(app, page, source):
+    text = source[0]
+    if page == root_doc:
+        text += _contents(text)
+    text = re.sub(r"\$`([^`]+)`\$", r"{math}`\1`", text)
+    source[0] = re.sub(r"\[([^\]]+)\]\(([^)\s#]+)\)", lambda link: _link(page, link), text)
+
+
+def _contents(text):
+    """The table of contents: the first page's sections, and the pages that each lists."""
+    tables = []
+    for heading, section in re.findall(r"^## (.*)\n((?:(?!## ).*\n)*)", text, re.M):
+        pages = re.findall(r"^(?:-|(\d\.)) \[([^\]]+)\]\(([^)\s#]+\.md)\)", section, re.M)
+        entries = [f"{number} {title} <{page}>".lstrip() for number, title, page in pages]
+        tables.append("\n".join(["```{toctree}", ":hidden:", f":caption: {heading}", "", *entries, "```"]))
+    return "\n" + "\n\n".join(tables) + "\n"
+
+
+def _link(page, link):
+    """A link as it was, unless it leads to a folder: the site has none, and the folder's name stays."""
+    target = (ROOT / page).parent.joinpath(link[2]).resolve()
+    return f"`{target.relative_to(ROOT)}/`" if "://" not in link[2] and target.is_dir() else link[0]
+
+
+# The API pages
+
+
+class Public(SphinxDirective):
+    """All public names of a module; with `:from:` those that come from the modules it lists."""
+
+    required_arguments = 1
+    option_spec: ClassVar = {"from": directives.unchanged}
+
+    def run(self):
+        sources = self.options.get("from", "").split()
+        shown = reference.public(self.arguments[0])
+        shown = {name: value for name, value in shown.items() if not sources or value.__module__ in sources}
+        lines = [".. autosummary::", "   :nosignatures:", "", *(f"   ~{name}" for name in shown), ""]
+        for name, value in shown.items():
+            lines += _entry(name, value)
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
+def _entry(name, value):
+    if not isinstance(value, type):
+        return [f".. autofunction:: {name}", ""]
+    if reference.alias(name, value):
+        return [f".. py:class:: {name}", "", f"   The same as `{reference.alias(name, value)}`.", ""]
+    return [f".. autoclass:: {name}", "   :members:", "   :show-inheritance:", ""]
+
+
+def _operation(value, name):
+    """The operation behind a public name, where it is one or is a function that applies the one of its name."""
+    if isinstance(value, Op):
+        return value
+    called = {given: OPS[own] for own, given in formulas.CALLED.items()}
+    short = name.replace("nnscratch.functional.", "F.")
+    return called.get(short) or (
+        OPS.get(value.__name__) if short.startswith("F.") and hasattr(value, "__name__") else None
+    )
+
+
+def _add_formula(app, what, name, value, options, lines):
+    """Put an operation's formula, its derivative and the document they come from under a docstring's first paragraph."""
+    op = _operation(value, name)
+    if op is None or not op.formula:
+        return
+    added = []
+    if not any(line.lstrip().startswith(".. math::") for line in lines):
+        added += [f".. math:: {op.formula}", ""]
+    if op.derivative and op.constant is not True:
+        inputs = ", ".join(f"``{n}``" for n in op.rules)
+        added += [f"Derivative by {inputs}:", "", f".. math:: {op.derivative}", ""]
+    if op.document and op.document.split(":")[0] not in "\n".join(lines):
+        added += [f"Source: {op.document}.", ""]
+    at = next((i + 1 for i, line in enumerate(lines) if not line.strip()), len(lines))
+    lines[at:at] = added if at < len(lines) else ["", *added]
+
+
+class Help(SphinxDirective):
+    """What the command `nnscratch` and each of its commands print with --help."""
+
+    def run(self):
+        text = []
+        for command in ["", *re.findall(r"^    (\w+) ", _help(""), re.M)]:
+            lines = _help(command).rstrip().splitlines()
+            text += [".. code-block:: text", "", *(f"   {line}" for line in lines), ""]
+        return self.parse_text_to_nodes("\n".join(text))
+
+
+def _help(command):
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        cli.main([*command.split(), "--help"])
+    return out.getvalue()
+
+
+def _resolve(app, environment, node, content):
+    """Lead `ns.exp` and `F.relu` in a docstring to what they are short for."""
+    short = {"ns": "nnscratch", "F": "nnscratch.functional", "nn": "nnscratch.nn", "optim": "nnscratch.optim"}
+    first, point, rest = node.get("reftarget", "").partition(".")
+    if node.get("refdomain") == "py" and point and first in short:
+        domain = environment.get_domain("py")
+        node["reftarget"] = f"{short[first]}.{rest}"
+        return domain.resolve_xref(
+            environment, node["refdoc"], app.builder, node["reftype"], node["reftarget"], node, content
+        )
+
+
+# Formulas, as MathML: browsers typeset it by themselves, without a script from elsewhere
+
+
+def _mathml(latex, display="inline"):
+    text = convert(latex.replace(r"\_", "_").replace("{aligned}", "{align*}"), display=display)
+    # A function's name stands off from an argument without brackets, as in TeX.
+    return re.sub(r"(<mi>[a-z]{2,}</mi>)(?=<m(?!o))", r'\1<mspace width="0.17em"/>', text)
+
+
+def _visit_math(self, node):
+    """Several formulas in one, a wide space between them, are as many elements: a line may end there."""
+    latex = node.astext()
+    parts = re.split(r"\\quad\s", latex)
+    whole = all(
+        part.count("{") == part.count("}") and len(re.findall(r"\\(?:left|right)\b", part)) % 2 == 0 for part in parts
+    )
+    self.body.append("&emsp; ".join(map(_mathml, parts if whole else [latex])))
+    raise nodes.SkipNode
+
+
+def _visit_math_block(self, node):
+    self.body.append(f'<div class="math">{_mathml(node.astext(), "block")}</div>')
+    raise nodes.SkipNode
+
+
+def setup(app):
+    sources = sorted(p for folder in ("nnscratch", "kernels") for p in (ROOT / folder).rglob("*.py"))
+    digest = hashlib.sha256(b"".join(p.read_bytes() for p in sources)).hexdigest()
+    app.add_config_value("package_digest", digest, "env", str)  # another package: all pages and notebooks are made anew
+    app.config.package_digest = digest
+    app.connect("source-read", _read)
+    app.connect("autodoc-process-docstring", _add_formula, priority=400)  # before napoleon reads the sections
+    app.connect("missing-reference", _resolve)
+    app.add_directive("public", Public)
+    app.add_directive("command-help", Help)
+    app.add_html_math_renderer("mathml", (_visit_math, None), (_visit_math_block, None))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+html_math_renderer = "mathml"
