@@ -1,0 +1,206 @@
+"""Where CUDA kernels come from: CuPy, sources compiled once for each device, and launches.
+
+A source is a file of CUDA C++ beside this one. What a kernel is specialised for (the element type, tile sizes) is written
+in capitals in the source and defined when it is compiled, so that a source is compiled once for each set of constants:
+
+    launch("steps.cu", "sgd", blocks(p.size), THREADS, (p, g, p.size, np.float32(lr)), T=p.dtype)
+
+compiles steps.cu with ``-DT=float`` and launches its ``extern "C" __global__ void sgd(T*, const T*, int, float)``.
+"""
+
+import functools
+import hashlib
+import importlib
+import os
+import pathlib
+import re
+import tempfile
+
+import numpy as np
+
+FOLDER = pathlib.Path(__file__).parent
+
+#: The threads of a block where a kernel has no reason for another number: enough to fill a multiprocessor.
+THREADS = 256
+
+#: What NumPy's element types are called in CUDA C++.
+C_TYPES = {
+    "bool": "bool",
+    "uint8": "unsigned char",
+    "int8": "signed char",
+    "int16": "short",
+    "uint16": "unsigned short",
+    "int32": "int",
+    "uint32": "unsigned int",
+    "int64": "long long",
+    "uint64": "unsigned long long",
+    "float16": "__half",
+    "float32": "float",
+    "float64": "double",
+}
+
+#: Bytes of dynamic shared memory that a kernel may have without asking for more.
+_SHARED = 48 * 1024
+
+
+def xp():
+    """CuPy, which is loaded here and nowhere else."""
+    return importlib.import_module("cupy")
+
+
+def blocks(n, threads=THREADS):
+    """How many blocks of so many threads give each of `n` elements a thread.
+
+    Examples
+    --------
+    >>> blocks(257), blocks(0)
+    (2, 0)
+    """
+    return -(-n // threads)
+
+
+def text(source):
+    """The CUDA C++ of a source, the headers of this folder written into it (each once).
+
+    Whoever compiles it needs no path to them, and whoever keeps what was compiled sees by the text alone that it changed.
+    """
+    return _expand(source, set())
+
+
+def _expand(source, seen):
+    seen.add(source)
+
+    def include(match):
+        name = match[1]
+        return "" if name in seen else _expand(name, seen)
+
+    return re.sub(r'^[ \t]*#include "([^"]+)".*$', include, (FOLDER / source).read_text("utf-8"), flags=re.MULTILINE)
+
+
+def options(constants):
+    """The compiler's options for a dict of constants: numbers as they are, element types by their names in C++.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> options({"T": np.dtype("float32"), "TILE": 64, "RELU": True})
+    ('-std=c++17', '-DRELU=1', '-DT=float', '-DTILE=64')
+    """
+    return ("-std=c++17", *(f"-D{name}={_in_c(value)}" for name, value in sorted(constants.items())))
+
+
+def _in_c(value):
+    if isinstance(value, np.dtype | type) and not isinstance(value, str):
+        return C_TYPES[np.dtype(value).name]
+    return int(value) if isinstance(value, bool) else value
+
+
+def launch(source, kernel, grid, block, args, shared=0, **constants):
+    """Start a kernel on the current stream; returns before it has ended.
+
+    Parameters
+    ----------
+    source : str
+        The file's name in this folder.
+    kernel : str
+        Its name there, declared ``extern "C" __global__``.
+    grid, block : int or tuple of int
+        Blocks, and threads in each. Nothing is started where there are no blocks.
+    args : sequence
+        Arrays (C-contiguous: a kernel gets the address of the first element), NumPy scalars as they are, Python's ``int``
+        as C's ``int``, ``bool`` as ``bool``, ``float`` as ``double``, None as a null pointer.
+    shared : int
+        Bytes of dynamic shared memory for each block.
+    **constants
+        What the source is compiled for: numbers and dtypes.
+
+    Raises
+    ------
+    OverflowError
+        Where a Python int does not fit C's ``int``; pass ``np.int64`` for a ``long long``.
+    ValueError
+        Where an array is not C-contiguous.
+    """
+    grid, block = _three(grid), _three(block)
+    if 0 in grid:
+        return
+    function = _function(xp(), _device(), source, kernel, tuple(sorted(constants.items())))
+    if shared > _SHARED:
+        function.max_dynamic_shared_size_bytes = shared
+    function(grid, block, tuple(map(_argument, args)), shared_mem=shared)
+
+
+def _three(n):
+    return (n, 1, 1) if isinstance(n, int) else (*n, 1, 1)[:3]
+
+
+def _argument(a):
+    if isinstance(a, bool):
+        return np.bool_(a)
+    if isinstance(a, int):
+        return np.int32(a)
+    if isinstance(a, float):
+        return np.float64(a)
+    if a is None:
+        return np.uint64(0)
+    if hasattr(a, "flags") and getattr(a, "shape", ()) and not a.flags.c_contiguous:
+        raise ValueError(f"launch: an array of shape {a.shape} is not C-contiguous; pass xp().ascontiguousarray of it")
+    return a
+
+
+def _device():
+    return xp().cuda.Device().id
+
+
+@functools.cache
+def _function(namespace, device, source, kernel, constants):
+    return _module(namespace, device, source, constants).get_function(kernel)
+
+
+@functools.cache
+def _module(namespace, device, source, constants):
+    return namespace.RawModule(path=str(_cubin(namespace, source, options(dict(constants)))))
+
+
+def _cubin(namespace, source, chosen):
+    """The file of machine code for the current device, compiled where it is not there from before.
+
+    CuPy would compile a source, too, but always with ``-ftz=true``, and then numbers below 1e-38 were 0. Machine code for
+    the exact architecture loads with any driver of the compiler's major version; where the compiler does not know the
+    architecture yet, PTX for the last one that it knows has to do.
+    """
+    nvrtc = namespace.cuda.nvrtc
+    own, known = int(namespace.cuda.Device().compute_capability), nvrtc.getSupportedArchs()
+    exact = own in known
+    chosen = (f"-arch=sm_{own}" if exact else f"-arch=compute_{max(known)}", *chosen, *_headers(namespace))
+    code = text(source)
+    key = hashlib.sha256(repr((code, chosen, nvrtc.getVersion())).encode()).hexdigest()
+    path = _cache() / f"{source}-{key[:32]}.{'cubin' if exact else 'ptx'}"
+    if not path.exists():
+        program = nvrtc.createProgram(code, source, [], [])
+        try:
+            nvrtc.compileProgram(program, chosen)
+        except Exception as error:
+            raise RuntimeError(
+                f"{source}: does not compile with {' '.join(chosen)}: {nvrtc.getProgramLog(program)}"
+            ) from error
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # written elsewhere and moved, so that no other process finds half a file
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as out:
+            made = nvrtc.getCUBIN(program) if exact else nvrtc.getPTX(program)
+            out.write(made if isinstance(made, bytes) else made.encode())
+        os.replace(out.name, path)
+    return path
+
+
+def _headers(namespace):
+    """The option that names the folder of CUDA's headers, for cuda_fp16.h; empty where CuPy knows no such folder."""
+    root = namespace.cuda.get_cuda_path()
+    return (f"-I{root}/include",) if root else ()
+
+
+def _cache():
+    """Where compiled kernels are kept: the environment variable NNSCRATCH_CUDA_CACHE, or nnscratch/cuda in the user's cache."""
+    chosen = os.environ.get("NNSCRATCH_CUDA_CACHE")
+    home = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+    return pathlib.Path(chosen) if chosen else home / "nnscratch" / "cuda"
