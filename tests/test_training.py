@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import nnscratch as ns
 from nnscratch import functional as F
 from nnscratch import nn, optim
 from nnscratch.checkpoint import read_checkpoint, write_checkpoint
-from nnscratch.training import Callback, Checkpoint, EarlyStopping, History, Trainer
+from nnscratch.training import Callback, Checkpoint, EarlyStopping, History, LiveCurves, Snapshots, Trainer
 
 
 def blobs(n=60, seed=0):
@@ -266,6 +267,28 @@ def test_history_refuses_what_it_has_not():
         History({"loss": [1.0]})["los"]
     with pytest.raises(ValueError, match=r"^curves: there is no epoch"):
         History().plot()
+    for nothing in (History(), History({"loss": [np.nan]})):
+        with pytest.raises(ValueError, match="^history: (it has no 'loss'|there is no epoch with a 'loss')"):
+            nothing.best()
+    with pytest.raises(ValueError, match=r"^History: the lists have lengths {'loss': 1, 'f1': 2}"):
+        History({"loss": [1.0], "f1": [1.0, 2.0]})
+
+
+def test_nan_is_never_best():
+    history = History({"loss": [np.nan, 2.0, 1.0, np.nan, 1.0], "accuracy": [np.nan, 0.5, 0.5, 0.75, np.nan]})
+    assert (history.best(), history.best("accuracy")) == (3, 4)
+
+
+@pytest.mark.parametrize("best", [1, 2, 500, 1000])
+def test_a_long_history_prints_the_first_the_best_and_the_last_epoch(best):
+    history = History({"loss": [float(epoch != best) for epoch in range(1, 1001)]})
+    lines = str(history).splitlines()
+    epochs = [int(line.split()[0]) for line in lines[1:-1]]
+    assert len(epochs) <= 20
+    assert {1, best, 1000} <= set(epochs)
+    assert epochs == sorted(epochs)
+    assert [line for line in lines if "best loss" in line] == [f"{best:5d}  0.0000  best loss"]
+    assert lines[-1] == f"{len(epochs)} of 1000 epochs"
 
 
 # Callbacks
@@ -363,6 +386,126 @@ def test_what_a_killed_run_left_is_cleared(tmp_path):
     (tmp_path / "b.12345678.part").write_text("another's")
     classifier().fit(*blobs(20), callbacks=[Checkpoint(tmp_path / "a")], verbose=False)
     assert sorted(os.listdir(tmp_path)) == ["a", "b.12345678.part"]
+
+
+class Notebook:
+    """A stand-in for IPython in a kernel: what it shows, by the places that were made and how often each was redrawn."""
+
+    def __init__(self, monkeypatch, types_shown=("text/plain", "image/png")):
+        self.places, self.now = [], 100.0
+        formatter = types.SimpleNamespace(active_types=list(types_shown))
+        ipython = types.ModuleType("IPython")
+        ipython.version_info = (9, 0)  # matplotlib asks for it
+        ipython.get_ipython = lambda: types.SimpleNamespace(display_formatter=formatter)
+        ipython.display = types.SimpleNamespace(display=self.display)
+        monkeypatch.setitem(sys.modules, "IPython", ipython)
+        clock = types.SimpleNamespace(monotonic=lambda: self.now)
+        monkeypatch.setattr("nnscratch.training.callbacks.time", clock)
+
+    def display(self, figure, display_id=False):
+        assert display_id is True
+        shown = [self.epochs(figure)]
+        self.places.append(shown)
+        return types.SimpleNamespace(update=lambda figure: shown.append(self.epochs(figure)))
+
+    @staticmethod
+    def epochs(figure):
+        return len(figure.axes[0].lines[0].get_xdata())
+
+
+class Wait(Callback):
+    """Lets the notebook's clock go on."""
+
+    def __init__(self, notebook, seconds):
+        self.notebook, self.seconds = notebook, seconds
+
+    def on_epoch_end(self, trainer, epoch, logs):
+        self.notebook.now += self.seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(3.0, [1, 2, 3, 4, 5]), (1.0, [1, 3, 5]), (0.9, [1, 4, 5]), (0.0, [1, 5])]
+)
+def test_live_curves_are_redrawn_in_one_place_and_end_with_all_epochs(monkeypatch, seconds, shown):
+    notebook, trainer = Notebook(monkeypatch), classifier()
+    callbacks = [LiveCurves(every=2), Wait(notebook, seconds)]
+    trainer.fit(*blobs(20), epochs=5, verbose=False, callbacks=callbacks)
+    assert notebook.places == [shown]
+    trainer.fit(*blobs(20), epochs=1, verbose=False, callbacks=callbacks)
+    assert notebook.places == [shown, [1]]  # another fit, another place
+
+
+def test_live_curves_show_nothing_where_there_is_no_notebook(monkeypatch, capsys):
+    terminal = Notebook(monkeypatch, ["text/plain"])  # IPython's own
+    classifier().fit(*blobs(20), epochs=2, verbose=False, callbacks=[LiveCurves(0)])
+    assert terminal.places == []
+    sys.modules["IPython"].get_ipython = lambda: None  # IPython imported by a script
+    classifier().fit(*blobs(20), epochs=2, verbose=False, callbacks=[LiveCurves(0)])
+    monkeypatch.delitem(sys.modules, "IPython")
+    history = classifier().fit(*blobs(20), epochs=2, verbose=False, callbacks=[LiveCurves(0)])
+    assert history.epochs == 2
+    assert capsys.readouterr() == ("", "")
+    assert "IPython" not in sys.modules
+
+
+def test_live_curves_change_nothing(monkeypatch):
+    notebook, found = Notebook(monkeypatch), []
+    for callbacks in ([], [LiveCurves(0), Snapshots()]):
+        trainer = classifier()
+        trainer.fit(*blobs(40), epochs=3, verbose=False, callbacks=callbacks)
+        found.append(outcome(trainer))
+    assert notebook.places == [[1, 2, 3]]
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("most", "epochs", "kept"),
+    [
+        (40, 3, [0, 1, 2, 3]),
+        (3, 9, [0, 3, 6, 9]),
+        (3, 8, [0, 3, 6, 8]),
+        (1, 5, [0, 5]),
+        (4, 1, [0, 1]),
+    ],
+)
+def test_snapshots_are_the_weights_of_their_epochs(most, epochs, kept):
+    trainer, snapshots, seen = classifier(), Snapshots(most), {}
+
+    class Look(Callback):
+        def on_fit_begin(self, trainer):
+            seen[0] = trainer.model.state_dict()
+
+        def on_epoch_end(self, trainer, epoch, logs):
+            seen[epoch] = trainer.model.state_dict()
+
+    trainer.fit(*blobs(20), epochs=epochs, verbose=False, callbacks=[snapshots, Look()])
+    assert list(snapshots.states) == kept
+    for epoch, weights in snapshots.states.items():
+        assert weights.keys() == seen[epoch].keys()
+        for name, array in weights.items():
+            np.testing.assert_array_equal(array, seen[epoch][name])
+
+
+def test_snapshots_have_the_last_epoch_of_a_run_that_ended_early():
+    snapshots = Snapshots(2)
+    callbacks = [snapshots, EarlyStopping("loss", patience=1, min_delta=1e9)]
+    history = classifier().fit(*blobs(20), epochs=30, verbose=False, callbacks=callbacks)
+    assert history.epochs == 2
+    assert list(snapshots.states) == [0, 2]
+
+
+def test_snapshots_resume_with_their_run(tmp_path):
+    x, y = blobs(20)
+    whole, first, second = Snapshots(3), Snapshots(3), Snapshots(3)
+    classifier().fit(x, y, epochs=6, verbose=False, callbacks=[whole])
+    with pytest.raises(KeyboardInterrupt):
+        classifier().fit(x, y, epochs=6, verbose=False, callbacks=[first, Checkpoint(tmp_path / "a"), Interrupt(3)])
+    trainer = classifier(seed=5)
+    trainer.fit(x, y, epochs=6, verbose=False, callbacks=[second, Checkpoint(tmp_path / "a")], resume=tmp_path / "a")
+    assert list(second.states) == list(whole.states) == [0, 2, 4, 6]
+    for epoch, weights in whole.states.items():
+        for name, array in weights.items():
+            np.testing.assert_array_equal(second.states[epoch][name], array)
 
 
 # Resuming
@@ -744,6 +887,9 @@ def test_the_trainer_refuses_what_does_not_fit(change, kind, message):
         (lambda: EarlyStopping(mode="best"), ValueError, "EarlyStopping: mode is 'best'"),
         (lambda: Checkpoint(3), TypeError, "Checkpoint: path is a int"),
         (lambda: Checkpoint("a", every=0), ValueError, "Checkpoint: every is 0"),
+        (lambda: LiveCurves(every=-1), ValueError, "LiveCurves: every is -1"),
+        (lambda: LiveCurves("often"), TypeError, "LiveCurves: every is 'often'"),
+        (lambda: Snapshots(0), ValueError, "Snapshots: most is 0"),
     ],
 )
 def test_callbacks_refuse_wrong_settings(make, kind, message):
