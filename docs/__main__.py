@@ -103,7 +103,7 @@ def main(arguments=None):
     notebooks = commands.add_parser("notebooks", help="write the notebooks as .ipynb files")
     notebooks.add_argument("folder", nargs="?", type=Path, default=Path("notebooks"), metavar="DIR")
     options = parser.parse_args(arguments)
-    needed = ["jupytext"] if options.command else ["sphinx", "myst_nb", "furo", "latex2mathml"]
+    needed = ["jupytext"] if options.command else ["sphinx", "myst_nb", "furo", "latex2mathml", "hypothesis"]
     if any(importlib.util.find_spec(name) is None for name in needed):
         print("docs: needs packages that are not installed; run pip install -e '.[docs]'", file=sys.stderr)
         return 1

@@ -5,7 +5,7 @@ import types
 
 #: The modules for users; and what they meet of each beyond its own names: what its functions take or return.
 MODULES = {
-    "nnscratch": ("nnscratch.autograd.Op",),
+    "nnscratch": ("nnscratch.autograd.Op", "nnscratch.view.graph.Graph", "nnscratch.view.explain.Explanation"),
     "nnscratch.functional": (),
     "nnscratch.nn": (),
     "nnscratch.nn.init": (),
@@ -16,7 +16,8 @@ MODULES = {
     "nnscratch.training": (),
     "nnscratch.pictures": (),
     "nnscratch.gradcheck": ("nnscratch.gradcheck.report.Report", "nnscratch.gradcheck.report.Row"),
-    "nnscratch.testing": (),
+    "nnscratch.testing": ("nnscratch.testing.operations.OperationCheck",),
+    "nnscratch.samples": (),
     "nnscratch.systems": ("nnscratch.systems.system.System", "nnscratch.systems.system.Classifier"),
 }
 

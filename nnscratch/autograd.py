@@ -159,7 +159,30 @@ class Node:
 
 
 class Op:
-    """An operation: a forward function on arrays, and one rule for each input. Made by `op`."""
+    """An operation: a forward function on arrays, and one rule for each input. Made by `op`.
+
+    Attributes
+    ----------
+    name : str
+    formula, derivative : str
+        LaTeX, for people: what it computes, and its derivative by each input in turn.
+    document : str
+        Where the formula is stated.
+    forward : callable
+        The function on arrays.
+    rules : dict
+        The rules by the names of their inputs.
+    samples : sequence of nnscratch.samples.Case
+        Arguments to check it with.
+    constant : tuple of str, or True
+        Inputs that have no gradient by their nature; True: the result has none at all.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.exp.name, ns.exp.formula, list(ns.exp.rules)
+    ('exp', 'e^x', ['x'])
+    """
 
     def __init__(self, forward, *, formula="", derivative="", document="", samples=(), constant=(), name=None):
         code = forward.__code__

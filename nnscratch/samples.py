@@ -10,7 +10,22 @@ FIXED = {"integers": np.int64, "mask": bool}
 
 
 class Array:
-    """An array to be drawn: its shape, and which values suit the operation."""
+    """An array to be drawn: its shape, and which values suit the operation. Made by `normal` and the other functions here.
+
+    Attributes
+    ----------
+    kind : str
+        The name of that function.
+    shape : tuple of int
+    details : dict
+        Its settings.
+
+    Examples
+    --------
+    >>> array = normal(2, 3)
+    >>> array, array.make(np.random.default_rng(0), np.float32).dtype
+    (normal(2, 3), dtype('float32'))
+    """
 
     def __init__(self, kind, shape, **details):
         self.kind, self.shape, self.details = kind, shape, details
@@ -54,6 +69,15 @@ class Array:
 def normal(*shape):
     """Standard normal numbers.
 
+    Parameters
+    ----------
+    *shape : int
+        Its lengths along each axis.
+
+    Returns
+    -------
+    An `Array`, to be drawn by its ``make(rng)``.
+
     Examples
     --------
     >>> normal(2, 3).make(np.random.default_rng(0)).shape
@@ -64,6 +88,15 @@ def normal(*shape):
 
 def positive(*shape):
     """Numbers from 0.5 to 2.
+
+    Parameters
+    ----------
+    *shape : int
+        Its lengths along each axis.
+
+    Returns
+    -------
+    An `Array`, to be drawn by its ``make(rng)``.
 
     Examples
     --------
@@ -76,6 +109,15 @@ def positive(*shape):
 def unit(*shape):
     """Numbers inside (0, 1).
 
+    Parameters
+    ----------
+    *shape : int
+        Its lengths along each axis.
+
+    Returns
+    -------
+    An `Array`, to be drawn by its ``make(rng)``.
+
     Examples
     --------
     >>> bool(unit(9).make(np.random.default_rng(0)).max() < 1)
@@ -86,6 +128,17 @@ def unit(*shape):
 
 def apart(*shape, shift=0.0):
     """Numbers that keep clear of each other and of 0, for operations with kinks and ties; a shift of 0.15 clears a second set of the first.
+
+    Parameters
+    ----------
+    *shape : int
+        Its lengths along each axis.
+    shift : float
+        Added to all of them.
+
+    Returns
+    -------
+    An `Array`, to be drawn by its ``make(rng)``.
 
     Examples
     --------
@@ -99,6 +152,15 @@ def apart(*shape, shift=0.0):
 def rows(*shape):
     """Positive rows that sum to 1.
 
+    Parameters
+    ----------
+    *shape : int
+        Its lengths along each axis.
+
+    Returns
+    -------
+    An `Array`, to be drawn by its ``make(rng)``.
+
     Examples
     --------
     >>> rows(2, 3).make(np.random.default_rng(0)).sum(axis=1).round(12)
@@ -109,6 +171,16 @@ def rows(*shape):
 
 def integers(*shape, high):
     """Whole numbers from 0 to high - 1; no gradient is asked for them.
+
+    Parameters
+    ----------
+    *shape : int
+        Its lengths along each axis.
+    high : int
+
+    Returns
+    -------
+    An `Array`, to be drawn by its ``make(rng)``.
 
     Examples
     --------
@@ -121,6 +193,15 @@ def integers(*shape, high):
 def mask(*shape):
     """Booleans; no gradient is asked for them.
 
+    Parameters
+    ----------
+    *shape : int
+        Its lengths along each axis.
+
+    Returns
+    -------
+    An `Array`, to be drawn by its ``make(rng)``.
+
     Examples
     --------
     >>> mask(4).make(np.random.default_rng(0)).dtype
@@ -131,6 +212,11 @@ def mask(*shape):
 
 class Case:
     """One set of arguments of an operation: arrays to be drawn, arrays as they are, and settings.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        What the operation is called with: arrays to be drawn, arrays as they are, and settings.
 
     Examples
     --------

@@ -201,6 +201,19 @@ class _Random:
 class RandomShift(_Random):
     """Move each image by up to ``pixels`` each way, as `shift` does; by whole pixels only if ``whole``.
 
+    Parameters
+    ----------
+    pixels : float
+        At least 0.
+    whole : bool
+    seed : int, numpy.random.Generator or None
+        Where the random numbers come from; None: what `ns.manual_seed` seeds.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a setting is of the wrong kind or out of range.
+
     Examples
     --------
     >>> RandomShift(2, seed=0)(np.ones((5, 1, 28, 28), np.float32)).shape
@@ -226,6 +239,18 @@ class RandomShift(_Random):
 class RandomRotate(_Random):
     """Turn each image by up to ``degrees`` either way, as `rotate` does.
 
+    Parameters
+    ----------
+    degrees : float
+        From 0 to 360.
+    seed : int, numpy.random.Generator or None
+        Where the random numbers come from; None: what `ns.manual_seed` seeds.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a setting is of the wrong kind or out of range.
+
     Examples
     --------
     >>> RandomRotate(10, seed=0)(np.ones((5, 1, 28, 28), np.float32)).dtype
@@ -244,6 +269,18 @@ class RandomRotate(_Random):
 
 class RandomScale(_Random):
     """Scale each image by a factor between ``low`` and ``high``, as `scale` does.
+
+    Parameters
+    ----------
+    low, high : float
+        Above 0; `high` at least `low`.
+    seed : int, numpy.random.Generator or None
+        Where the random numbers come from; None: what `ns.manual_seed` seeds.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a setting is of the wrong kind or out of range.
 
     Examples
     --------
@@ -264,6 +301,19 @@ class RandomScale(_Random):
 
 class RandomCrop(_Random):
     """Cut a rectangle out of each image at a random place, after adding ``padding`` zeros on every side.
+
+    Parameters
+    ----------
+    height, width : int
+        Of the rectangle, in pixels.
+    padding : int
+    seed : int, numpy.random.Generator or None
+        Where the random numbers come from; None: what `ns.manual_seed` seeds.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a setting is of the wrong kind or out of range.
 
     Examples
     --------
@@ -293,6 +343,20 @@ class RandomCrop(_Random):
 
 class RandomFlip(_Random):
     """Mirror each image with probability ``p``, as `flip` does.
+
+    Parameters
+    ----------
+    p : float
+        From 0 to 1.
+    axis : int
+        -1 mirrors left and right, -2 top and bottom.
+    seed : int, numpy.random.Generator or None
+        Where the random numbers come from; None: what `ns.manual_seed` seeds.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a setting is of the wrong kind or out of range.
 
     Examples
     --------

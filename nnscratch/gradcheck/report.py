@@ -34,6 +34,14 @@ class Row:
         "differences" or "complex step".
     status : str
         "right", "wrong", "kink" (not differentiable here) or "unclear" (the values are too rough to tell).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnscratch as ns
+    >>> row = ns.gradcheck(ns.exp, [np.array([0.5, 1.0])]).rows[0]
+    >>> row.order, row.input, row.shape, row.status
+    (1, 'x', (2,), 'right')
     """
 
     __slots__ = (
@@ -131,10 +139,12 @@ class Report:
 
     @property
     def passed(self):
+        """Whether nothing disagreed."""
         return not (self.problems or self.causes)
 
     @property
     def operation(self):
+        """The operation whose rule is at fault, where one could be told."""
         return self.operations[0] if self.operations else None
 
     @property
@@ -144,10 +154,12 @@ class Report:
 
     @property
     def worst(self):
+        """The row with the largest error in units of its tolerance, if there is one."""
         return max(self.compared, key=lambda r: (r.status == "wrong" and r.index is not None, r.units), default=None)
 
     @property
     def error(self):
+        """The largest relative error."""
         return max((r.error for r in self.compared), default=0.0)
 
     def headline(self):

@@ -64,6 +64,15 @@ class Tanh(_Activation):
 class GELU(_Activation):
     """The layer of `F.gelu`.
 
+    Parameters
+    ----------
+    approximate : "none" or "tanh"
+
+    Raises
+    ------
+    ValueError
+        Where the approximation is unknown.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -186,6 +195,16 @@ class _AlongAxis(_Activation):
 class Softmax(_AlongAxis):
     """The layer of `F.softmax` over `axis`.
 
+    Parameters
+    ----------
+    axis : int
+        The axis over which probabilities sum to 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a setting is of the wrong kind or out of range.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -199,6 +218,16 @@ class Softmax(_AlongAxis):
 class LogSoftmax(_AlongAxis):
     """The layer of `F.log_softmax` over `axis`.
 
+    Parameters
+    ----------
+    axis : int
+        The axis over which probabilities sum to 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a setting is of the wrong kind or out of range.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -211,6 +240,16 @@ class LogSoftmax(_AlongAxis):
 
 class LeakyReLU(_Activation):
     """The layer of `F.leaky_relu`.
+
+    Parameters
+    ----------
+    slope : float
+        Below 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a setting is of the wrong kind or out of range.
 
     Examples
     --------
@@ -230,6 +269,16 @@ class LeakyReLU(_Activation):
 class ELU(_Activation):
     """The layer of `F.elu`.
 
+    Parameters
+    ----------
+    alpha : float
+        Results come near ``-alpha`` far below 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a setting is of the wrong kind or out of range.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -247,6 +296,16 @@ class ELU(_Activation):
 
 class CELU(_Activation):
     """The layer of `F.celu`.
+
+    Parameters
+    ----------
+    alpha : float
+        Above 0; results come near ``-alpha`` far below 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a setting is of the wrong kind or out of range.
 
     Examples
     --------

@@ -151,6 +151,8 @@ def standard_normal(shape, fans=None, rng=None, dtype="float32"):
 
     .. math:: w \sim N(0, 1)
 
+    Parameters and results are those of `glorot_uniform`.
+
     Examples
     --------
     >>> standard_normal((2, 3)).dtype
@@ -164,6 +166,8 @@ def uniform01(shape, fans=None, rng=None, dtype="float32"):
 
     .. math:: w \sim U(0, 1)
 
+    Parameters and results are those of `glorot_uniform`.
+
     Examples
     --------
     >>> w = uniform01((2, 3))
@@ -175,6 +179,14 @@ def uniform01(shape, fans=None, rng=None, dtype="float32"):
 
 def constant(value):
     """The initialiser that sets every weight to `value`.
+
+    Parameters
+    ----------
+    value : float
+
+    Returns
+    -------
+    An initialiser, with the parameters and results of `glorot_uniform`.
 
     Raises
     ------
@@ -198,6 +210,8 @@ def constant(value):
 def zeros(shape, fans=None, rng=None, dtype="float32"):
     """Zeros.
 
+    Parameters and results are those of `glorot_uniform`.
+
     Examples
     --------
     >>> zeros((2,))
@@ -208,6 +222,8 @@ def zeros(shape, fans=None, rng=None, dtype="float32"):
 
 def ones(shape, fans=None, rng=None, dtype="float32"):
     """Ones.
+
+    Parameters and results are those of `glorot_uniform`.
 
     Examples
     --------

@@ -54,6 +54,11 @@ class Buffer(Tensor):
     dtype, device : optional
         As in `ns.tensor`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As `ns.tensor`; and where a gradient is asked for.
+
     Examples
     --------
     >>> import nnscratch as ns

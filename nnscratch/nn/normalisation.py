@@ -91,7 +91,9 @@ class BatchNorm1d(Module):
 
 
 class BatchNorm2d(BatchNorm1d):
-    """Each channel of images (N, C, H, W) standardised over batch and image; in all else `BatchNorm1d`.
+    """Each channel of images (N, C, H, W) standardised over batch and image.
+
+    Settings are those of `BatchNorm1d`.
 
     Examples
     --------

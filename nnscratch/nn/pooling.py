@@ -78,7 +78,20 @@ class MaxPool2d(_Pool):
 
 
 class MaxPool1d(MaxPool2d):
-    """The greatest value in each window of a sequence; see `F.max_pool1d`. Settings are single whole numbers.
+    """The greatest value in each window of a sequence; see `F.max_pool1d`.
+
+    Parameters
+    ----------
+    kernel_size, stride, dilation : int
+        The stride is the kernel's size where it is left out.
+    padding : int, (before, after), "same", "same_lower" or "valid"
+    ceil_mode : bool
+        Whether cells left over at the end get a window, too.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a setting is of the wrong kind or out of range.
 
     Examples
     --------
@@ -125,7 +138,22 @@ class AvgPool2d(_Pool):
 
 
 class AvgPool1d(AvgPool2d):
-    """The mean of each window of a sequence; see `F.avg_pool1d`. Settings are single whole numbers.
+    """The mean of each window of a sequence; see `F.avg_pool1d`.
+
+    Parameters
+    ----------
+    kernel_size, stride, dilation : int
+        The stride is the kernel's size where it is left out.
+    padding : int, (before, after), "same", "same_lower" or "valid"
+    count_include_pad : bool
+        Whether the padding's zeros count in the mean.
+    ceil_mode : bool
+        Whether cells left over at the end get a window, too.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a setting is of the wrong kind or out of range.
 
     Examples
     --------

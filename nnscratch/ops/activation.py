@@ -146,6 +146,17 @@ def _(g, y, axis):
 def log_softmax(x, axis=-1):
     """The logarithm of softmax over `axis`, within 4 units in the last place for all finite inputs.
 
+    Parameters
+    ----------
+    x : Tensor or array
+        At least one axis, floating point.
+    axis : int
+        The axis over which the results' exponentials sum to 1.
+
+    Returns
+    -------
+    The same shape and dtype, at most 0.
+
     Raises
     ------
     ValueError
@@ -169,6 +180,15 @@ def _(g, y, axis):
 @op(formula=r"\ln(1 + e^x)", derivative=r"\frac{1}{1 + e^{-x}}", samples=_ONE)
 def softplus(x):
     """The logarithm of 1 + eˣ, within 4 units in the last place for all finite inputs (Dugas et al., 2001).
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
 
     Examples
     --------
@@ -194,6 +214,16 @@ def gelu(x, approximate="none"):
     """x times the normal distribution function of x (Hendrycks & Gimpel, 2016), by the error function.
 
     With ``approximate="tanh"`` the distribution function is (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2, as in GPT-2.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+    approximate : "none" or "tanh"
+
+    Returns
+    -------
+    The same shape and dtype.
 
     Raises
     ------
@@ -239,6 +269,15 @@ def _gelu_gate(x):
 def normal_cdf(x):
     """The normal distribution function.
 
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -261,6 +300,15 @@ def _normal_density(x):
 @op(formula=r"\frac{x}{1 + e^{-x}}", derivative=r"\sigma(x)\,(1 + x\,(1 - \sigma(x)))", samples=_ONE)
 def silu(x):
     """x times its sigmoid (Elfwing et al., 2018), also called swish.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
 
     Examples
     --------
@@ -285,6 +333,17 @@ def _(g, x):
 def leaky_relu(x, slope=0.01):
     """The rectifier with a small slope below 0 (Maas et al., 2013); its derivative at 0 is the slope.
 
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+    slope : float
+        Below 0.
+
+    Returns
+    -------
+    The same shape and dtype.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -306,6 +365,17 @@ def _(g, x, slope):
 )
 def elu(x, alpha=1.0):
     """The exponential linear unit (Clevert et al., 2016); its derivative at 0 is alpha.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+    alpha : float
+        Results come near ``-alpha`` far below 0.
+
+    Returns
+    -------
+    The same shape and dtype.
 
     Examples
     --------
@@ -330,6 +400,17 @@ def _(g, x, alpha):
 def selu(x, alpha=1.6732632423543772, gamma=1.0507009873554805):
     """The scaled exponential linear unit (Klambauer et al., 2017), which keeps values standardised through many layers.
 
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+    alpha, gamma : float
+        Those of the paper; far below 0 results come near ``-alpha * gamma``, and gamma is the slope above 0.
+
+    Returns
+    -------
+    The same shape and dtype.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -352,6 +433,17 @@ def _(g, x, alpha, gamma):
 )
 def celu(x, alpha=1.0):
     """The exponential linear unit with a derivative that does not jump at 0 (Barron, 2017).
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+    alpha : float
+        Above 0; results come near ``-alpha`` far below 0.
+
+    Returns
+    -------
+    The same shape and dtype.
 
     Raises
     ------
@@ -430,6 +522,17 @@ def _(g, x):
 def hardsigmoid(x, alpha=1 / 6, beta=0.5):
     """The sigmoid made of three straight lines; its derivative at the two corners is 0.
 
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+    alpha, beta : float
+        The middle line: alpha x + beta.
+
+    Returns
+    -------
+    The same shape and dtype, in [0, 1].
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -451,6 +554,15 @@ def _(g, y, alpha):
 )
 def hardswish(x):
     """x times its hard sigmoid (Howard et al., 2019); its derivative at -3 is 0 and at 3 is 1.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
 
     Examples
     --------
@@ -475,6 +587,15 @@ def _(g, x):
 def mish(x):
     """x times the hyperbolic tangent of its softplus (Misra, 2019).
 
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -493,6 +614,15 @@ def _(g, x):
 @op(formula=r"\frac{x}{1 + |x|}", derivative=r"\frac{1}{(1 + |x|)^2}", samples=_KINK)
 def softsign(x):
     """x divided by ``1 + |x|`` (Turian et al., 2009).
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
 
     Examples
     --------

@@ -43,6 +43,20 @@ def common_dtype(*arrays):
 def add(a, b):
     """Sum, element by element, with broadcasting.
 
+    Parameters
+    ----------
+    a, b : Tensor, array or number
+        In shapes that broadcast.
+
+    Returns
+    -------
+    The shape they broadcast to, in the dtype they promote to; Python numbers promote nothing.
+
+    Raises
+    ------
+    ValueError
+        Where the shapes do not broadcast.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -66,6 +80,20 @@ def _(g):
 def subtract(a, b):
     """Difference, element by element, with broadcasting.
 
+    Parameters
+    ----------
+    a, b : Tensor, array or number
+        In shapes that broadcast.
+
+    Returns
+    -------
+    The shape they broadcast to, in the dtype they promote to; Python numbers promote nothing.
+
+    Raises
+    ------
+    ValueError
+        Where the shapes do not broadcast.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -88,6 +116,20 @@ def _(g):
 @op(formula=r"a \cdot b", derivative=r"b, \quad a", samples=_PAIR)
 def multiply(a, b):
     """Product, element by element, with broadcasting.
+
+    Parameters
+    ----------
+    a, b : Tensor, array or number
+        In shapes that broadcast.
+
+    Returns
+    -------
+    The shape they broadcast to, in the dtype they promote to; Python numbers promote nothing.
+
+    Raises
+    ------
+    ValueError
+        Where the shapes do not broadcast.
 
     Examples
     --------
@@ -119,6 +161,20 @@ def _(g, a):
 )
 def divide(a, b):
     """Quotient, element by element, with broadcasting; division by 0 gives NumPy's inf or nan and its warning.
+
+    Parameters
+    ----------
+    a, b : Tensor, array or number
+        In shapes that broadcast.
+
+    Returns
+    -------
+    The shape they broadcast to, floating point; Python numbers promote nothing.
+
+    Raises
+    ------
+    ValueError
+        Where the shapes do not broadcast.
 
     Examples
     --------
@@ -152,6 +208,20 @@ def _(g, b, y):
 def remainder(a, b):
     """What is left of a divided by b, with the sign of b, as Python's ``%``; division by 0 gives NumPy's nan and its warning.
 
+    Parameters
+    ----------
+    a, b : Tensor, array or number
+        In shapes that broadcast.
+
+    Returns
+    -------
+    The shape they broadcast to, in the dtype they promote to; Python numbers promote nothing.
+
+    Raises
+    ------
+    ValueError
+        Where the shapes do not broadcast.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -174,6 +244,15 @@ def _(g, a, b, y):
 @op(formula=r"-x", derivative=r"-1", samples=_ONE)
 def negative(x):
     """The opposite of each element.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape.
+
+    Returns
+    -------
+    The same shape and dtype.
 
     Examples
     --------
@@ -208,6 +287,20 @@ def power(a, b):
     The derivative by `b` takes a^b ln a as 0 where a is 0. A negative `a` has no real power but a whole one: NumPy's
     nan, with its warning.
 
+    Parameters
+    ----------
+    a, b : Tensor, array or number
+        In shapes that broadcast.
+
+    Returns
+    -------
+    The shape they broadcast to, in the dtype they promote to; Python numbers promote nothing.
+
+    Raises
+    ------
+    ValueError
+        Where the shapes do not broadcast.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -234,6 +327,15 @@ def _(g, a, y):
 def square(x):
     """The square of each element.
 
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape.
+
+    Returns
+    -------
+    The same shape and dtype.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -251,6 +353,15 @@ def _(g, x):
 @op(formula=r"|x|", derivative=r"\operatorname{sign} x \quad (0 \text{ at } 0)", samples=_APART)
 def abs(x):
     """The absolute value of each element; its derivative at 0 is taken as 0.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape.
+
+    Returns
+    -------
+    The same shape and dtype.
 
     Examples
     --------
@@ -270,6 +381,15 @@ def _(g, x):
 def sign(x):
     """-1, 0 or 1 as each element is negative, zero or positive; no gradient passes.
 
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape.
+
+    Returns
+    -------
+    The same shape and dtype.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -282,6 +402,15 @@ def sign(x):
 @op(formula=r"\lfloor x \rfloor", derivative=r"0", constant=True, samples=_APART)
 def floor(x):
     """The greatest whole number of at most each element; no gradient passes.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape.
+
+    Returns
+    -------
+    The same shape and dtype.
 
     Examples
     --------
@@ -296,6 +425,15 @@ def floor(x):
 def ceil(x):
     """The least whole number of at least each element; no gradient passes.
 
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape.
+
+    Returns
+    -------
+    The same shape and dtype.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -308,6 +446,15 @@ def ceil(x):
 @op(formula=r"\operatorname{sign}(x) \lfloor |x| \rfloor", derivative=r"0", constant=True, samples=_APART)
 def trunc(x):
     """Each element without its fraction; no gradient passes.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape.
+
+    Returns
+    -------
+    The same shape and dtype.
 
     Examples
     --------
@@ -322,6 +469,15 @@ def trunc(x):
 def round(x):
     """The whole number nearest to each element, at a tie the even one; no gradient passes.
 
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape.
+
+    Returns
+    -------
+    The same shape and dtype.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -334,6 +490,15 @@ def round(x):
 @op(formula=r"e^x", derivative=r"e^x", samples=_ONE)
 def exp(x):
     """e to the power of each element.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
 
     Examples
     --------
@@ -353,6 +518,15 @@ def _(g, y):
 def log(x):
     """The natural logarithm of each element; NumPy's nan or -inf, with its warning, where there is none.
 
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -370,6 +544,15 @@ def _(g, x):
 @op(formula=r"\sqrt{x}", derivative=r"\frac{1}{2\sqrt{x}}", samples=_POSITIVE)
 def sqrt(x):
     """The square root of each element; its derivative at 0 is infinite.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
 
     Examples
     --------
@@ -389,6 +572,15 @@ def _(g, y):
 def reciprocal(x):
     """1 divided by each element; whole numbers become float64.
 
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -407,6 +599,15 @@ def _(g, y):
 def log1p(x):
     """The natural logarithm of 1 + x, which keeps its digits where x is small.
 
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -424,6 +625,15 @@ def _(g, x):
 @op(formula=r"e^x - 1", derivative=r"e^x", samples=_ONE)
 def expm1(x):
     """e to the power of each element, less 1, which keeps its digits where x is small.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
 
     Examples
     --------
@@ -446,6 +656,15 @@ def _(g, x):
 def sin(x):
     """The sine of each element, in radians.
 
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -463,6 +682,15 @@ def _(g, x):
 @op(formula=r"\cos x", derivative=r"-\sin x", samples=_ONE)
 def cos(x):
     """The cosine of each element, in radians.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
 
     Examples
     --------
@@ -482,6 +710,15 @@ def _(g, x):
 def tan(x):
     """The tangent of each element, in radians.
 
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -499,6 +736,15 @@ def _(g, y):
 @op(formula=r"\arcsin x", derivative=r"\frac{1}{\sqrt{1 - x^2}}", samples=_INSIDE)
 def asin(x):
     """The angle in [-π/2, π/2] whose sine is each element; nan, with NumPy's warning, outside [-1, 1].
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
 
     Examples
     --------
@@ -518,6 +764,15 @@ def _(g, x):
 def acos(x):
     """The angle in [0, π] whose cosine is each element; nan, with NumPy's warning, outside [-1, 1].
 
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -535,6 +790,15 @@ def _(g, x):
 @op(formula=r"\arctan x", derivative=r"\frac{1}{1 + x^2}", samples=_ONE)
 def atan(x):
     """The angle in (-π/2, π/2) whose tangent is each element.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
 
     Examples
     --------
@@ -554,6 +818,15 @@ def _(g, x):
 def sinh(x):
     """The hyperbolic sine of each element.
 
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -571,6 +844,15 @@ def _(g, x):
 @op(formula=r"\frac{e^x + e^{-x}}{2}", derivative=r"\sinh x", samples=_ONE)
 def cosh(x):
     """The hyperbolic cosine of each element.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
 
     Examples
     --------
@@ -623,6 +905,15 @@ def _(g, y):
 def asinh(x):
     """The number whose hyperbolic sine is each element.
 
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -645,6 +936,15 @@ def _(g, y):
 def acosh(x):
     """The number of 0 or more whose hyperbolic cosine is each element; nan, with NumPy's warning, below 1.
 
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -662,6 +962,15 @@ def _(g, y):
 @op(formula=r"\tfrac12 \ln \frac{1 + x}{1 - x}", derivative=r"\frac{1}{1 - x^2}", samples=_INSIDE)
 def atanh(x):
     """The number whose hyperbolic tangent is each element; nan, with NumPy's warning, outside [-1, 1].
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
 
     Examples
     --------
@@ -684,6 +993,15 @@ def _(g, x):
 )
 def erf(x):
     """The error function of each element.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+
+    Returns
+    -------
+    The same shape and dtype.
 
     Examples
     --------
@@ -716,6 +1034,20 @@ def _share(x, other):
 def maximum(a, b):
     """The greater of two, element by element; at a tie each side gets half of the gradient; nan wins.
 
+    Parameters
+    ----------
+    a, b : Tensor, array or number
+        In shapes that broadcast.
+
+    Returns
+    -------
+    The shape they broadcast to, in the dtype they promote to; Python numbers promote nothing.
+
+    Raises
+    ------
+    ValueError
+        Where the shapes do not broadcast.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -742,6 +1074,20 @@ def _(g, a, b):
 )
 def minimum(a, b):
     """The lesser of two, element by element; at a tie each side gets half of the gradient; nan wins.
+
+    Parameters
+    ----------
+    a, b : Tensor, array or number
+        In shapes that broadcast.
+
+    Returns
+    -------
+    The shape they broadcast to, in the dtype they promote to; Python numbers promote nothing.
+
+    Raises
+    ------
+    ValueError
+        Where the shapes do not broadcast.
 
     Examples
     --------
@@ -770,6 +1116,17 @@ def _(g, a, b):
 )
 def clip(x, low=None, high=None):
     """Values held within [low, high]; the gradient passes inside and on the bounds, and not by the bounds themselves.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape.
+    low, high : number, array or None
+        The bounds, in shapes that broadcast to that of `x`; None: none on this side.
+
+    Returns
+    -------
+    The shape of `x`.
 
     Raises
     ------
@@ -812,6 +1169,23 @@ def _(g, x, low, high):
 def where(condition, a, b):
     """Elements of `a` where the condition holds, else of `b`, with broadcasting; Python numbers promote nothing.
 
+    Parameters
+    ----------
+    condition : Tensor or array of bool
+    a, b : Tensor, array or number
+        What to take where it holds, and where not; the three in shapes that broadcast.
+
+    Returns
+    -------
+    The shape they broadcast to, in the dtype they promote to; Python numbers promote nothing.
+
+    Raises
+    ------
+    TypeError
+        Where the condition holds no booleans or numbers.
+    ValueError
+        Where the shapes do not broadcast.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -840,6 +1214,15 @@ def _(g, condition):
 def copy(x):
     """A copy of the values, with a place in the graph.
 
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape.
+
+    Returns
+    -------
+    The same shape and dtype.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -857,6 +1240,17 @@ def _(g):
 @op(formula="x", derivative="1", samples=(Case(normal(3, 4), "float64"), Case(normal(), "float64")))
 def astype(x, dtype):
     """The values in another dtype; the gradient goes back in the input's.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape.
+    dtype : str or dtype
+        float16, float32, float64, an integer type or bool.
+
+    Returns
+    -------
+    The same shape, in that dtype.
 
     Raises
     ------
@@ -887,6 +1281,20 @@ def _comparison(name, function, symbol, words):
     forward.__name__ = forward.__qualname__ = name
     forward.__doc__ = f"""Whether {words}, element by element, with broadcasting: bool, without a gradient.
 
+    Parameters
+    ----------
+    a, b : Tensor, array or number
+        In shapes that broadcast.
+
+    Returns
+    -------
+    The shape they broadcast to, bool.
+
+    Raises
+    ------
+    ValueError
+        Where the shapes do not broadcast.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -911,6 +1319,15 @@ logical_xor = _comparison("logical_xor", np.logical_xor, r"\oplus", "just one of
 def logical_not(x):
     """Whether each element is false (0): bool, without a gradient.
 
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape.
+
+    Returns
+    -------
+    The same shape, bool.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -924,6 +1341,15 @@ def logical_not(x):
 def isnan(x):
     """Whether each element is not a number: bool, without a gradient.
 
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape.
+
+    Returns
+    -------
+    The same shape, bool.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -936,6 +1362,15 @@ def isnan(x):
 @op(formula=r"x \text{ is infinite}", constant=True, samples=(Case(unit(3)),))
 def isinf(x):
     """Whether each element is infinite, of either sign: bool, without a gradient.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape.
+
+    Returns
+    -------
+    The same shape, bool.
 
     Examples
     --------

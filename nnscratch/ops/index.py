@@ -27,6 +27,15 @@ from nnscratch.samples import Case, apart, integers, normal
 def getitem(x, index):
     """``x[index]``: slices, new axes, booleans and whole-number arrays, as in NumPy; a place picked twice gets both gradients.
 
+    Parameters
+    ----------
+    x : Tensor or array
+    index : int, slice, None, Ellipsis, array of int or bool, or a tuple of these
+
+    Returns
+    -------
+    The dtype of `x`, in the shape that NumPy's rules give; slices are views of the same memory.
+
     Raises
     ------
     IndexError
@@ -63,6 +72,25 @@ def _is_basic(index):
 )
 def put_add(x, shape, index):
     """Zeros of `shape` with `x` added into the places `index`; places named twice add up.
+
+    Parameters
+    ----------
+    x : Tensor or array
+    shape : tuple of int
+        The result's.
+    index : as in ``y[index]``
+        Of the shape of `x`, in an array of `shape`.
+
+    Returns
+    -------
+    That shape, in the dtype of `x`.
+
+    Raises
+    ------
+    IndexError
+        Where an index is out of range.
+    ValueError
+        Where `x` does not broadcast to ``y[index]``.
 
     Examples
     --------
@@ -180,6 +208,18 @@ def whole_indices(name, indices, n, least=None):
 def take(x, indices, axis=None):
     """The slices of `x` at `indices` along an axis (None: elements in row-major order).
 
+    Parameters
+    ----------
+    x : Tensor or array
+    indices : array of int
+        Any shape; negative ones count from the end.
+    axis : int or None
+        Along which axis; None: of all elements, in row-major order.
+
+    Returns
+    -------
+    The dtype of `x`, with the axes of `indices` in the place of `axis`.
+
     Raises
     ------
     IndexError
@@ -216,6 +256,17 @@ def _(g, x_shape, indices, axis):
 )
 def take_along_axis(x, indices, axis):
     """One element of `x` for each of `indices` along an axis, matched elsewhere (PyTorch calls it gather).
+
+    Parameters
+    ----------
+    x : Tensor or array
+    indices : array of int
+        In the shape of `x` but along `axis`.
+    axis : int
+
+    Returns
+    -------
+    The shape of `indices`, in the dtype of `x`.
 
     Raises
     ------
@@ -307,6 +358,16 @@ def put_along_axis(x, indices, values, axis):
 def sort(x, axis=-1):
     """The elements in ascending order along an axis, nan last; each has the gradient of the place it came to.
 
+    Parameters
+    ----------
+    x : Tensor or array
+    axis : int
+        Along which axis.
+
+    Returns
+    -------
+    The same shape and dtype.
+
     Raises
     ------
     ValueError
@@ -335,6 +396,16 @@ def _(g, x, axis):
 )
 def argsort(x, axis=-1):
     """The indices that put the elements in ascending order along an axis, equal ones as they stand: int64, without a gradient.
+
+    Parameters
+    ----------
+    x : Tensor or array
+    axis : int
+        Along which axis.
+
+    Returns
+    -------
+    The same shape, int64.
 
     Raises
     ------

@@ -29,6 +29,17 @@ from nnscratch.samples import Case, normal
 def matmul(a, b):
     """The matrix product over the last two axes, with broadcasting over the others; vectors as in NumPy.
 
+    Parameters
+    ----------
+    a : (..., n, k) or (k,)
+        Tensor or array; a vector stands for a row.
+    b : (..., k, m) or (k,)
+        Tensor or array; a vector stands for a column.
+
+    Returns
+    -------
+    (..., n, m), without the axis that a vector has not; in the dtype they promote to.
+
     Raises
     ------
     ValueError
@@ -184,8 +195,14 @@ def einsum(subscripts, *operands):
         A letter for each axis of each operand, ``->``, and the letters to keep; ``...`` for any further axes.
     *operands : Tensor or array
 
+    Returns
+    -------
+    The axes that the subscripts keep, in the dtype the operands promote to.
+
     Raises
     ------
+    TypeError
+        Where the subscripts are no string.
     ValueError
         Where the subscripts and the operands do not fit.
 

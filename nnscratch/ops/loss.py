@@ -107,6 +107,16 @@ def _(g, prediction, target, reduction):
 def l1_loss(prediction, target, reduction="mean"):
     """The mean of the absolute differences; its derivative where they are 0 is taken as 0.
 
+    Parameters
+    ----------
+    prediction, target : Tensor or array
+        Of one shape, floating point.
+    reduction : "mean", "sum" or "none"
+
+    Returns
+    -------
+    A single number, or one for each value where the reduction is "none".
+
     Raises
     ------
     ValueError

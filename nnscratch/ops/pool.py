@@ -99,6 +99,13 @@ _INDEX = np.array([[[[0, 3, 1], [2, 2, 0]]]], dtype=np.uint8)
 def max_pool2d_indices(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     """Where in its image each of `max_pool2d`'s values stands, for `max_unpool2d`; settings as there.
 
+    Parameters
+    ----------
+    x : (N, C, H, W)
+        Floating point.
+    kernel_size, stride, padding, dilation, ceil_mode
+        Those of `max_pool2d`.
+
     Returns
     -------
     (N, C, OH, OW) of int64, without a gradient: the first of a window's greatest values, as row times W plus column.
@@ -347,7 +354,24 @@ def _as_rows(name, x):
 def max_pool1d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     """The greatest value in each window of x (N, C, L): `max_pool2d` on images of height 1.
 
-    Settings are whole numbers, the padding also a pair (before, after), "same", "same_lower" or "valid".
+    Parameters
+    ----------
+    x : (N, C, L)
+    kernel_size, stride, dilation : int
+        The stride is the kernel's size where it is left out.
+    padding : int, (before, after), "same", "same_lower" or "valid"
+        Cells of -inf set around `x`.
+    ceil_mode : bool
+        Whether cells that are left over at the end, too few for a window, get one that reaches beyond the edge.
+
+    Returns
+    -------
+    (N, C, OL), in the dtype of `x`.
+
+    Raises
+    ------
+    ValueError
+        Where shapes or settings do not fit.
 
     Examples
     --------
@@ -363,7 +387,27 @@ def max_pool1d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=Fal
 def avg_pool1d(x, kernel_size, stride=None, padding=0, count_include_pad=True, ceil_mode=False, dilation=1):
     """The mean of each window of x (N, C, L): `avg_pool2d` on images of height 1.
 
-    Settings are whole numbers, the padding also a pair (before, after), "same", "same_lower" or "valid".
+    Parameters
+    ----------
+    x : (N, C, L)
+        Floating point.
+    kernel_size, stride, dilation : int
+        The stride is the kernel's size where it is left out.
+    padding : int, (before, after), "same", "same_lower" or "valid"
+        Zeros set around `x`.
+    count_include_pad : bool
+        Whether the padding's zeros count in the mean.
+    ceil_mode : bool
+        Whether cells that are left over at the end, too few for a window, get one that reaches beyond the edge.
+
+    Returns
+    -------
+    (N, C, OL), in the dtype of `x`.
+
+    Raises
+    ------
+    ValueError
+        Where shapes or settings do not fit.
 
     Examples
     --------

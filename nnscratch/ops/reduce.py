@@ -65,6 +65,23 @@ def _refuse_few(name, x, axis, ddof):
 def sum(x, axis=None, keepdims=False):
     """The sum over `axis` (an int, several, or None for all); 0 for no elements.
 
+    Parameters
+    ----------
+    x : Tensor or array
+    axis : int, tuple of int or None
+        Over which axes; None: over all.
+    keepdims : bool
+        Whether those axes stay, with the length 1.
+
+    Returns
+    -------
+    The shape of `x` without those axes, in its dtype; whole numbers as NumPy adds them up.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such axis.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -82,6 +99,18 @@ def _(g, x_shape, axis):
 @op(formula=r"\frac{1}{n} \sum_i x_i", derivative=r"\frac{1}{n}", samples=_OVER)
 def mean(x, axis=None, keepdims=False):
     """The mean over `axis` (an int, several, or None for all).
+
+    Parameters
+    ----------
+    x : Tensor or array
+    axis : int, tuple of int or None
+        Over which axes; None: over all.
+    keepdims : bool
+        Whether those axes stay, with the length 1.
+
+    Returns
+    -------
+    The shape of `x` without those axes, floating point.
 
     Raises
     ------
@@ -117,6 +146,18 @@ def _split_ties(g, x, y, axis):
 def max(x, axis=None, keepdims=False):
     """The greatest value over `axis`; elements that tie share the gradient equally; nan wins.
 
+    Parameters
+    ----------
+    x : Tensor or array
+    axis : int, tuple of int or None
+        Over which axes; None: over all.
+    keepdims : bool
+        Whether those axes stay, with the length 1.
+
+    Returns
+    -------
+    The shape of `x` without those axes, in its dtype.
+
     Raises
     ------
     ValueError
@@ -144,6 +185,18 @@ def _(g, x, y, axis):
 )
 def min(x, axis=None, keepdims=False):
     """The least value over `axis`; elements that tie share the gradient equally; nan wins.
+
+    Parameters
+    ----------
+    x : Tensor or array
+    axis : int, tuple of int or None
+        Over which axes; None: over all.
+    keepdims : bool
+        Whether those axes stay, with the length 1.
+
+    Returns
+    -------
+    The shape of `x` without those axes, in its dtype.
 
     Raises
     ------
@@ -178,6 +231,20 @@ def _(g, x, y, axis):
 def var(x, axis=None, ddof=0, keepdims=False):
     """The variance over `axis`, dividing by n - ddof.
 
+    Parameters
+    ----------
+    x : Tensor or array
+    axis : int, tuple of int or None
+        Over which axes; None: over all.
+    ddof : int
+        What the number of elements is lessened by; 1 estimates from a sample.
+    keepdims : bool
+        Whether those axes stay, with the length 1.
+
+    Returns
+    -------
+    The shape of `x` without those axes, floating point.
+
     Raises
     ------
     ValueError
@@ -211,6 +278,20 @@ def _(g, x, axis, ddof):
 )
 def std(x, axis=None, ddof=0, keepdims=False):
     """The standard deviation over `axis`, dividing by n - ddof; where all elements are equal its derivative is taken as 0.
+
+    Parameters
+    ----------
+    x : Tensor or array
+    axis : int, tuple of int or None
+        Over which axes; None: over all.
+    ddof : int
+        What the number of elements is lessened by; 1 estimates from a sample.
+    keepdims : bool
+        Whether those axes stay, with the length 1.
+
+    Returns
+    -------
+    The shape of `x` without those axes, floating point.
 
     Raises
     ------
@@ -254,6 +335,23 @@ def _shifted_products(x, axis):
 def prod(x, axis=None, keepdims=False):
     """The product over `axis`; 1 for no elements. Its derivative is right where elements are 0, too.
 
+    Parameters
+    ----------
+    x : Tensor or array
+    axis : int, tuple of int or None
+        Over which axes; None: over all.
+    keepdims : bool
+        Whether those axes stay, with the length 1.
+
+    Returns
+    -------
+    The shape of `x` without those axes, in its dtype; whole numbers as NumPy multiplies them.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such axis.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -289,6 +387,21 @@ def _(g, x, axis):
 def cumsum(x, axis=None):
     """The running sum along an axis (None: of the elements in row-major order, as one axis).
 
+    Parameters
+    ----------
+    x : Tensor or array
+    axis : int or None
+        Along which axis; None: along all, as one.
+
+    Returns
+    -------
+    The shape of `x`, or one axis where `axis` is None.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such axis.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -307,6 +420,24 @@ def _(g, x_shape, axis):
 @op(formula=r"\ln \sum_i e^{x_i}", derivative=r"\frac{e^{x_i}}{\sum_j e^{x_j}}", samples=_OVER)
 def logsumexp(x, axis=None, keepdims=False):
     """The logarithm of the sum of exponentials over `axis`, within 4 units in the last place for all finite inputs.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+    axis : int, tuple of int or None
+        Over which axes; None: over all.
+    keepdims : bool
+        Whether those axes stay, with the length 1.
+
+    Returns
+    -------
+    The shape of `x` without those axes, in its dtype.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such axis.
 
     Examples
     --------
@@ -387,6 +518,18 @@ def _(g, x, y, axis, p):
 def argmax(x, axis=None, keepdims=False):
     """The index of the greatest value along `axis` (the first, at a tie): int64, without a gradient.
 
+    Parameters
+    ----------
+    x : Tensor or array
+    axis : int or None
+        Along which axis; None: among all elements, in row-major order.
+    keepdims : bool
+        Whether those axes stay, with the length 1.
+
+    Returns
+    -------
+    The shape of `x` without that axis, int64.
+
     Raises
     ------
     ValueError
@@ -405,6 +548,18 @@ def argmax(x, axis=None, keepdims=False):
 @op(formula=r"\operatorname{argmin}_i x_i", constant=True, samples=_ARG)
 def argmin(x, axis=None, keepdims=False):
     """The index of the least value along `axis` (the first, at a tie): int64, without a gradient.
+
+    Parameters
+    ----------
+    x : Tensor or array
+    axis : int or None
+        Along which axis; None: among all elements, in row-major order.
+    keepdims : bool
+        Whether those axes stay, with the length 1.
+
+    Returns
+    -------
+    The shape of `x` without that axis, int64.
 
     Raises
     ------

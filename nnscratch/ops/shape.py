@@ -41,6 +41,16 @@ def normalise_axis(axis, ndim, name):
 def reshape(x, shape):
     """The same elements, in row-major order, in another shape; one length may be -1.
 
+    Parameters
+    ----------
+    x : Tensor or array
+    shape : int or tuple of int
+        One length may be -1: what remains for it.
+
+    Returns
+    -------
+    The same elements and dtype.
+
     Raises
     ------
     ValueError
@@ -68,6 +78,16 @@ def _(g, x_shape):
 )
 def transpose(x, axes=None):
     """The axes in another order (reversed by default).
+
+    Parameters
+    ----------
+    x : Tensor or array
+    axes : tuple of int, optional
+        Which axis of `x` comes at each place; by default the last first.
+
+    Returns
+    -------
+    The same dtype.
 
     Raises
     ------
@@ -100,6 +120,21 @@ def _(g, axes):
 def swapaxes(x, axis1, axis2):
     """Two axes exchanged.
 
+    Parameters
+    ----------
+    x : Tensor or array
+    axis1, axis2 : int
+        Which two.
+
+    Returns
+    -------
+    The same dtype.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such axis.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -121,6 +156,16 @@ def _(g, axis1, axis2):
 )
 def squeeze(x, axis=None):
     """Without the axes of length 1 (all of them, or those named).
+
+    Parameters
+    ----------
+    x : Tensor or array
+    axis : int, tuple of int or None
+        Which; None: all of length 1.
+
+    Returns
+    -------
+    The same elements and dtype.
 
     Raises
     ------
@@ -149,6 +194,21 @@ def _(g, x_shape):
 def expand_dims(x, axis):
     """With axes of length 1 at the places named (in the result's numbering).
 
+    Parameters
+    ----------
+    x : Tensor or array
+    axis : int or tuple of int
+        Where, in the result's numbering.
+
+    Returns
+    -------
+    The same elements and dtype.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such place, or one is named twice.
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -170,6 +230,15 @@ def _(g, x_shape):
 )
 def broadcast_to(x, shape):
     """The elements repeated, by NumPy's rules, to a shape: a read-only view of the same memory.
+
+    Parameters
+    ----------
+    x : Tensor or array
+    shape : tuple of int
+
+    Returns
+    -------
+    That shape, in the dtype of `x`.
 
     Raises
     ------
@@ -198,6 +267,15 @@ def _(g):
 )
 def sum_to(x, shape):
     """The sum over the axes along which something of `shape` was broadcast to `x`: broadcasting undone.
+
+    Parameters
+    ----------
+    x : Tensor or array
+    shape : tuple of int
+
+    Returns
+    -------
+    That shape, in the dtype of `x`.
 
     Raises
     ------
@@ -262,6 +340,10 @@ def concatenate(arrays, axis=0):
     axis : int
         Which one.
 
+    Returns
+    -------
+    The dtype they promote to; as long along the axis as all together.
+
     Raises
     ------
     ValueError
@@ -285,6 +367,10 @@ def stack(arrays, axis=0):
         All of one shape.
     axis : int
         The new axis's place in the result.
+
+    Returns
+    -------
+    The dtype they promote to, with an axis more than they have.
 
     Raises
     ------
@@ -316,6 +402,10 @@ def split(x, sections, axis=0):
         How many equal parts, or the indices at which to cut.
     axis : int
         Along which axis.
+
+    Returns
+    -------
+    A list of Tensors or arrays in the dtype of `x`.
 
     Raises
     ------
@@ -433,6 +523,21 @@ def _pad_widths(widths, ndim):
 )
 def flip(x, axis=None):
     """The order along the axes named (all by default) reversed.
+
+    Parameters
+    ----------
+    x : Tensor or array
+    axis : int, tuple of int or None
+        Along which axes; None: along all.
+
+    Returns
+    -------
+    The same shape and dtype.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such axis.
 
     Examples
     --------

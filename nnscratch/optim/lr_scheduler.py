@@ -19,6 +19,8 @@ class LRScheduler:
     ----------
     optimizer : Optimizer
         Its groups' present rates are the schedule's base; the rate of step 0 is set at once.
+    base : list of float, optional
+        The base of each group, in place of its present rate.
 
     Raises
     ------

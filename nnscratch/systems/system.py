@@ -29,6 +29,13 @@ class System:
     lr : float
     full : bool
         Whether there is a larger data set than the one that ships with nnscratch.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> system = ns.systems.get("regression-3-5-1")
+    >>> system.id, system.epochs, sum(p.size for p in system.model().parameters())
+    ('S1', 1000, 26)
     """
 
     name = id = title = document = ""
@@ -192,6 +199,13 @@ class Classifier(System):
     Attributes
     ----------
     classes : sequence of str
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> system = ns.systems.get("mnist-cnn")
+    >>> isinstance(system, Classifier), system.metrics, len(system.classes)
+    (True, ('accuracy',), 10)
     """
 
     classes: tuple = ()

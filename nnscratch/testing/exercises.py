@@ -15,6 +15,11 @@ class exercise:
     passed : bool
         Whether the answer was right when the test last ran.
 
+    Raises
+    ------
+    TypeError
+        Where the test is no function. A wrong answer raises nothing.
+
     Examples
     --------
     >>> import nnscratch as ns

@@ -54,7 +54,9 @@ class History:
         self._lists = {name: list(values) for name, values in (lists or {}).items()}
         lengths = {name: len(values) for name, values in self._lists.items()}
         if len(set(lengths.values())) > 1:
-            raise ValueError(f"History: the lists have lengths {lengths}, expected one value for each epoch; complete them")
+            raise ValueError(
+                f"History: the lists have lengths {lengths}, expected one value for each epoch; complete them"
+            )
 
     def append(self, values):
         """Add an epoch's values, a dict of the same names each time."""
