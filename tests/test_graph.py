@@ -2,7 +2,10 @@
 
 import itertools
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -419,3 +422,11 @@ def test_errors_are_one_sentence():
 def test_the_public_name_is_this_one():
     x = ns.tensor(2.0, requires_grad=True)
     assert isinstance(ns.graph(x * x), Graph)
+
+
+def test_a_browser_draws_it_as_it_was_laid_out():
+    """`tests/browser.py`, which looks at the drawings and explanations in Chromium."""
+    run = subprocess.run([sys.executable, Path(__file__).parent / "browser.py"], capture_output=True, text=True)
+    if run.returncode == 3:
+        pytest.skip(run.stderr.strip())
+    assert run.returncode == 0, run.stdout + run.stderr
