@@ -67,8 +67,9 @@ def check_drawing(graph):
     for label in pen.labels:
         for box in boxes:
             assert within(label, box) or not overlap(label, box), (label, box)
-    for points, source, target in pen.edges:
-        assert source is not target and len(points) >= 1
+    for edge, left, top in pen.edges:
+        points = [(left + x, top + y) for x, y in edge.points]
+        assert edge.source is not edge.target
         assert all(y <= down + 1e-6 for (_, y), (_, down) in itertools.pairwise(points)), points
         for x, y in along(points):
             for box in boxes:

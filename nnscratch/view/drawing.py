@@ -35,8 +35,8 @@ class Pen:
         Every line of words and every formula: left, top, width, height, text.
     boxes : list of (float, float, float, float, str)
         Every rectangle: left, top, width, height, kind.
-    edges : list of (list of (float, float), str, str)
-        Every wire: its points and what it joins.
+    edges : list of (Edge, float, float)
+        Every wire, and where the corner lies that its points are counted from.
     """
 
     def __init__(self):
@@ -68,11 +68,13 @@ class Pen:
     def wires(self, edges, x, y):
         """Draw wires; what several share is drawn once."""
         courses: dict = {}
+        drawn: dict = {}  # how many layers of a trunk
         for e in edges:
-            points = [(x + px, y + py) for px, py in e.points]
-            self.edges.append((points, e.source, e.target))
-            for place in range(len(points) - 1):
-                courses[tuple(points[place : place + 2])] = None
+            self.edges.append((e, x, y))
+            after = min(drawn.get(id(e.trunk), 0), e.passed)
+            drawn[id(e.trunk)] = max(after, drawn.get(id(e.trunk), 0), e.passed)
+            for (px, py), (qx, qy) in e.pieces(after):
+                courses[(px + x, py + y), (qx + x, qy + y)] = None
         if courses:
             path = "".join(course(pair) for pair in courses)
             self.parts.append(f'<path d="{path}" fill="none" stroke="{WIRE}" stroke-width="1.2"/>')

@@ -50,18 +50,36 @@ class Box:
 
 
 class Edge:
-    """A wire from an exit of a box to an entry of another; `points` is its course, once arranged.
+    """A wire from an exit of a box to an entry of another.
 
-    Two points that follow each other stand above each other, or are joined by a curve that leaves and arrives upright.
+    Attributes
+    ----------
+    points : list of (float, float)
+        Its course, once arranged: two points that follow each other stand above each other, or are joined by a curve that leaves
+        and arrives upright.
     """
 
     def __init__(self, source, exit, target, entry):
         self.source, self.exit, self.target, self.entry = source, exit, target, entry
-        self.chain: list = []
+        self.start: list = []  # from the exit through its layer
+        self.trunk: list = []  # the points in each layer further on, shared by the wires of this exit
+        self.passed = 0  # how many of them this one passes
+        self.end: list = []  # from the target's layer to its entry
 
     @property
     def points(self):
-        return [p for p, _ in itertools.groupby(itertools.chain.from_iterable(self.chain))]
+        return _course(self.start, *self.trunk[: self.passed], self.end)
+
+    def pieces(self, after=0):
+        """Its course from the start, or from a number of layers passed, in pairs of points."""
+        first = self.trunk[after - 1][1:] if after else self.start
+        yield from itertools.pairwise(_course(first, *self.trunk[after : self.passed]))
+        last = self.trunk[self.passed - 1] if self.passed else self.start
+        yield from itertools.pairwise(_course(last[1:], self.end))
+
+
+def _course(*parts):
+    return [p for p, _ in itertools.groupby(itertools.chain.from_iterable(parts))]
 
 
 class _Place:
@@ -105,7 +123,7 @@ def arrange(boxes, edges):
     layers: list = [[] for _ in range(max(ranks.values()) + 1)]
     for b in boxes:
         layers[ranks[id(b)]].append(places[id(b)])
-    chains = _chains(edges, ranks, places, layers)
+    trunks = _trunks(edges, ranks, places, layers)
     _order(layers)
     _spread(layers)
     left = min(p.x - p.width / 2 for layer in layers for p in layer)
@@ -114,9 +132,9 @@ def arrange(boxes, edges):
             p.x -= left
             if p.box is not None:
                 p.box.x = p.x - p.width / 2
-    _assign_slots(edges, chains)
+    _assign_slots(edges, trunks)
     width = max(p.x + p.width / 2 for layer in layers for p in layer)
-    return float(width), _stack(layers, edges, chains)
+    return float(width), _stack(layers, edges, trunks)
 
 
 def _ranks(boxes, edges):
@@ -143,32 +161,34 @@ def _ranks(boxes, edges):
     return ranks
 
 
-def _chains(edges, ranks, places, layers):
-    """The places that each edge passes, its ends included; those of wires from one exit are shared."""
-    passing: dict = {}
-    joined = set()
-    chains = []
+def _trunks(edges, ranks, places, layers):
+    """For each edge the places that the wires of its exit pass, and how many of them are its own."""
+    trunks: dict = {}
+    found = []
     for e in edges:
-        chain = [places[id(e.source)]]
-        for rank in range(ranks[id(e.source)] + 1, ranks[id(e.target)]):
-            key = (id(e.source), e.exit, rank)
-            if key not in passing:
-                passing[key] = _Place(None, LANE)
-                layers[rank].append(passing[key])
-            chain.append(passing[key])
-        chain.append(places[id(e.target)])
-        chains.append(chain)
-        for upper, lower in itertools.pairwise(chain):
-            leaves = e.source.exit(e.exit) if upper.box is e.source else 0.0
-            arrives = e.target.entry(e.entry) if lower.box is e.target else 0.0
-            if lower.box is None and (id(upper), id(lower)) in joined:
-                continue
-            joined.add((id(upper), id(lower)))
-            straight = (upper.box is None) + (lower.box is None)
-            weight = 0.05 if e.source.leaf and lower.box is not None else (1.0, 2.0, 8.0)[straight]
-            lower.above.append((upper, leaves, arrives, weight))
-            upper.below.append((lower, leaves, arrives, weight))
-    return chains
+        start = ranks[id(e.source)]
+        trunk = trunks.setdefault((id(e.source), e.exit), [])
+        passed = ranks[id(e.target)] - start - 1
+        while len(trunk) < passed:
+            place = _Place(None, LANE)
+            layers[start + 1 + len(trunk)].append(place)
+            if trunk:
+                _tie(trunk[-1], place, 0.0, 0.0, 8.0)
+            else:
+                _tie(places[id(e.source)], place, e.source.exit(e.exit), 0.0, 2.0)
+            trunk.append(place)
+        weight = 0.05 if e.source.leaf else 2.0 if passed else 1.0
+        if passed:
+            _tie(trunk[passed - 1], places[id(e.target)], 0.0, e.target.entry(e.entry), weight)
+        else:
+            _tie(places[id(e.source)], places[id(e.target)], e.source.exit(e.exit), e.target.entry(e.entry), weight)
+        found.append((trunk, passed))
+    return found
+
+
+def _tie(upper, lower, leaves, arrives, weight):
+    lower.above.append((upper, leaves, arrives, weight))
+    upper.below.append((lower, leaves, arrives, weight))
 
 
 def _order(layers):
@@ -250,13 +270,12 @@ def _fit(layer, wishes, weights):
         p.x = x + taken
 
 
-def _assign_slots(edges, chains):
+def _assign_slots(edges, trunks):
     """Put the free entries of a box into the order in which their wires come."""
     coming: dict = {}
-    for e, chain in zip(edges, chains, strict=True):
+    for e, (trunk, passed) in zip(edges, trunks, strict=True):
         if e.target.slots is not None:
-            before = chain[-2]
-            x = before.x + (e.source.exit(e.exit) if before.box is not None else 0.0)
+            x = trunk[passed - 1].x if passed else _leaves(e)
             coming.setdefault(id(e.target), (e.target, []))[1].append((x, len(coming), e.entry))
     for box, wires in coming.values():
         keys = [key for _, _, key in sorted(wires, key=lambda wire: wire[:2])]
@@ -267,18 +286,29 @@ def _assign_slots(edges, chains):
             at += box.slots[key] + spare
 
 
-def _stack(layers, edges, chains):
-    """Give each layer its height and each wire its points; the height of it all."""
-    reach = [0.0] * len(layers)
+def _leaves(edge):
+    return edge.source.x + edge.source.width / 2 + edge.source.exit(edge.exit)
+
+
+def _arrives(edge):
+    box = edge.target
+    return box.x + box.entries.get(edge.entry, box.width / 2)
+
+
+def _stack(layers, edges, trunks):
+    """Give each layer its height and each wire its course; the height of it all."""
+    reach = [0.0] * len(layers)  # how far a wire goes sideways below each layer
     row = {id(p): i for i, layer in enumerate(layers) for p in layer}
-    ends = []
-    for e, chain in zip(edges, chains, strict=True):
-        xs = [p.x for p in chain]
-        xs[0] = e.source.x + e.source.width / 2 + e.source.exit(e.exit)
-        xs[-1] = e.target.x + (e.target.entries[e.entry] if e.entry in e.target.entries else e.target.width / 2)
-        ends.append(xs)
-        for p, x, after in zip(chain, xs, xs[1:], strict=False):
-            reach[row[id(p)]] = max(reach[row[id(p)]], abs(after - x))
+    rows = {id(p.box): i for i, layer in enumerate(layers) for p in layer if p.box is not None}
+    shared = {id(trunk): (e, trunk) for e, (trunk, _) in zip(edges, trunks, strict=True)}
+    for e, trunk in shared.values():
+        xs = [_leaves(e), *(p.x for p in trunk)]
+        for i, (x, after) in enumerate(itertools.pairwise(xs), rows[id(e.source)]):
+            reach[i] = max(reach[i], abs(after - x))
+    for e, (trunk, passed) in zip(edges, trunks, strict=True):
+        x = trunk[passed - 1].x if passed else _leaves(e)
+        i = rows[id(e.target)] - 1
+        reach[i] = max(reach[i], abs(_arrives(e) - x))
     y, tops, bottoms = 0.0, [], []
     for layer, far in zip(layers, reach, strict=True):
         tall = max((p.box.height for p in layer if p.box is not None), default=0.0)
@@ -288,9 +318,12 @@ def _stack(layers, edges, chains):
         tops.append(y)
         bottoms.append(y + tall)
         y += tall + ROW + min(0.1 * far, 2 * ROW)
-    for e, chain, xs in zip(edges, chains, ends, strict=True):
-        rows = [row[id(p)] for p in chain]
-        e.chain = [[(xs[0], e.source.y + e.source.height), (xs[0], bottoms[rows[0]])]]
-        e.chain += [[(x, tops[r]), (x, bottoms[r])] for x, r in zip(xs[1:-1], rows[1:-1], strict=True)]
-        e.chain.append([(xs[-1], tops[rows[-1]]), (xs[-1], e.target.y)])
+    courses = {
+        key: [((p.x, tops[row[id(p)]]), (p.x, bottoms[row[id(p)]])) for p in t] for key, (_, t) in shared.items()
+    }
+    for e, (trunk, passed) in zip(edges, trunks, strict=True):
+        x, to = _leaves(e), _arrives(e)
+        e.start = [(x, e.source.y + e.source.height), (x, bottoms[rows[id(e.source)]])]
+        e.trunk, e.passed = courses[id(trunk)], passed
+        e.end = [(to, tops[rows[id(e.target)]]), (to, e.target.y)]
     return bottoms[-1]
