@@ -55,7 +55,7 @@ autodoc_member_order = "bysource"
 autosummary_generate = False
 napoleon_google_docstring = False
 napoleon_use_rtype = False
-napoleon_use_ivar = True
+napoleon_custom_sections = [("Attributes", "params_style")]  # no links from their names to others of that name
 default_role = "py:obj"
 toc_object_entries = False
 

@@ -5,7 +5,13 @@ import types
 
 #: The modules for users; and what they meet of each beyond its own names: what its functions take or return.
 MODULES = {
-    "nnscratch": ("nnscratch.autograd.Op", "nnscratch.view.graph.Graph", "nnscratch.view.explain.Explanation"),
+    "nnscratch": (
+        "nnscratch.autograd.Op",
+        "nnscratch.gradcheck.report.Report",
+        "nnscratch.gradcheck.report.Row",
+        "nnscratch.view.graph.Graph",
+        "nnscratch.view.explain.Explanation",
+    ),
     "nnscratch.functional": (),
     "nnscratch.nn": (),
     "nnscratch.nn.init": (),
@@ -15,7 +21,6 @@ MODULES = {
     "nnscratch.metrics": (),
     "nnscratch.training": (),
     "nnscratch.pictures": (),
-    "nnscratch.gradcheck": ("nnscratch.gradcheck.report.Report", "nnscratch.gradcheck.report.Row"),
     "nnscratch.testing": ("nnscratch.testing.operations.OperationCheck",),
     "nnscratch.samples": (),
     "nnscratch.systems": ("nnscratch.systems.system.System", "nnscratch.systems.system.Classifier"),
