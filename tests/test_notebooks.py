@@ -2,12 +2,14 @@
 
 import ast
 import importlib
+import importlib.util
 import re
 import sys
 from pathlib import Path
 
 import jupytext
 import nbclient
+import nbformat
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -263,3 +265,58 @@ def test_faults_of_outputs_are_found(before, after, faults, tmp_path):
 def test_an_error_in_a_cell_stops_a_notebook(tmp_path):
     with pytest.raises(nbclient.exceptions.CellExecutionError, match="ZeroDivisionError"):
         execute(read(SAMPLE.replace("print(", "print(1 / 0, ")), tmp_path)
+
+
+# What a reader gets of them
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """`python -m docs`, among notebooks and in a folder of its own."""
+    module = importlib.import_module("docs.__main__")
+    (tmp_path / "docs" / "notebooks").mkdir(parents=True)
+    (tmp_path / "docs" / "formulas.md").touch()
+    text = SAMPLE.replace("A notebook in few words.", "See [formulas](../formulas.md#f1) and [this](01-sample.md).")
+    (tmp_path / "docs" / "notebooks" / "01-sample.md").write_text(text)
+    monkeypatch.setattr(module, "HERE", tmp_path / "docs")
+    monkeypatch.chdir(tmp_path)
+    return module
+
+
+def test_notebooks_are_written_as_files_that_run(site, tmp_path, capsys):
+    assert site.main(["notebooks"]) == 0
+    assert capsys.readouterr().out == "notebooks/01-sample.ipynb is written.\n"
+    notebook = jupytext.read(tmp_path / "notebooks" / "01-sample.ipynb")
+    assert "[formulas](../docs/formulas.md#f1) and [this](01-sample.ipynb)" in notebook.cells[0].source
+    folded = [cell.metadata["jupyter"] for cell in notebook.cells if "jupyter" in cell.metadata]
+    assert folded == [{"source_hidden": True}] == [cell.metadata["jupyter"] for cell in tagged(notebook, "solution")]
+    assert list(faults_of_outputs(execute(notebook, tmp_path))) == []
+
+
+def test_a_notebook_that_its_reader_has_changed_is_never_overwritten(site, tmp_path, capsys):
+    path, source = tmp_path / "notebooks" / "01-sample.ipynb", tmp_path / "docs" / "notebooks" / "01-sample.md"
+    site.main(["notebooks"])
+    source.write_text(source.read_text().replace("- stop.", "- stop in time."))
+
+    # Results do not count as a change, so a newer version comes in their place.
+    notebook = jupytext.read(path)
+    notebook.cells[-1].outputs = [nbformat.v4.new_output("stream", name="stdout", text="right")]
+    jupytext.write(notebook, path)
+    site.main(["notebooks"])
+    assert "stop in time" in path.read_text()
+
+    path.write_text(path.read_text().replace("answer_1 = None", "answer_1 = 2"))
+    kept = path.read_text()
+    source.write_text(source.read_text().replace("stop in time", "go on"))
+    capsys.readouterr()
+    assert site.main(["notebooks"]) == 0
+    assert path.read_text() == kept
+    said = "notebooks/01-sample.ipynb has been changed, and stays as it is; move it away to get a new one.\n"
+    assert capsys.readouterr().out == said
+
+
+def test_a_missing_package_is_a_sentence(site, monkeypatch, capsys):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    for arguments in ([], ["notebooks"]):
+        assert site.main(arguments) == 1
+        assert capsys.readouterr().err == "docs: needs packages that are not installed; run pip install -e '.[docs]'\n"
