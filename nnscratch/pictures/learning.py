@@ -6,7 +6,8 @@ from nnscratch import nn
 from nnscratch.pictures import style
 from nnscratch.pictures.running import check_model
 
-# From a network that learns, gradients of weights, each relative to its weight, lie within a factor of about 20 of the last one's.
+# In the documents' networks, before and while they learn, gradients relative to their weights were measured to lie within a factor
+# of 30 of the last layer's; in six dense layers with sigmoids the first's is 2500 times smaller.
 FAR = 100
 MOST_ROWS = 100
 BINS = 50
