@@ -1,0 +1,29 @@
+"""The sets of constants that the kernels' Python side compiles each source with."""
+
+import re
+
+import numpy as np
+from nnscratch.kernels.cuda import runtime
+
+HALF, SINGLE, DOUBLE = (np.dtype(t) for t in ("float16", "float32", "float64"))
+FLOATS = [HALF, SINGLE, DOUBLE]
+
+UINT8, UINT16, INT64 = (np.dtype(t) for t in ("uint8", "uint16", "int64"))
+
+VARIANTS = {
+    "elementwise.cu": [{"ELEMENT": t} for t in FLOATS],
+    "rows.cu": [{"ELEMENT": t, "TEAM": team} for t in FLOATS for team in (32, 256)],
+    "pool.cu": [{"ELEMENT": t, "INDEX": UINT8} for t in [*FLOATS, INT64]]
+    + [{"ELEMENT": DOUBLE, "INDEX": i} for i in (UINT16, INT64)],
+}
+
+
+def name(constants):
+    """A set of constants as a test's name."""
+    return "-".join(f"{k}={v}" for k, v in constants.items())
+
+
+def kernels(source):
+    """The names of a source's kernels."""
+    pattern = r'extern "C" __global__ void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\('
+    return re.findall(pattern, runtime.text(source))
