@@ -14,7 +14,7 @@ if not _os.path.isdir(_os.path.join(__path__[0], "kernels")):
     __path__.append(_os.path.dirname(__path__[0]))
 
 from nnscratch.autograd import GradientError, enable_grad, grad, is_grad_enabled, no_grad, op
-from nnscratch.backend import devices, manual_seed
+from nnscratch.backend import devices, manual_seed, use_device
 from nnscratch.gradcheck import gradcheck
 from nnscratch.ops.elementwise import (
     abs,

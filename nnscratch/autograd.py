@@ -61,7 +61,7 @@ class GradientError(Exception):
 
 
 #: What needs no look before an operation takes it.
-_PLAIN = frozenset({np.ndarray, int, float, bool, type(None)})
+_PLAIN = backend.PLAIN
 
 
 class _State(threading.local):
@@ -268,7 +268,7 @@ class Op:
             args = self._unusual(args, raw, wrap)
         try:
             out = self.forward(*raw, **kwargs)
-        except (ValueError, TypeError, IndexError, OverflowError) as error:
+        except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
             raise self._explain(error, raw) from None
         if not wrap:
             return out
@@ -296,7 +296,8 @@ class Op:
                 args[i] = raw[i] = float(a)
             elif kind is list or kind is tuple:
                 if self._input_name(i) in self.rules:
-                    args[i] = raw[i] = backend.asarray(a)
+                    there = next((backend.of(r).name for r in raw if backend.is_array(r)), None)
+                    args[i] = raw[i] = backend.asarray(a, device=there)
             elif kind not in _PLAIN and not hasattr(a, "dtype") and self._is_input(i):
                 raise TypeError(
                     f"{self.name}: {self._input_name(i)} is {describe(a)}, expected a Tensor, an array or a number; "
@@ -387,12 +388,22 @@ class Op:
 
     def _explain(self, error, raw):
         """The same error, as one sentence that names the operation and what it was given."""
+        devices = backend.mixed(raw)
+        if devices:
+            held = ", ".join(
+                f"{self._input_name(i)} on {backend.of(a).name}" for i, a in enumerate(raw) if backend.is_array(a)
+            )
+            return ValueError(
+                f"{self.name}: got {held}, expected one device; move one, for example by .to({devices[0]!r})"
+            )
         message = str(error).strip()
         if message.startswith(f"{self.name}:"):
             return error
+        if isinstance(error, MemoryError):
+            message = f"out of memory ({message}); pass fewer samples at a time"
         message = message.split("\n")[0].replace(f"{self.forward.__name__}()", f"{self.name}()")
         given = ", ".join(f"{self._input_name(i) or '?'}: {describe(a)}" for i, a in enumerate(raw))
-        kind = next((k for k in (ValueError, TypeError, IndexError) if isinstance(error, k)), ValueError)
+        kind = next((k for k in (ValueError, TypeError, IndexError, MemoryError) if isinstance(error, k)), ValueError)
         return kind(f"{self.name}: {message} ({given})")
 
 
@@ -669,11 +680,18 @@ def _seed(output, grad, what, create_graph):
                 f"reduce it with .sum() or .mean() first, or pass a gradient of that shape"
             )
         seed = np.array(1, output.dtype).reshape(output.shape)
+        if type(output.data) is not np.ndarray:
+            seed = backend.of(output.data).as_result(seed)
     else:
         seed = grad.data if isinstance(grad, Tensor) else backend.of(output.data).asarray(grad, output.dtype)
         if seed.shape != output.shape:
             raise ValueError(
                 f"{what}: the gradient passed in has shape {seed.shape}, the output {output.shape}; pass one of the output's shape"
+            )
+        if backend.of(seed) is not backend.of(output.data):
+            raise ValueError(
+                f"{what}: the gradient passed in is on {grad.device}, the output on {output.device}; "
+                f"move the gradient by .to({output.device!r})"
             )
         seed = seed.astype(output.dtype, copy=False)
     if create_graph:

@@ -121,11 +121,13 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __repr__(self):
-        text = np.array2string(self.data, separator=", ", prefix="tensor(", threshold=200, edgeitems=3)
+        text = np.array2string(self.numpy(), separator=", ", prefix="tensor(", threshold=200, edgeitems=3)
         if self.size == 0:
             text += f", shape={self.shape}"
         if self.dtype != np.float32:
             text += f", dtype={self.dtype}"
+        if type(self.data) is not np.ndarray:
+            text += f", device={self.device!r}"
         if self._node is not None:
             text += f", op={self._node.op.name}"
         elif self.requires_grad:
@@ -197,17 +199,15 @@ class Tensor:
         return self.numpy().tolist()
 
     def to(self, device):
-        """This tensor on `device` (itself, where it is there already).
+        """This tensor on `device` (itself, where it is there already); its gradient comes back to where it was.
 
         Raises
         ------
         ValueError
             Where there is no such device here.
         """
-        target = backend.get(device)
-        if target is backend.of(self.data):
-            return self
-        return type(self)(self.data, device=device, requires_grad=self.requires_grad)
+        here, there = self.device, backend.get(device).name
+        return self if here == there else OPS["transfer"](self, there, here)
 
     def astype(self, dtype):
         """A copy in another dtype; its gradient comes back in this one's."""
@@ -296,8 +296,14 @@ class Tensor:
                     "assignment: the value requires gradients, which an assignment would lose; use ns.where or "
                     "ns.concatenate, or assign value.detach()"
                 )
+        value = value.data if isinstance(value, Tensor) else value
+        here = backend.of(self.data)
+        if backend.is_array(value) and backend.of(value) is not here:
+            raise ValueError(
+                f"assignment: the tensor is on {here.name}, the value on {backend.of(value).name}; move it by .to({here.name!r})"
+            )
         try:
-            self.data[_plain_index(index)] = value.data if isinstance(value, Tensor) else value
+            self.data[_plain_index(index)] = here.asarray(value) if isinstance(value, list | tuple) else value
         except (ValueError, IndexError, TypeError) as error:
             raise type(error)(f"assignment: {error} (into {autograd.describe(self)})") from None
         self._version[0] += 1

@@ -1,6 +1,6 @@
 """A graph walked at leisure: the values and gradients at every step of it, which an ordinary backward pass drops."""
 
-from nnscratch import autograd
+from nnscratch import autograd, backend
 from nnscratch.autograd import Node, nodes_of
 
 
@@ -44,7 +44,7 @@ class Trace:
         self.returned: dict = {}
         self.leaves: dict = {}
         for y, seed in zip(outputs, seeds, strict=True):
-            self._give(y if y._node is None else y._node, seed)
+            self._give(y if y._node is None else y._node, backend.of(y.data).asarray(seed))
         for node in reversed(self.nodes):
             for i in node.active if id(node) in self.given else ():
                 d = self._ask(node, i, self.given[id(node)])

@@ -1,9 +1,15 @@
 """Settings of the whole suite."""
 
+import contextlib
 import os
+import pathlib
+import sys
 
 # Tests run side by side; more BLAS threads than cores would only wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# Where `tests.standin` and the emulator are found, whatever folder pytest runs in.
+sys.path.append(str(pathlib.Path(__file__).parent.parent))
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,3 +27,54 @@ def _seeded():
     import nnscratch as ns
 
     ns.manual_seed(0)
+
+
+@contextlib.contextmanager
+def standing_in():
+    """Within this block the stand-in is what nnscratch finds as CuPy."""
+    from nnscratch.kernels.cuda import runtime
+
+    from nnscratch import backend
+    from tests import standin
+
+    known = (backend._by_name, backend._by_type, backend.PLAIN)
+    before = [type(k)(k) for k in known]
+    for name in ("cuda", standin.ndarray):
+        backend._by_name.pop(name, None)
+    modules = {name: sys.modules[name] for name in list(sys.modules) if name.partition(".")[0] == "cupy"}
+    for name in modules:
+        del sys.modules[name]
+    sys.modules["cupy"] = standin
+    runtime.forget()
+    try:
+        yield standin
+    finally:
+        del sys.modules["cupy"]
+        sys.modules.update(modules)
+        runtime.forget()
+        for k, old in zip(known, before, strict=True):
+            k.clear()
+            k.update(old)
+
+
+DEVICES = ("cpu", "standin", "cuda")
+
+
+@pytest.fixture(params=DEVICES)
+def device(request):
+    """The name of each device in turn, on which everything is made that names none: a GPU's where there is one.
+
+    "standin" is the device "cuda" with `tests.standin` in CuPy's place.
+    """
+    import nnscratch as ns
+
+    if request.param == "cuda":
+        try:
+            ns.backend.get("cuda")
+        except ValueError as error:
+            pytest.skip(str(error))
+    with standing_in() if request.param == "standin" else contextlib.nullcontext():
+        name = "cpu" if request.param == "cpu" else "cuda"
+        with ns.use_device(name):
+            ns.manual_seed(0)
+            yield name

@@ -31,7 +31,7 @@ def test_no_reference_is_left_over():
 
 @pytest.mark.parametrize("property", PROPERTIES)
 @pytest.mark.parametrize("name", OPS)
-def test_operation(name, property):
+def test_operation(name, property, device):
     assert check_operation(OPS[name], properties=[property]).problems == []
 
 

@@ -152,6 +152,12 @@ def _device():
     return xp().cuda.Device().id
 
 
+def forget():
+    """Drop what was compiled: for tests that put something else in CuPy's place."""
+    _function.cache_clear()
+    _module.cache_clear()
+
+
 @functools.cache
 def _function(namespace, device, source, kernel, constants):
     return _module(namespace, device, source, constants).get_function(kernel)

@@ -1,56 +1,162 @@
 """The seam between devices: one object for each kind of device, found by an array's type or by a device's name."""
 
+import contextlib
+
 import numpy as np
 
 from nnscratch import checks
 from nnscratch.backend.cpu import CPU
 
+#: Every device there may be, in the order of `devices`.
+NAMES = ("cpu", "cuda")
+
+#: What an operation takes without a look: numbers, None, and the arrays of all devices in use.
+PLAIN = {np.ndarray, int, float, bool, type(None)}
+
 cpu = CPU()
-_BY_NAME = {"cpu": cpu}
+_by_name = {"cpu": cpu}
+_by_type: dict = {np.ndarray: cpu}
+_default = "cpu"
+#: What `manual_seed` was given last, for the devices that are found later.
+_seed = 0
 
 
 def of(array):
     """The backend that an array lives on."""
-    return cpu
+    found = _by_type.get(type(array))
+    return _of_type(type(array)) if found is None else found
+
+
+def _of_type(kind):
+    """The backend of a type seen for the first time: GPU's arrays are known by their module, all else is the CPU's."""
+    _by_type[kind] = found = get("cuda") if kind.__module__.partition(".")[0] == "cupy" else cpu
+    return found
+
+
+def is_array(value):
+    """Whether something is an array of one of the devices.
+
+    Examples
+    --------
+    >>> is_array(np.zeros(2)), is_array([0.0])
+    (True, False)
+    """
+    return isinstance(value, np.ndarray) or of(value) is not cpu
 
 
 def get(device=None):
-    """The backend called `device` (None: the CPU).
+    """The backend called `device` (None: that of `use_device`, or else the CPU).
+
+    Raises
+    ------
+    ValueError
+        Where there is no such device here; it says why, and what to do.
+    """
+    if device is None:
+        device = _default
+    found = _by_name.get(device) if isinstance(device, str) else None
+    if found is not None:
+        return found
+    if device != "cuda":
+        raise ValueError(
+            f"device: {device!r} is not available, expected one of {', '.join(map(repr, NAMES))}; pass one of those (of several "
+            f"GPUs the environment variable CUDA_VISIBLE_DEVICES chooses)"
+        )
+    from nnscratch.backend.cuda import load
+
+    added = _add(load())
+    added.seed(_seed)
+    return added
+
+
+def _add(backend):
+    """Let a backend be found by its name and by its arrays."""
+    _by_name[backend.name] = _by_type[backend.array] = backend
+    PLAIN.add(backend.array)
+    return backend
+
+
+def devices():
+    """The devices that can be used here, as a list of names; "cuda" is an NVIDIA GPU by CuPy.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> "cpu" in ns.devices()
+    True
+    """
+    return [name for name in NAMES if _is_there(name)]
+
+
+def _is_there(name):
+    try:
+        get(name)
+    except ValueError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def use_device(device):
+    """Within this block tensors and modules made without a device live on `device`.
+
+    Parameters
+    ----------
+    device : str
+        See `ns.devices`.
 
     Raises
     ------
     ValueError
         Where there is no such device here.
-    """
-    if device is None:
-        return cpu
-    if device in _BY_NAME:
-        return _BY_NAME[device]
-    raise ValueError(
-        f"device: {device!r} is not available, this version of nnscratch runs on {', '.join(map(repr, _BY_NAME))}; "
-        f"use one of those"
-    )
-
-
-def devices():
-    """The devices that can be used here, as a list of names.
 
     Examples
     --------
     >>> import nnscratch as ns
-    >>> ns.devices()
-    ['cpu']
+    >>> with ns.use_device("cpu"):
+    ...     ns.tensor([1.0]).device
+    'cpu'
     """
-    return list(_BY_NAME)
+    global _default
+    before, _default = _default, get(device).name
+    try:
+        yield
+    finally:
+        _default = before
 
 
 def asarray(data, dtype=None, device=None):
-    """Data as an array of a device; Python numbers and lists become float32 (bool lists stay bool)."""
-    return get(device).asarray(data, dtype)
+    """Data as an array of a device; Python numbers and lists become float32 (bool lists stay bool).
+
+    Without a device an array of a GPU stays where it is, and all else goes where `use_device` says.
+    """
+    source = of(data)
+    target = source if device is None and source is not cpu else get(device)
+    return target.asarray(data if source is target else source.to_numpy(data), dtype)
+
+
+def to_numpy(array):
+    """An array of any device as NumPy's (itself, where it is one)."""
+    return of(array).to_numpy(array)
+
+
+def mixed(arrays):
+    """The names of the devices of some arrays, in order, where there are several; else None.
+
+    Examples
+    --------
+    >>> mixed([np.zeros(2), 3.0, np.zeros(2)]) is None
+    True
+    """
+    found = dict.fromkeys(of(a).name for a in arrays if is_array(a))
+    return list(found) if len(found) > 1 else None
 
 
 def manual_seed(seed):
     """Seed every device's random numbers: initialisation, dropout, shuffling and augmentation follow from it.
+
+    Initial weights, orders and augmentations are drawn on the CPU, and so are the same on every device; dropout draws
+    where its input is.
 
     Parameters
     ----------
@@ -69,7 +175,9 @@ def manual_seed(seed):
     """
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise ValueError(f"manual_seed: got {seed!r}, expected a whole number of zero or more; pass for example 0")
-    for b in _BY_NAME.values():
+    global _seed
+    _seed = seed
+    for b in _by_name.values():
         b.seed(seed)
 
 

@@ -37,6 +37,7 @@ KERNELS = {
         "softplus",
         "tanh",
     ),
+    "scatter": ("put_add",),
     "steps": ("adam", "sgd"),
 }
 
@@ -62,6 +63,7 @@ class CPU:
     """NumPy as a backend: kernels, transfer, random numbers."""
 
     name = "cpu"
+    array = np.ndarray
 
     def seed(self, seed):
         """Start the random numbers anew, for everybody who holds the generator."""
@@ -103,7 +105,12 @@ class CPU:
         return np.asarray(value)
 
     def to_numpy(self, array):
+        """The array itself."""
         return array
+
+    def arange(self, n):
+        """The whole numbers from 0 to n - 1."""
+        return np.arange(n)
 
     def prepare(self, size):
         """Do what the first step of training, of at most so many values a parameter, would have to wait for."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from nnscratch import backend
 from nnscratch.autograd import describe
 from nnscratch.tensor import Tensor
 
@@ -103,7 +104,7 @@ def gradcheck(
     try:
         for name, t in tensors.items():
             t.data = t.data.astype(np.float64)
-            _check_values(name, t.data)
+            _check_values(name, t.numpy())
         for t in getattr(fn, "buffers", tuple)():
             t.data = t.data.copy()
         return check(TensorFunction(fn, arguments, names, tensors), *settings)
@@ -140,7 +141,9 @@ def _check_settings(fn, order, mode, step, rtol, atol, gradient, parameters):
 def _arrays(inputs):
     if not isinstance(inputs, list | tuple):
         inputs = [inputs]
-    arguments = [t.data if isinstance(t, Tensor) else t for t in inputs]
+    arguments = [
+        t.numpy() if isinstance(t, Tensor) else backend.to_numpy(t) if backend.is_array(t) else t for t in inputs
+    ]
     return [np.asarray(a) if isinstance(a, int | float | list | np.generic) else a for a in arguments]
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from nnscratch import autograd
+from nnscratch import autograd, backend
 from nnscratch.autograd import GradientError, Node, nodes_of
 from nnscratch.gradcheck.difference import START, Verdict, along, differentiate, jumps, projected, sizes, weights
-from nnscratch.gradcheck.functions import TensorFunction
+from nnscratch.gradcheck.functions import TensorFunction, host
 from nnscratch.gradcheck.report import element
 from nnscratch.tensor import Tensor
 from nnscratch.trace import Trace
@@ -91,6 +91,7 @@ class Audit(Trace):
 
 def _digits_lost(d, fitted, g):
     """Whether a gradient of 53 bits came back in 24."""
+    fitted, g = host(fitted), host(g)
     if fitted.size == 0 or _within(g, 24):
         return False
     # what cancellation leaves has few bits, too, but is small
@@ -107,7 +108,7 @@ def wrong_rules(audit, settings):
     """The operations whose own rule disagrees with differences: pairs of name and sentence."""
     found = []
     for node in audit.nodes:
-        raw = [autograd._raw(a) for a in node.args]
+        raw = [host(a) for a in node.args]
         for i in node.active:
             if (id(node), i) not in audit.returned:
                 continue
@@ -119,7 +120,7 @@ def wrong_rules(audit, settings):
 
 def _rule_against_differences(audit, node, i, raw, settings):
     """The derivatives by one rule and numerically, where they differ, else None."""
-    g, gradient = audit.given[id(node)], audit.returned[id(node), i]
+    g, gradient = host(audit.given[id(node)]), host(audit.returned[id(node), i])
     w = sizes(raw[i]) * weights(raw[i].shape, settings.rng)
 
     def each(t):
@@ -131,8 +132,9 @@ def _rule_against_differences(audit, node, i, raw, settings):
         rough = jumps(each).reshape(g.shape) != 0
         if rough.any():
             g = np.where(rough, 0.0, g)
-            d = node.op.rules[node.op._input_name(i)](node, i, g, autograd._raw)
-            gradient = autograd._fit(d, node.args[i], node.op, node.op._input_name(i))
+            there = backend.of(audit.given[id(node)])
+            d = node.op.rules[node.op._input_name(i)](node, i, there.asarray(g), autograd._raw)
+            gradient = host(autograd._fit(d, node.args[i], node.op, node.op._input_name(i)))
             pair = _disagreement(each, g, gradient, w, settings)
     return pair
 
@@ -158,7 +160,10 @@ def _sentence(node, i, analytic, numeric):
 
 
 def _forward(node, raw):
-    return np.asarray(node.op.forward(*raw, **node.kwargs))
+    """What a node's operation gives for arrays of the CPU, computed where the node's own are."""
+    kept = map(autograd._raw, node.args)
+    there = [backend.of(k).asarray(a) if backend.is_array(k) else a for k, a in zip(kept, raw, strict=True)]
+    return np.asarray(backend.to_numpy(node.op.forward(*there, **node.kwargs)))
 
 
 def other_with_a_graph(audit):
@@ -171,7 +176,7 @@ def other_with_a_graph(audit):
             name = node.op._input_name(i)
             d = node.op.rules[name](node, i, Tensor(audit.given[id(node)]), autograd._handle)
             d = autograd._raw(autograd._fit(d, node.args[i], node.op, name))
-            if not np.allclose(d, audit.returned[id(node), i], 1e-9, 0, equal_nan=True):
+            if not np.allclose(host(d), host(audit.returned[id(node), i]), 1e-9, 0, equal_nan=True):
                 found.append(
                     (
                         node.op.name,
@@ -196,7 +201,7 @@ def wrong_second_rules(outputs, settings):
             return node.op(*filled, **node.kwargs)
 
         names = [node.op._input_name(i) for i in active]
-        gradient = TensorFunction(fn, [np.array(raw[i]) for i in active], names).gradient(settings.rng)
+        gradient = TensorFunction(fn, [np.array(host(raw[i])) for i in active], names).gradient(settings.rng)
         results, pull, _ = gradient.record(gradient.variables)
         seeds = [weights(r.shape, settings.rng) for r in results]
         flat = np.concatenate([s.ravel() for s in seeds])
@@ -233,11 +238,11 @@ def unbalanced(function, audit, mismatch, place, w):
     for node, (name, y_up, a_up), (_, y_down, a_down) in zip(audit.nodes, up, down, strict=True):
         if id(node) not in audit.given:
             continue
-        share = np.sum(audit.given[id(node)] * (y_up - y_down)) / (2 * t)
+        share = np.sum(host(audit.given[id(node)]) * (y_up - y_down)) / (2 * t)
         constant = None
         for i, (a, b) in enumerate(zip(a_up, a_down, strict=True)):
             if (id(node), i) in audit.returned:
-                share -= np.sum(audit.returned[id(node), i] * (a - b)) / (2 * t)
+                share -= np.sum(host(audit.returned[id(node), i]) * (a - b)) / (2 * t)
             elif isinstance(a, np.ndarray) and a.dtype.kind == "f" and not np.array_equal(a, b):
                 constant = node.op._input_name(i)
         if abs(share) <= 0.01 * abs(mismatch):
@@ -259,7 +264,7 @@ def kinks(outputs, rng):
     """The operations that are not differentiable at what they were given, a description each."""
     found = []
     for node in nodes_of(y._node for y in outputs):
-        raw = [autograd._raw(a) for a in node.args]
+        raw = [host(a) for a in node.args]
         active = node.active
         ws = {i: sizes(raw[i], 0) * weights(raw[i].shape, rng) for i in active}
 

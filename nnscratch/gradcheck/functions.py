@@ -9,7 +9,7 @@ import inspect
 
 import numpy as np
 
-from nnscratch import autograd
+from nnscratch import autograd, backend
 from nnscratch.autograd import Op, describe, grad
 from nnscratch.gradcheck.difference import sizes
 from nnscratch.tensor import Tensor
@@ -59,7 +59,7 @@ class TensorFunction(Function):
     def __init__(self, fn, arguments, names, parameters=None):
         super().__init__(fn, arguments, names)
         self.parameters = parameters or {}
-        self.variables += [p.data for p in self.parameters.values()]
+        self.variables += [p.numpy() for p in self.parameters.values()]
         self.names += list(self.parameters)
 
     def outputs(self, variables, look=None):
@@ -70,7 +70,7 @@ class TensorFunction(Function):
         ]
         before = [p.data for p in self.parameters.values()]
         for p, x in zip(self.parameters.values(), variables[len(self.places) :], strict=True):
-            p.data = x
+            p.data = backend.of(p.data).asarray(x)
         try:
             y = self.call(arguments, arrays, variables)
             if look is not None:
@@ -82,24 +82,23 @@ class TensorFunction(Function):
         return leaves, tensors_of(y)
 
     def values(self, variables):
-        return [y.data for y in self.outputs(variables)[1]]
+        return [y.numpy() for y in self.outputs(variables)[1]]
 
     def record(self, variables):
         """The results as arrays, `pull`, and the results as Tensors (their graph is what `blame` looks into)."""
         leaves, outputs = self.outputs(variables)
 
         def pull(seeds):
-            return [d.data for d in vjp(outputs, leaves, seeds)]
+            return [d.numpy() for d in vjp(outputs, leaves, seeds)]
 
-        return [y.data for y in outputs], pull, outputs
+        return [y.numpy() for y in outputs], pull, outputs
 
     def trace(self, variables):
         """For each node of the graph its operation's name, its result and its arguments, as arrays."""
 
         def look(outputs):
             return [
-                (n.op.name, autograd._raw(n), [autograd._raw(a) for a in n.args])
-                for n in autograd.nodes_of(y._node for y in outputs)
+                (n.op.name, host(n), [host(a) for a in n.args]) for n in autograd.nodes_of(y._node for y in outputs)
             ]
 
         return self.outputs(variables, look)
@@ -213,6 +212,12 @@ class ArrayFunction(Function):
         return checked
 
 
+def host(a):
+    """An argument or a result that a node keeps, on the CPU where it is an array."""
+    a = autograd._raw(a)
+    return backend.to_numpy(a) if backend.is_array(a) else a
+
+
 def like(pattern, x):
     """A copy of `x` in the memory layout of `pattern`, gaps and reversed axes included."""
     strides = pattern.strides
@@ -228,8 +233,8 @@ def like(pattern, x):
 def other_layout(x):
     """The same values in another memory layout: backwards and with gaps, or contiguous where they were not."""
     if not (x.ndim and x.flags.c_contiguous):
-        return np.array(x, order="C")
-    wide = np.zeros([2 * n for n in x.shape], x.dtype)
+        return x.copy("C")
+    wide = np.zeros_like(x, shape=[2 * n for n in x.shape])
     view = wide[(slice(None, None, -2),) * x.ndim]
     view[...] = x
     return view
@@ -246,7 +251,7 @@ def tensors_of(y):
         )
     floating = [r for r in several if r.dtype.kind == "f"]
     for r in floating:
-        _floating(r.data)
+        _floating(r.numpy())
     if not floating:
         raise TypeError(
             f"gradcheck: the function returned {several[0].dtype}, which has no derivative; return floating-point numbers"
@@ -256,10 +261,10 @@ def tensors_of(y):
 
 def vjp(outputs, leaves, seeds, create_graph=False):
     """The gradient by each of `leaves`, where those of the outputs are `seeds`."""
-    seeds = [s if isinstance(s, Tensor) else Tensor(s) for s in seeds]
+    seeds = [s if isinstance(s, Tensor) else Tensor(s, device=y.device) for s, y in zip(seeds, outputs, strict=True)]
     pairs = [(y, s) for y, s in zip(outputs, seeds, strict=True) if y.requires_grad]
     if not pairs:
-        return [Tensor(np.zeros(t.shape)) for t in leaves]
+        return [Tensor(np.zeros(t.shape), device=t.device) for t in leaves]
     if len(pairs) == 1:
         return grad(pairs[0][0], leaves, pairs[0][1], create_graph)
     total = None

@@ -10,11 +10,10 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import describe, op
-from nnscratch.kernels.blas import ones
 from nnscratch.kernels.windows import output_sizes
 from nnscratch.ops.elementwise import common_dtype
-from nnscratch.ops.linear import times
-from nnscratch.ops.shape import expand_dims, operand, reshape, squeeze
+from nnscratch.ops.linear import ones_beside, times
+from nnscratch.ops.shape import beside, expand_dims, operand, reshape, squeeze
 from nnscratch.samples import Case, normal
 
 
@@ -184,8 +183,8 @@ def _(g, x, weight_shape, stride, padding, dilation, groups):
 def _(g):
     images, channels, height, width = g.shape
     rows = reshape(g, (images * channels, height * width))
-    each = reshape(times(rows, ones((height * width,), g.dtype)), (images, channels))
-    return times(ones((images,), g.dtype), each)
+    each = reshape(times(rows, ones_beside(g, (height * width,))), (images, channels))
+    return times(ones_beside(g, (images,)), each)
 
 
 @op(
@@ -306,7 +305,7 @@ def unfold(x, kernel_size, stride=1, padding=0, dilation=1):
     x, kernel = operand(x), pair("unfold", "kernel_size", kernel_size, 1)
     if x.ndim != 4:
         raise ValueError(f"unfold: expected x (N, C, H, W), got {describe(x)}; add the missing axes")
-    y = conv2d(x, _one_cell_each(x.shape[1], kernel, x.dtype), None, stride, padding, dilation, x.shape[1])
+    y = conv2d(x, _one_cell_each(x, x.shape[1], kernel), None, stride, padding, dilation, x.shape[1])
     return reshape(y, (*y.shape[:2], y.shape[2] * y.shape[3]))
 
 
@@ -346,13 +345,13 @@ def fold(x, size, kernel_size, stride=1, padding=0, dilation=1):
         )
     channels = x.shape[1] // cells
     d = reshape(x, (*x.shape[:2], *out))
-    return conv2d_input(d, _one_cell_each(channels, kernel, x.dtype), size, stride, padding, dilation, channels)
+    return conv2d_input(d, _one_cell_each(x, channels, kernel), size, stride, padding, dilation, channels)
 
 
-def _one_cell_each(channels, kernel, dtype):
+def _one_cell_each(x, channels, kernel):
     """The weight that gives each cell of each channel's windows a channel of its own."""
     cells = kernel[0] * kernel[1]
-    return np.tile(np.eye(cells, dtype=dtype).reshape(cells, 1, *kernel), (channels, 1, 1, 1))
+    return beside(x, np.tile(np.eye(cells, dtype=x.dtype).reshape(cells, 1, *kernel), (channels, 1, 1, 1)))
 
 
 def conv1d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):

@@ -1141,7 +1141,7 @@ def clip(x, low=None, high=None):
     """
     if low is None and high is None:
         raise ValueError("clip: both bounds are None; pass low, high or both")
-    if low is not None and high is not None and np.any(np.asarray(low > high)):
+    if low is not None and high is not None and np.any(low > high):
         raise ValueError(f"clip: low {low} exceeds high {high}; exchange them")
     return np.clip(x, low, high)
 
@@ -1193,10 +1193,11 @@ def where(condition, a, b):
     >>> ns.where(x > 0, x, 0)
     tensor([0., 2.])
     """
-    if not hasattr(condition, "dtype") and np.asarray(condition).dtype.kind not in "biuf":
-        raise TypeError(
-            f"where: the condition is a {type(condition).__name__}, expected booleans; pass an array of them"
-        )
+    if not hasattr(condition, "dtype"):
+        words, condition = type(condition).__name__, np.asarray(condition)
+        if condition.dtype.kind not in "biuf":
+            raise TypeError(f"where: the condition is a {words}, expected booleans; pass an array of them")
+        condition = backend.of(a if backend.is_array(a) else b).as_result(condition)
     return np.where(condition, a, b)
 
 
@@ -1229,7 +1230,7 @@ def copy(x):
     >>> ns.copy(ns.tensor([1.0]))
     tensor([1.])
     """
-    return np.array(x)
+    return np.copy(x)
 
 
 @copy.rule("x")
@@ -1269,6 +1270,39 @@ def astype(x, dtype):
 @astype.rule("x")
 def _(g):
     return g  # the engine gives every gradient its input's dtype
+
+
+@op(formula="x", derivative="1", samples=(Case(normal(3, 4), "cpu", "cpu"),))
+def transfer(x, device, source):
+    """A copy on another device; its gradient goes back to the device it came from. `Tensor.to` calls it.
+
+    Parameters
+    ----------
+    x : Tensor or array
+    device, source : str
+        Where it is to live, and where it lives; see `ns.devices`.
+
+    Returns
+    -------
+    The same values, shape and dtype.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such device here.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> transfer(ns.tensor([1.0]), "cpu", "cpu")
+    tensor([1.])
+    """
+    return np.copy(x) if device == source else backend.asarray(x, device=device)
+
+
+@transfer.rule("x")
+def _(g, device, source):
+    return transfer(g, source, device)
 
 
 # Comparisons and logic: no gradient passes

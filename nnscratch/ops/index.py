@@ -51,7 +51,7 @@ def getitem(x, index):
         index = np.asarray(index, dtype=None if index else int)
     if isinstance(x, list | float | int):
         x = backend.asarray(x)
-    return x[index]
+    return x[_placed("getitem", index, x)]
 
 
 @getitem.rule("x")
@@ -62,6 +62,43 @@ def _(g, x_shape, index):
 def _is_basic(index):
     parts = index if isinstance(index, tuple) else (index,)
     return all(p is None or p is Ellipsis or isinstance(p, slice | int) for p in parts)
+
+
+def plain(indices):
+    """Indices as an array: itself, where it is one of any device, and that of a Tensor."""
+    if backend.is_array(indices):
+        return indices
+    return indices.data if hasattr(indices, "_node") else np.asarray(indices)
+
+
+def _placed(name, index, x):
+    """An index whose arrays are where `x` is; on a GPU, which wraps what is out of range around, they are checked."""
+    here = backend.of(x)
+    if isinstance(index, tuple):
+        parts = list(index)
+    elif backend.is_array(index):
+        parts = [index]
+    else:
+        return index
+    if here is backend.cpu:
+        parts = [backend.to_numpy(i) if backend.is_array(i) else i for i in parts]
+    else:
+        taken = sum(_axes(i) for i in parts)
+        axis = 0
+        for k, i in enumerate(parts):
+            if backend.is_array(i):
+                if i.dtype.kind != "b" and axis < x.ndim:
+                    whole_indices(name, i, x.shape[axis])
+                parts[k] = backend.asarray(i, device=here.name)
+            axis += x.ndim - taken if i is Ellipsis else _axes(i)
+    return tuple(parts) if isinstance(index, tuple) else parts[0]
+
+
+def _axes(part):
+    """How many axes a part of an index is for."""
+    if part is None or part is Ellipsis:
+        return 0
+    return part.ndim if getattr(part, "dtype", None) == np.bool_ else 1
 
 
 @op(
@@ -98,11 +135,10 @@ def put_add(x, shape, index):
     >>> ns.put_add(ns.tensor([1.0, 2.0]), (3,), [0, 0])
     tensor([3., 0., 0.])
     """
+    if not _is_basic(index):
+        return backend.of(x).kernels.put_add(x, tuple(shape), index)
     out = np.zeros_like(x, shape=shape)
-    if _is_basic(index):
-        out[index] = x
-    else:
-        np.add.at(out, index, x)
+    out[index] = x
     return out
 
 
@@ -154,13 +190,29 @@ def put(x, index, values):
     >>> ns.put(ns.tensor([1.0, 2.0, 3.0]), slice(0, 2), 7)
     tensor([7., 7., 3.])
     """
-    out = np.array(x)
-    if out.dtype.kind != "f" and np.asarray(values).dtype.kind == "f":
+    out = np.copy(x)
+    if out.dtype.kind != "f" and (values if hasattr(values, "dtype") else np.asarray(values)).dtype.kind == "f":
         raise TypeError(
             f"put: values are {describe(values)}, x is {describe(x)}, which has no fractions; convert x with .astype('float32')"
         )
-    out[index] = values
-    return out
+    index = _placed("put", index, out)
+    if backend.of(out) is backend.cpu or _is_basic(index):
+        out[index] = values
+        return out
+    places, writers = _last_writers(out, index)
+    flat = out.reshape(-1)
+    flat[places] = np.broadcast_to(backend.of(out).as_result(values), out[index].shape).reshape(-1)[writers]
+    return flat.reshape(out.shape)
+
+
+def _last_writers(x, index):
+    """The places (of x in one row) that an index with arrays names, each once, and which of its elements comes to each last."""
+    here = backend.of(x)
+    named = here.arange(x.size).reshape(x.shape)[index].reshape(-1)
+    order = np.argsort(named, kind="stable")
+    named = named[order]
+    last = np.concatenate([named[1:] != named[:-1], np.ones_like(named[:1], dtype=bool)])
+    return named[last], order[last]
 
 
 @put.rule("x")
@@ -173,15 +225,16 @@ def _(g, index):
     picked = g[index]
     if _is_basic(index):
         return picked
-    writers = np.arange(picked.size).reshape(picked.shape)
-    last = np.zeros(g.shape, np.intp)
-    last[index] = writers
-    return where(last[index] == writers, picked, 0)
+    raw = g if backend.is_array(g) else g.data
+    _, writers = _last_writers(raw, _placed("put", index, raw))
+    stays = np.zeros_like(raw, shape=picked.shape, dtype=bool).reshape(-1)
+    stays[writers] = True
+    return where(stays.reshape(picked.shape), picked, 0)
 
 
 def whole_indices(name, indices, n, least=None):
     """Indices as whole numbers, refused where they are none or out of range: below `least` (-n by default) or n or more."""
-    indices = np.asarray(indices)
+    indices = plain(indices)
     if indices.size == 0:
         return indices.astype(np.int64)
     if indices.dtype.kind not in "iu":
@@ -235,12 +288,17 @@ def take(x, indices, axis=None):
     """
     shape = np.shape(x)
     n = np.size(x) if axis is None else shape[normalise_axis(axis, len(shape), "take")[0]]
-    return np.take(x, whole_indices("take", indices, n), axis)
+    return np.take(x, _beside(x, whole_indices("take", indices, n)), axis)
+
+
+def _beside(x, indices):
+    """Indices where `x` is."""
+    return backend.asarray(indices, device=backend.of(x).name)
 
 
 @take.rule("x")
 def _(g, x_shape, indices, axis):
-    indices = np.asarray(indices)
+    indices = plain(indices)
     if axis is None:
         n = int(np.prod(x_shape, dtype=int))
         return put_add(g, (n,), indices).reshape(x_shape)
@@ -284,13 +342,14 @@ def take_along_axis(x, indices, axis):
     tensor([[2.],
             [3.]])
     """
-    return np.take_along_axis(x, *_along_axis("take_along_axis", np.shape(x), indices, axis))
+    indices, axis = _along_axis("take_along_axis", np.shape(x), indices, axis)
+    return np.take_along_axis(x, _beside(x, indices), axis)
 
 
 def _along_axis(name, shape, indices, axis):
     """Indices along an axis of an array of `shape`, and the axis, checked."""
     (axis,) = normalise_axis(axis, len(shape), name)
-    indices = np.asarray(indices)
+    indices = plain(indices)
     if indices.ndim != len(shape):
         raise ValueError(f"{name}: indices have {indices.ndim} axes, x has {len(shape)}; give both the same number")
     if any(n != m for i, (n, m) in enumerate(zip(indices.shape, shape, strict=True)) if i != axis):
@@ -307,7 +366,7 @@ def _(g, x_shape, indices, axis):
 
 def _grid(indices, axis):
     """The index of the places that `indices` name along an axis, each beside its own place along the others."""
-    indices = np.asarray(indices)
+    indices = plain(indices)
     grid = list(np.ogrid[tuple(slice(n) for n in indices.shape)])
     grid[axis] = indices
     return tuple(grid)
@@ -385,7 +444,7 @@ def sort(x, axis=-1):
 
 @sort.rule("x")
 def _(g, x, axis):
-    order = argsort(x if isinstance(x, np.ndarray) else x.data, axis)
+    order = argsort(x if backend.is_array(x) else x.data, axis)
     return put_add(g, x.shape, _grid(order, axis))
 
 
@@ -419,7 +478,7 @@ def argsort(x, axis=-1):
     tensor([1, 2, 0], dtype=int64)
     """
     (axis,) = normalise_axis(axis, np.ndim(x), "argsort")
-    return np.argsort(x, axis, stable=True)
+    return np.argsort(x, axis, kind="stable")
 
 
 def topk(x, k, axis=-1, largest=True):

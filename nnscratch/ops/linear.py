@@ -4,10 +4,12 @@ import math
 
 import numpy as np
 
+from nnscratch import backend
 from nnscratch.autograd import describe, op
-from nnscratch.kernels.blas import dot, ones
+from nnscratch.kernels import blas
+from nnscratch.kernels.blas import dot
 from nnscratch.ops.elementwise import multiply
-from nnscratch.ops.shape import broadcast_to, expand_dims, reshape, swapaxes
+from nnscratch.ops.shape import beside, broadcast_to, expand_dims, reshape, swapaxes
 from nnscratch.samples import Case, normal
 
 
@@ -154,6 +156,14 @@ def times(a, b):
     return matmul(a, b)
 
 
+def ones_beside(x, shape):
+    """An array of ones on the device of `x`, a Tensor or an array, and in its dtype."""
+    if type(x) is np.ndarray:
+        return blas.ones(shape, x.dtype)
+    raw = x if backend.is_array(x) else x.data
+    return np.ones_like(raw, shape=shape)
+
+
 @linear.rule("x")
 def _(g, weight):
     return times(g, weight)
@@ -167,7 +177,7 @@ def _(g, x):
 @linear.rule("bias")
 def _(g):
     g = _rows(g)
-    return times(ones(g.shape[:1], g.dtype), g)
+    return times(ones_beside(g, g.shape[:1]), g)
 
 
 @op(
@@ -266,7 +276,7 @@ def _(g, index, operands, subscripts):
         if letter in target:  # a diagonal: the gradient lies on it, and 0 elsewhere
             fresh = spare.pop()
             given.append(letter + fresh)
-            arrays.append(np.eye(sizes[letter], dtype=g.dtype))
+            arrays.append(beside(g, np.eye(sizes[letter], dtype=g.dtype)))
             letter = fresh
         target += letter
     known = "".join(given)

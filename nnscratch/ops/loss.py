@@ -4,10 +4,9 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import describe, op
-from nnscratch.kernels.blas import ones
 from nnscratch.ops.activation import log_softmax, sigmoid, softmax
 from nnscratch.ops.elementwise import equal, log, sign, where
-from nnscratch.ops.linear import times
+from nnscratch.ops.linear import ones_beside, times
 from nnscratch.ops.shape import broadcast_to, expand_dims
 from nnscratch.samples import Case, apart, normal, rows, unit
 
@@ -200,7 +199,7 @@ def softmax_cross_entropy(z, q, reduction, n):
 
 @softmax_cross_entropy.rule("z")
 def _(g, z, q, reduction, n):
-    return _each(g, reduction, n) * (softmax(z) * times(q, ones((q.shape[-1], 1), q.dtype)) - q)
+    return _each(g, reduction, n) * (softmax(z) * times(q, ones_beside(q, (q.shape[-1], 1))) - q)
 
 
 @softmax_cross_entropy.rule("q")

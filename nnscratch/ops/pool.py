@@ -7,9 +7,9 @@ from nnscratch.autograd import describe, op
 from nnscratch.kernels.windows import output_sizes
 from nnscratch.ops.conv import geometry, padding_edges, pair, row_padding
 from nnscratch.ops.elementwise import floating
-from nnscratch.ops.index import put_along_axis, whole_indices
+from nnscratch.ops.index import plain, put_along_axis, whole_indices
 from nnscratch.ops.linear import matmul
-from nnscratch.ops.shape import expand_dims, operand, reshape, squeeze
+from nnscratch.ops.shape import beside, expand_dims, operand, reshape, squeeze
 from nnscratch.samples import Case, apart, normal
 
 
@@ -75,7 +75,7 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=Fal
 @max_pool2d.rule("x")
 def _(g, x, kernel_size, stride, padding, dilation, ceil_mode):
     windows = _windows("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
-    x = x if isinstance(x, np.ndarray) else x.data
+    x = x if backend.is_array(x) else x.data
     return pool_scatter(g, backend.of(x).kernels.max_pool2d_index(x, *windows), x.shape[2:], *windows)
 
 
@@ -125,7 +125,7 @@ def max_pool2d_indices(x, kernel_size, stride=None, padding=0, dilation=1, ceil_
     windows = _windows("max_pool2d_indices", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
     cell = backend.of(x).kernels.max_pool2d_index(x, *windows).astype(np.int64)
     (_, across), (down, right), ((top, _), (left, _)), (dilated, sideways) = windows
-    i, j = np.ogrid[: cell.shape[2], : cell.shape[3]]
+    i, j = (beside(cell, n) for n in np.ogrid[: cell.shape[2], : cell.shape[3]])
     rows = i * down - top + cell // across * dilated
     return rows * x.shape[3] + j * right - left + cell % across * sideways
 
@@ -157,7 +157,7 @@ def max_unpool2d(x, indices, size):
     tensor([[[[0., 0.],
               [4., 0.]]]])
     """
-    name, x, indices = "max_unpool2d", operand(x), np.asarray(indices)
+    name, x, indices = "max_unpool2d", operand(x), plain(indices)
     height, width = pair(name, "size", size, 1)
     if x.ndim != 4 or indices.shape != x.shape:
         raise ValueError(
@@ -165,7 +165,7 @@ def max_unpool2d(x, indices, size):
         )
     images, cells = x.shape[:2], x.shape[2] * x.shape[3]
     places = whole_indices(name, indices, height * width, least=0).reshape(*images, cells)
-    flat = put_along_axis(np.zeros((*images, height * width), x.dtype), places, reshape(x, places.shape), 2)
+    flat = put_along_axis(beside(x, np.zeros((*images, height * width), x.dtype)), places, reshape(x, places.shape), 2)
     return reshape(flat, (*images, height, width))
 
 
@@ -297,7 +297,7 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0, count_include_pad=True, c
         size = tuple(n + before + after for n, (before, after) in zip(size, own, strict=True))
         edges = tuple((0, after - usual) for (_, after), (_, usual) in zip(edges, own, strict=True))
     counts = backend.cpu.kernels.window_counts(size, kernel, stride, edges, dilation)
-    return y / counts.astype(y.dtype)
+    return y / beside(y, counts.astype(y.dtype))
 
 
 def adaptive_avg_pool2d(x, output_size):
@@ -330,7 +330,7 @@ def adaptive_avg_pool2d(x, output_size):
         raise ValueError(
             f"{name}: expected x (N, C, H, W) with at least one cell, got {describe(x)}; add the missing axes"
         )
-    down, across = (_averages(n, o).astype(x.dtype) for n, o in zip(x.shape[2:], out, strict=True))
+    down, across = (beside(x, _averages(n, o).astype(x.dtype)) for n, o in zip(x.shape[2:], out, strict=True))
     return matmul(matmul(down, x), across.T)
 
 

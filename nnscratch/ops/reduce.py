@@ -12,7 +12,7 @@ from nnscratch import backend
 from nnscratch.autograd import op
 from nnscratch.checks import number
 from nnscratch.ops.elementwise import abs, astype, equal, exp, floating, multiply, sign, where
-from nnscratch.ops.shape import broadcast_to, flip, join, normalise_axis, reshape
+from nnscratch.ops.shape import beside, broadcast_to, flip, join, normalise_axis, reshape
 from nnscratch.samples import Case, apart, normal
 
 _OVER = (
@@ -321,7 +321,7 @@ def _shifted_products(x, axis):
     before = (slice(None),) * axis
 
     def shift(x, step):
-        edge = np.ones((*x.shape[:axis], step, *x.shape[axis + 1 :]), x.dtype)
+        edge = beside(x, np.ones((*x.shape[:axis], step, *x.shape[axis + 1 :]), x.dtype))
         return join(edge, x[(*before, slice(0, n - step))], axis=axis)
 
     x, step = shift(x, 1), 1
@@ -499,7 +499,8 @@ def norm(x, p=2, axis=None, keepdims=False):
     number("norm", "p", p, 1)
     size = np.abs(floating(x))
     axis = normalise_axis(axis, np.ndim(x), "norm")
-    greatest = np.max(size, axis=axis, keepdims=True, initial=0)
+    kept = _kept(size.shape, axis)
+    greatest = np.max(size, axis=axis, keepdims=True) if _count(size.shape, axis) else np.zeros_like(size, shape=kept)
     scale = np.where((greatest > 0) & np.isfinite(greatest), greatest, greatest.dtype.type(1))
     total = np.sum((size / scale) ** p, axis=axis, keepdims=True)
     y = scale * total ** (1 / p)

@@ -15,6 +15,11 @@ def operand(x):
     return x if hasattr(x, "shape") else backend.asarray(x)
 
 
+def beside(x, array):
+    """An array of the CPU on the device of `x`, a Tensor or an array."""
+    return backend.of(x if backend.is_array(x) else x.data).as_result(array)
+
+
 def normalise_axis(axis, ndim, name):
     """Axes as a sorted tuple of non-negative numbers (None: all of them)."""
     if axis is None:

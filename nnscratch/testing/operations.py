@@ -10,6 +10,7 @@ import warnings
 
 import numpy as np
 
+from nnscratch import backend
 from nnscratch.autograd import OPS, GradientError, Op, grad
 from nnscratch.checks import count
 from nnscratch.gradcheck import gradcheck
@@ -153,7 +154,9 @@ class Row:
     def __init__(self, op, case, seed=0, dtype=np.float64, reference=None):
         kwargs = dict(case.kwargs)
         self.op, self.case, self.seed = op, Case(*op._place(case.args, kwargs), **kwargs), seed
-        self.args, self.kwargs = self.case.make(np.random.default_rng(seed), dtype)
+        args, self.kwargs = self.case.make(np.random.default_rng(seed), dtype)
+        #: As `nnscratch.use_device` says, on the CPU or on another device.
+        self.args = [_mapped(a, np.ndarray, backend.asarray) for a in args]
         #: The positions of the arguments that are arrays, and of those that are differentiated.
         self.arrays = [i for i, a in enumerate(self.case.args) if isinstance(a, Array | np.ndarray)]
         self.inputs = [i for i in self.arrays if self._is_differentiated(i)]
@@ -190,13 +193,13 @@ class Row:
             args[i] = Tensor(args[i], requires_grad=True)
         y = self.op(*args, **self.kwargs)
         if not self.inputs:
-            return np.asarray(y), []
+            return _host(y), []
         g = np.random.default_rng(0).standard_normal(y.shape).astype(y.dtype)
-        before = g.copy()
-        found = grad(y, [args[i] for i in self.inputs], g, create_graph)
-        if not np.array_equal(g, before):
+        given = Tensor(g.copy())
+        found = grad(y, [args[i] for i in self.inputs], given, create_graph)
+        if not np.array_equal(given.numpy(), g):
             raise GradientError("a rule changes the gradient that it is given")
-        return y.data, [d.data for d in found]
+        return y.numpy(), [d.numpy() for d in found]
 
     def problem(self, text):
         """A sentence about this row, on one line."""
@@ -205,7 +208,7 @@ class Row:
 
 def _difference(a, b):
     """The greatest difference, relative to the greatest magnitude; infinite where shapes differ or one is nan."""
-    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    a, b = (_host(v).astype(np.float64, copy=False) for v in (a, b))
     if a.shape != b.shape or not np.array_equal(np.isfinite(a), np.isfinite(b)):
         return np.inf
     finite = np.isfinite(a)
@@ -214,13 +217,25 @@ def _difference(a, b):
 
 
 def _same_bits(a, b):
-    a, b = np.asarray(a), np.asarray(b)
+    a, b = _host(a), _host(b)
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def _host(value):
+    """A result as NumPy's array, wherever it lives."""
+    return np.asarray(backend.to_numpy(value))
+
+
+def _mapped(value, kind, change):
+    """An argument with the arrays in it, or in a tuple of them, changed."""
+    if isinstance(value, kind):
+        return change(value)
+    return tuple(_mapped(v, kind, change) for v in value) if type(value) is tuple else value
 
 
 def _inner_arrays(value):
     """The arrays in an argument, or in a nest of them."""
-    if isinstance(value, np.ndarray):
+    if backend.is_array(value):
         yield value
     elif isinstance(value, tuple | list):
         for v in value:
@@ -234,10 +249,11 @@ def forward(row):
     """Its result is that of its reference."""
     if row.reference is None:
         return
-    expected = exact(row.reference, row.args, row.kwargs)
+    args = [_mapped(a, backend.get().array, backend.to_numpy) for a in row.args]
+    expected = exact(row.reference, args, row.kwargs)
     magnitude = MAGNITUDES.get(row.op.name) if row.reference is REFERENCES.get(row.op.name) else None
-    magnitude = None if magnitude is None else exact(magnitude, row.args, row.kwargs)
-    row.forward = units(row.op(*row.args, **row.kwargs), expected, magnitude)
+    magnitude = None if magnitude is None else exact(magnitude, args, row.kwargs)
+    row.forward = units(_host(row.op(*row.args, **row.kwargs)), expected, magnitude)
     if not row.forward <= FORWARD:
         yield row.problem(f"its result is {row.forward:.3g} units in the last place from its reference")
 
@@ -348,7 +364,7 @@ def empty_and_0d(row):
 def wrong_shapes(row):
     """Arrays of other shapes are taken, with gradients, or refused in a sentence."""
     for shape in ((7,), (2, 7), (3, 1, 5, 7, 2)):
-        for words, args in _resized(row, lambda a, shape=shape: np.resize(a, shape)):
+        for words, args in _resized(row, lambda a, shape=shape: backend.asarray(np.resize(_host(a), shape))):
             yield from _taken_or_refused(row, words, args)
 
 

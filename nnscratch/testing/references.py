@@ -349,6 +349,7 @@ REFERENCES = {
     "where": lambda condition, a, b: condition * a + ~condition * b,
     "copy": lambda x: x,
     "astype": lambda x, dtype: x,
+    "transfer": lambda x, device, source: x,
     "equal": lambda a, b: a == b,
     "not_equal": lambda a, b: a != b,
     "less": lambda a, b: a < b,

@@ -1,0 +1,172 @@
+"""NVIDIA GPUs: CuPy's arrays, and the CUDA kernels. CuPy is loaded by `load`, when a GPU is first asked for."""
+
+import functools
+import importlib
+import importlib.util
+import types
+
+import numpy as np
+
+from nnscratch.backend.cpu import CPU, KERNELS
+
+#: What a GPU has beyond the table of every backend.
+MORE = {"dropout": ("uniform",)}
+
+#: What turns a host's data into arrays, and complains about those that are none.
+HOST = CPU()
+
+INSTALL = "install nnscratch[gpu] (for CUDA 12, nnscratch[gpu-cu12])"
+
+
+def load():
+    """The backend of this machine's GPU.
+
+    Raises
+    ------
+    ValueError
+        Where there is none that can be used; the message says why, and what to do.
+    """
+    try:
+        xp = importlib.import_module("cupy")
+    except ImportError as error:
+        if importlib.util.find_spec("cupy") is None:
+            raise _unavailable("CuPy is not installed", INSTALL) from None
+        raise _unavailable(f"CuPy does not load ({_first_line(error)})", f"{INSTALL} anew") from None
+    runtime = xp.cuda.runtime
+    try:
+        runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
+        raise _no_gpu(runtime, error) from None
+    try:  # CUDA's libraries load when they are first used: here, and not within somebody's training
+        xp.cuda.nvrtc.getVersion()
+        xp.matmul(xp.zeros((1, 1), np.float32), xp.zeros((1, 1), np.float32))
+    except (ImportError, OSError, RuntimeError) as error:
+        raise _unavailable(
+            f"a CUDA library is missing or does not load ({_first_line(error)})",
+            'install CUDA\'s libraries, for example by pip install "cupy-cuda13x[ctk]"',
+        ) from None
+    return CUDA(xp)
+
+
+def _no_gpu(runtime, error):
+    """Why CUDA's runtime finds no GPU."""
+    driver, needed = runtime.driverGetVersion(), runtime.runtimeGetVersion()
+    if driver == 0:
+        return _unavailable("there is no NVIDIA driver", "install one, or stay on 'cpu'")
+    if driver // 1000 < needed // 1000:
+        older = f", or install nnscratch[gpu-cu{driver // 1000}]" if driver // 1000 == 12 else ""
+        return _unavailable(
+            f"the NVIDIA driver knows CUDA {_version(driver)}, CuPy was built for {_version(needed)}",
+            f"update the driver{older}",
+        )
+    return _unavailable(
+        f"there is no GPU ({_first_line(error)})",
+        "look at `nvidia-smi` and at the environment variable CUDA_VISIBLE_DEVICES, or stay on 'cpu'",
+    )
+
+
+def _unavailable(why, mend):
+    return ValueError(f"device: 'cuda' is not available, as {why}; {mend}")
+
+
+def _first_line(error):
+    lines = [line for line in str(error).splitlines() if line.strip(" =")]
+    return lines[0].strip() if lines else type(error).__name__
+
+
+def _version(number):
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+class CUDA:
+    """CuPy as a backend: kernels, transfer, random numbers, sync. It is CuPy's current GPU, the first by default."""
+
+    name = "cuda"
+
+    def __init__(self, xp):
+        self.xp = xp
+        self.array = xp.ndarray
+        self.rng = Generator(self)
+
+    def seed(self, seed):
+        """Start the random numbers anew, for everybody who holds the generator."""
+        self.rng.state = {"seed": seed, "drawn": 0}
+
+    def asarray(self, data, dtype=None):
+        """Data as an array here; Python numbers and lists become float32."""
+        if not isinstance(data, self.array):
+            return self.xp.asarray(HOST.asarray(data, dtype))
+        if dtype is None and data.dtype.kind in "biuf":
+            return data
+        # an empty array of NumPy's has the same complaints about types
+        wanted = HOST.asarray(np.empty(0, data.dtype), dtype).dtype
+        return data.astype(wanted, copy=False)
+
+    def as_result(self, value):
+        """What a function of arrays returned, as an array here."""
+        return value if isinstance(value, self.array) else self.xp.asarray(value)
+
+    def to_numpy(self, array):
+        """A copy in the host's memory; waits for what is still being computed."""
+        return array.get()
+
+    def arange(self, n):
+        """The whole numbers from 0 to n - 1."""
+        return self.xp.arange(n)
+
+    def prepare(self, size):
+        """Nothing: kernels are compiled when they are first used, and kept."""
+
+    def synchronize(self):
+        """Wait until everything that was asked of the GPU is done."""
+        self.xp.cuda.Device().synchronize()
+
+    def describe(self):
+        """Versions and properties, as pairs of words."""
+        runtime, device = self.xp.cuda.runtime, self.xp.cuda.Device()
+        properties = runtime.getDeviceProperties(device.id)
+        free, whole = runtime.memGetInfo()
+        capability = f"{device.compute_capability[:-1]}.{device.compute_capability[-1]}"
+        return [
+            ("GPU", f"{properties['name'].decode()}, compute capability {capability}"),
+            ("GPU memory", f"{free / 2**30:.1f} GiB of {whole / 2**30:.1f} GiB free"),
+            ("CuPy", f"{self.xp.__version__}, built for CUDA {_version(runtime.runtimeGetVersion())}"),
+            ("NVIDIA driver", f"up to CUDA {_version(runtime.driverGetVersion())}"),
+        ]
+
+    @functools.cached_property
+    def kernels(self):
+        """The table of kernels, by name: the CUDA one where there is one, else that of `nnscratch.kernels.cuda.plain`."""
+        plain = importlib.import_module("nnscratch.kernels.cuda.plain")
+        return types.SimpleNamespace(
+            **{
+                name: getattr(_module(module), name, None) or getattr(plain, name)
+                for module, names in {**KERNELS, **MORE}.items()
+                for name in names
+            }
+        )
+
+
+def _module(name):
+    """The module of CUDA kernels of that name, or None."""
+    name = f"nnscratch.kernels.cuda.{name}"
+    return importlib.import_module(name) if importlib.util.find_spec(name) else None
+
+
+class Generator:
+    """Random numbers of a GPU: the same from the same seed, on every GPU. Its whole state is the seed and how many were drawn."""
+
+    def __init__(self, backend):
+        self._backend = backend
+        self.state = {"seed": 0, "drawn": 0}
+
+    @property
+    def bit_generator(self):
+        """What holds the state, as NumPy's generators have it."""
+        return self
+
+    def random(self, shape, dtype=np.float32):
+        """Uniform numbers in [0, 1), float32."""
+        drawn = self._backend.kernels.uniform(shape, self.state["seed"], self.state["drawn"])
+        self.state["drawn"] += drawn.size
+        return drawn.astype(dtype, copy=False)
