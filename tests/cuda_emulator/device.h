@@ -152,9 +152,13 @@ inline long long __double_as_longlong(double v) { return (long long)emulator::bi
 #define EMULATED_REGISTER "w"
 #endif
 // Sums and products that the compiler must not merge into one rounding.
-inline double __dadd_rn(double a, double b) { asm("" : "+" EMULATED_REGISTER(a), "+" EMULATED_REGISTER(b)); return a + b; }
-inline double __dsub_rn(double a, double b) { asm("" : "+" EMULATED_REGISTER(a), "+" EMULATED_REGISTER(b)); return a - b; }
-inline double __dmul_rn(double a, double b) { a *= b; asm("" : "+" EMULATED_REGISTER(a)); return a; }
+template <class V> inline V kept_apart(V v) { asm("" : "+" EMULATED_REGISTER(v)); return v; }
+inline double __dadd_rn(double a, double b) { return kept_apart(kept_apart(a) + kept_apart(b)); }
+inline double __dsub_rn(double a, double b) { return kept_apart(kept_apart(a) - kept_apart(b)); }
+inline double __dmul_rn(double a, double b) { return kept_apart(a * b); }
+inline float __fadd_rn(float a, float b) { return kept_apart(kept_apart(a) + kept_apart(b)); }
+inline float __fsub_rn(float a, float b) { return kept_apart(kept_apart(a) - kept_apart(b)); }
+inline float __fmul_rn(float a, float b) { return kept_apart(a * b); }
 inline float rsqrtf(float v) { return 1 / sqrtf(v); }
 inline double rsqrt(double v) { return 1 / sqrt(v); }
 template <class V> inline V min(V a, V b) { return b < a ? b : a; }

@@ -3,7 +3,7 @@
 import re
 
 import numpy as np
-from nnscratch.kernels.cuda import runtime
+from nnscratch.kernels.cuda import runtime, scatter, steps
 
 HALF, SINGLE, DOUBLE = (np.dtype(t) for t in ("float16", "float32", "float64"))
 FLOATS = [HALF, SINGLE, DOUBLE]
@@ -15,6 +15,10 @@ VARIANTS = {
     "rows.cu": [{"ELEMENT": t, "TEAM": team} for t in FLOATS for team in (32, 256)],
     "pool.cu": [{"ELEMENT": t, "INDEX": UINT8} for t in [*FLOATS, INT64]]
     + [{"ELEMENT": DOUBLE, "INDEX": i} for i in (UINT16, INT64)],
+    "steps.cu": [{"ELEMENT": t, "CHUNK": steps.CHUNK} for t in FLOATS],
+    "dropout.cu": [{"ELEMENT": t} for t in FLOATS],
+    "scatter.cu": [{"ELEMENT": t, "CHUNK": scatter.CHUNK} for t in [*FLOATS, INT64]],
+    "matmul.cu": [{"ELEMENT": t, "ACTIVATION": a} for t in FLOATS for a in range(4)],
 }
 
 

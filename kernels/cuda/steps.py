@@ -1,0 +1,122 @@
+"""Optimiser steps on a GPU: `sgd` and `adam` as `nnscratch.kernels.steps` has them, and both for many parameters at once.
+
+``steps.cu`` says how they are computed and why they are fast.
+"""
+
+import functools
+
+import numpy as np
+
+from . import runtime
+
+#: The elements of a parameter that one block does, in one launch for all.
+CHUNK = 1 << 12
+
+
+def _constants(dtype):
+    return {"ELEMENT": dtype, "CHUNK": CHUNK}
+
+
+def _arithmetic(dtype):
+    """The type that the kernels compute in."""
+    return np.float32 if dtype == np.float16 else dtype.type
+
+
+def _descent(dtype, lr, momentum, nesterov, weight_decay):
+    number = _arithmetic(dtype)
+    return number(lr), number(momentum), number(weight_decay), bool(nesterov)
+
+
+def _adam(dtype, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled):
+    scales = (1 - beta1**step, 1 - beta2**step) if bias_correction else (1.0, 1.0)
+    decays = (0.0, lr * weight_decay) if decoupled else (weight_decay, 0.0)
+    return tuple(map(_arithmetic(dtype), (beta1, 1 - beta1, beta2, 1 - beta2, *scales, lr, eps, *decays)))
+
+
+def _in_place(arrays, written, run):
+    """Call `run` with C-contiguous arrays, and copy back what it wrote into those that were not."""
+    plain = [None if a is None else runtime.xp().ascontiguousarray(a) for a in arrays]
+    run(plain)
+    for i in written:
+        if plain[i] is not arrays[i] and arrays[i] is not None and not arrays[i].flags.c_contiguous:
+            arrays[i][...] = plain[i]
+
+
+def _step(name, arrays, written, scalars):
+    p = arrays[0]
+
+    def run(plain):
+        grid = min(runtime.blocks(p.size), 1 << 20)
+        args = *plain, np.int64(p.size), *scalars
+        runtime.launch("steps.cu", name, grid, runtime.THREADS, args, **_constants(p.dtype))
+
+    _in_place(arrays, written, run)
+
+
+def sgd(p, g, lr, momentum, nesterov, weight_decay, velocity):
+    """One step of gradient descent, as `nnscratch.kernels.steps.sgd`."""
+    _step("sgd", [p, g, velocity], (0, 2), _descent(p.dtype, lr, momentum, nesterov, weight_decay))
+
+
+def adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled):
+    """One step of Adam, as `nnscratch.kernels.steps.adam`."""
+    scalars = _adam(p.dtype, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled)
+    _step("adam", [p, g, m, v], (0, 2, 3), scalars)
+
+
+@functools.lru_cache(maxsize=32)
+def _table(xp, device, sizes, addresses):
+    """What tells a block its share, on the device; kept, since memory is mostly given out again where it was."""
+    blocks = [runtime.blocks(n, CHUNK) for n in sizes]
+    starts = np.cumsum([0, *blocks])
+    rows = np.column_stack([np.array(sizes, np.int64), np.array(addresses, np.uint64).view(np.int64)])
+    return xp.asarray(np.concatenate([starts, rows.ravel()])), int(starts[-1])
+
+
+def _address(array):
+    return 0 if array is None else array.data.ptr
+
+
+def _step_all(name, columns, written, scalars):
+    """Launch once for each dtype; `columns` are lists of arrays, first the parameters."""
+    xp = runtime.xp()
+    for dtype in dict.fromkeys(p.dtype for p in columns[0]):
+        chosen = [row for row in zip(*columns, strict=True) if row[0].dtype == dtype and row[0].size]
+        flat = [[None if a is None else xp.ascontiguousarray(a) for a in row] for row in chosen]
+        sizes = tuple(row[0].size for row in flat)
+        addresses = tuple(tuple(map(_address, row)) for row in flat)
+        if sizes:
+            table, blocks = _table(xp, runtime._device(), sizes, addresses)
+            args = table, len(sizes), *scalars(dtype)
+            runtime.launch("steps.cu", name, blocks, runtime.THREADS, args, **_constants(dtype))
+        for row, plain in zip(chosen, flat, strict=True):
+            for i in written:
+                if row[i] is not None and not row[i].flags.c_contiguous:
+                    row[i][...] = plain[i]
+
+
+def sgd_all(parameters, gradients, lr, momentum, nesterov, weight_decay, velocities=None):
+    """`sgd` of all parameters, in one launch for each dtype among them.
+
+    Parameters
+    ----------
+    parameters, gradients : lists of arrays
+    velocities : list of arrays, or None where momentum is 0
+    """
+    velocities = [None] * len(parameters) if velocities is None else velocities
+
+    def scalars(dtype):
+        return _descent(dtype, lr, momentum, nesterov, weight_decay)
+
+    _step_all("sgd_all", (parameters, gradients, velocities), (0, 2), scalars)
+
+
+def adam_all(
+    parameters, gradients, means, squares, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled
+):
+    """`adam` of all parameters, which are at the same step, in one launch for each dtype among them."""
+
+    def scalars(dtype):
+        return _adam(dtype, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled)
+
+    _step_all("adam_all", (parameters, gradients, means, squares), (0, 2, 3), scalars)
