@@ -7,6 +7,7 @@ import importlib.util
 import logging
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -22,8 +23,10 @@ def build():
     from sphinx.cmd.build import main as sphinx
 
     prepare()
-    options = ["-b", "html", "-c", HERE, "-d", BUILD / "doctrees", "-j", "2", "-W", "--keep-going", "-q"]
+    doctrees = BUILD / "doctrees"
+    options = ["-b", "html", "-c", HERE, "-d", doctrees, "-j", "2", "-W", "--keep-going", "-q"]
     if sphinx([str(o) for o in [*options, ROOT, HTML]]):
+        shutil.rmtree(doctrees, ignore_errors=True)  # a page that was read once would not be complained of again
         return 1
     lacking = missing()
     for name in lacking:

@@ -5,6 +5,7 @@ The pages are written to be read on GitHub, too; where Sphinx wants something el
 
 import contextlib
 import hashlib
+import inspect
 import io
 import re
 from pathlib import Path
@@ -45,11 +46,12 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
 
 nb_execution_mode = "force"
-nb_execution_timeout = 120
+nb_execution_timeout = 300
 nb_execution_in_temp = True
 nb_execution_show_tb = True  # a cell that fails is a warning, and so stops the build
 nb_output_stderr = "error"
 nb_merge_streams = True
+nb_code_prompt_show = "Show the solutions"
 
 autodoc_member_order = "bysource"
 autosummary_generate = False
@@ -118,7 +120,8 @@ def _entry(name, value):
         return [f".. autofunction:: {name}", ""]
     if reference.alias(name, value):
         return [f".. py:class:: {name}", "", f"   The same as `{reference.alias(name, value)}`.", ""]
-    return [f".. autoclass:: {name}", "   :members:", "   :show-inheritance:", ""]
+    bases = ["   :show-inheritance:"] if value.__base__ in reference.every().values() else []
+    return [f".. autoclass:: {name}", "   :members:", *bases, ""]
 
 
 def _operation(value, name):
@@ -133,20 +136,34 @@ def _operation(value, name):
 
 
 def _add_formula(app, what, name, value, options, lines):
-    """Put an operation's formula, its derivative and the document they come from under a docstring's first paragraph."""
+    """Put an operation's formula, derivative and source, where they are not told yet, under a docstring's first paragraph."""
     op = _operation(value, name)
     if op is None or not op.formula:
         return
-    added = []
-    if not any(line.lstrip().startswith(".. math::") for line in lines):
+    text, added = "\n".join(lines), []
+    at = _after(lines, 0)
+    if ".. math::" in text:
+        at = _after(lines, next(i for i, line in enumerate(lines) if ".. math::" in line))
+    else:
         added += [f".. math:: {op.formula}", ""]
     if op.derivative and op.constant is not True:
-        inputs = ", ".join(f"``{n}``" for n in op.rules)
+        # What the operation calls prediction and target may have other names in the function that applies it.
+        given = dict(zip(op.positional, inspect.signature(value).parameters, strict=False))
+        inputs = ", ".join(f"``{given.get(n, n)}``" for n in op.rules)
         added += [f"Derivative by {inputs}:", "", f".. math:: {op.derivative}", ""]
-    if op.document and op.document.split(":")[0] not in "\n".join(lines):
+    number = re.match(r"F\d+", op.document)
+    if op.document and not (number and number[0] in text):
         added += [f"Source: {op.document}.", ""]
-    at = next((i + 1 for i, line in enumerate(lines) if not line.strip()), len(lines))
-    lines[at:at] = added if at < len(lines) else ["", *added]
+    lines[at:at] = added
+
+
+def _after(lines, start):
+    """Where the paragraph that begins at a line has ended, and the empty line after it."""
+    end = next((i for i in range(start, len(lines)) if not lines[i].strip()), None)
+    if end is None:
+        lines.append("")
+        end = len(lines) - 1
+    return end + 1
 
 
 class Help(SphinxDirective):

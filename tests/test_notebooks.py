@@ -103,7 +103,7 @@ def faults_of_names(notebook):
 def execute(notebook, folder):
     """Run all cells in a kernel of its own that starts in `folder`; an error of any cell is an error here."""
     client = nbclient.NotebookClient(
-        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": folder}}
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": folder}}
     )
     return client.execute()
 
