@@ -37,6 +37,8 @@ class Pen:
         Every rectangle: left, top, width, height, kind.
     edges : list of (Edge, float, float)
         Every wire, and where the corner lies that its points are counted from.
+    folded : list of Group
+        The modules drawn as one box.
     """
 
     def __init__(self):
@@ -87,8 +89,8 @@ class Pen:
 class _Stack:
     """Lines of words and formulas, one above the other, in a rectangle."""
 
-    def __init__(self, lines, kind, title="", centred=True):
-        self.lines, self.kind, self.title, self.centred = lines, kind, title, centred
+    def __init__(self, lines, kind, title=""):
+        self.lines, self.kind, self.title = lines, kind, title
         self.width = max(line.width for line in lines) + 2 * PAD + (4 if kind == "input" else 0)
         self.height = sum(line.height for line in lines) + 2 * PAD - 3
 
@@ -334,7 +336,7 @@ class Settings:
         self.values, self.gradients, self.dtype, self.tags = values, gradients, dtype, tags
 
 
-def tags(group, depth=0):
+def tags(group):
     """What to write above the steps whose module is drawn as the step alone."""
     found = {}
     for item in group.items:
