@@ -3,6 +3,7 @@
 import ast
 import importlib
 import importlib.util
+import os
 import re
 import sys
 from pathlib import Path
@@ -101,11 +102,10 @@ def faults_of_names(notebook):
 
 
 def execute(notebook, folder):
-    """Run all cells in a kernel of its own that starts in `folder`; an error of any cell is an error here."""
-    client = nbclient.NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": folder}}
-    )
-    return client.execute()
+    """Run all cells in a kernel of its own that starts in `folder`, without a user's settings; a cell's error is one here."""
+    resources = {"metadata": {"path": folder}}
+    client = nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources)
+    return client.execute(env=os.environ | {"IPYTHONDIR": str(folder / "ipython")})
 
 
 def printed(cell):
@@ -124,6 +124,10 @@ def faults_of_outputs(notebook):
             yield f"exercise {i} should give a hint for the empty answer; it prints: {printed(cell)}"
         if f"exercise {i}: right\n" not in solutions:
             yield f"exercise {i} does not call its solution right; the solutions print: {solutions}"
+
+
+def test_there_are_eight():
+    assert [path.stem[:2] for path in PATHS] == [f"{i:02}" for i in range(1, 9)]
 
 
 FAULTS = (faults_of_structure, faults_of_exercises, faults_of_names)
