@@ -3,12 +3,23 @@
 import numpy as np
 
 from nnscratch import backend
-from nnscratch.autograd import describe
+from nnscratch.autograd import GradientError, describe
 from nnscratch.tensor import Tensor
 
 
 def gradcheck(
-    fn, inputs, order=1, mode="projection", step=None, rtol=None, atol=None, seed=0, *, gradient=None, parameters=None
+    fn,
+    inputs,
+    order=1,
+    mode="projection",
+    step=None,
+    rtol=None,
+    atol=None,
+    seed=0,
+    *,
+    gradient=None,
+    parameters=None,
+    raises=True,
 ):
     """Check the derivatives of a function against central differences of its values, in float64.
 
@@ -49,6 +60,8 @@ def gradcheck(
         place of other inputs is fine). Where it returns an array: ``gradient(*inputs, g)``, with the gradient of that.
     parameters : dict, Module or iterable of Tensor, optional
         Tensors that `fn` uses beside its inputs, to be checked too.
+    raises : bool
+        False returns the report of a failed check too, instead of raising it: its ``passed`` says which it is.
 
     Returns
     -------
@@ -58,7 +71,7 @@ def gradcheck(
     Raises
     ------
     GradientError
-        Where a derivative is wrong; its ``report`` names the element, both values and, where it can be told, the operation.
+        Where a derivative is wrong, unless `raises` is False; its ``report`` names the element, both values and, where it can be told, the operation.
     TypeError, ValueError
         Where nothing can be checked: float32 inputs (seven digits are too few), nan, no inputs, a function that changes its
         inputs or gives different results for the same, a gradient of another shape than its input.
@@ -77,12 +90,19 @@ def gradcheck(
     ...     return np.sum((w @ x) ** 2)
     >>> def gradient(w, x):
     ...     return 2 * (w @ x) @ x, 2 * w.T @ (w @ x)
-    >>> try:
-    ...     ns.gradcheck(loss, [np.eye(2), np.array([[1.0, 2.0], [3.0, 4.0]])], gradient=gradient)
-    ... except ns.GradientError as error:
-    ...     error.report.worst.input
-    'w'
+    >>> inputs = [np.eye(2), np.array([[1.0, 2.0], [3.0, 4.0]])]
+    >>> report = ns.gradcheck(loss, inputs, gradient=gradient, raises=False)
+    >>> report.passed, report.worst.input
+    (False, 'w')
     """
+    if not raises:
+        try:
+            return gradcheck(fn, inputs, order, mode, step, rtol, atol, seed, gradient=gradient, parameters=parameters)
+        except GradientError as error:
+            if error.report is None:
+                raise
+            return error.report
+
     from nnscratch.gradcheck.check import check
     from nnscratch.gradcheck.functions import ArrayFunction, TensorFunction, argument_names
 

@@ -266,7 +266,7 @@ def derivatives(row):
         report = gradcheck(_named(row), [row.args[i] for i in row.inputs], order=2, seed=row.seed)
     except GradientError as failure:
         report = failure.report
-        yield row.problem("; ".join(report.problems))
+        yield row.problem("; ".join(report.problems or report.causes))
     for order, figure, limit in ((1, "first", FIRST), (2, "second", SECOND)):
         found = [r for r in report.rows if r.order == order]
         error = max((r.error for r in found if r.status in ("right", "wrong")), default=None)
