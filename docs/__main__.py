@@ -74,11 +74,15 @@ def write_notebooks(folder):
                 cell.source = LINK.sub(functools.partial(_from, folder, source.parent), cell.source)
             elif "hide-cell" in cell.metadata.get("tags", ()):
                 cell.metadata["jupyter"] = {"source_hidden": True}
-        notebook.metadata["nnscratch"] = {"written": _digest(notebook)}
+        digest = _digest(notebook)
+        notebook.metadata["nnscratch"] = {"written": digest}
         path = folder / f"{source.stem}.ipynb"
         name = os.path.relpath(path)
         if path.exists():
             there = jupytext.read(path)
+            if _digest(there) == digest:
+                print(f"{name} is there, and current.")
+                continue
             if _digest(there) != there.metadata.get("nnscratch", {}).get("written"):
                 print(f"{name} has been changed, and stays as it is; move it away to get a new one.")
                 continue
