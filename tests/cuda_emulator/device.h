@@ -17,7 +17,7 @@
 #define __forceinline__ inline __attribute__((always_inline))
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
-#define __align__(n) alignas(n)
+#define __align__(n) __attribute__((aligned(n)))
 #define __constant__ static
 // Shared arrays stand in a section of their own, so that every block can find them filled with nan.
 #define __shared__ static __attribute__((section("emulated_shared"), aligned(16)))
@@ -163,6 +163,13 @@ inline float rsqrtf(float v) { return 1 / sqrtf(v); }
 inline double rsqrt(double v) { return 1 / sqrt(v); }
 template <class V> inline V min(V a, V b) { return b < a ? b : a; }
 template <class V> inline V max(V a, V b) { return a < b ? b : a; }
+using std::copysign;
+using std::exp;
+using std::fabs;
+using std::fma;
 using std::isfinite;
 using std::isinf;
 using std::isnan;
+using std::log;
+using std::sqrt;
+using std::tanh;

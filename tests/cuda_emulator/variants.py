@@ -3,7 +3,7 @@
 import re
 
 import numpy as np
-from nnscratch.kernels.cuda import runtime, scatter, steps
+from nnscratch.kernels.cuda import conv, runtime, scatter, steps
 
 HALF, SINGLE, DOUBLE = (np.dtype(t) for t in ("float16", "float32", "float64"))
 FLOATS = [HALF, SINGLE, DOUBLE]
@@ -20,6 +20,16 @@ VARIANTS = {
     "scatter.cu": [{"ELEMENT": t, "CHUNK": scatter.CHUNK} for t in [*FLOATS, INT64]],
     "matmul.cu": [{"ELEMENT": t, "ACTIVATION": a} for t in FLOATS for a in range(4)],
 }
+
+
+def _convolutions(dtype):
+    small = [(t, few) for t in (*conv.TILES[2:], conv.NARROW) for few in (0, 1)]
+    large = [(t, 0) for t in conv.TILES[:2]] if dtype != DOUBLE else []
+    names = "BM", "BN", "TM", "TN"
+    return [{"ELEMENT": dtype, **dict(zip(names, tile, strict=True)), "FEW": few} for tile, few in large + small]
+
+
+VARIANTS["conv.cu"] = [v for t in FLOATS for v in _convolutions(t)]
 
 
 def name(constants):
