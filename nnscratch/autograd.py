@@ -522,6 +522,18 @@ def describe(value):
     return text if len(text) <= 40 else text[:37] + "..."
 
 
+def is_basic(index):
+    """Whether an index is made of whole numbers, slices, new axes and an ellipsis alone: no array, no list.
+
+    Examples
+    --------
+    >>> is_basic((0, slice(None), None)), is_basic([0])
+    (True, False)
+    """
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(p is None or p is Ellipsis or isinstance(p, slice | int) for p in parts)
+
+
 def _shape(a):
     return a.shape if isinstance(a, Node | Tensor) else np.shape(a)
 

@@ -76,7 +76,7 @@ def _parse(argv):
     train.add_argument("--lr", type=_rate, metavar="RATE", help="the learning rate")
     train.add_argument("--seed", type=_count(0), metavar="N", help="everything random follows from it (default: 0)")
     train.add_argument(
-        "--device", type=_device, default="cpu", help=f"one of {', '.join(backend.devices())} (default: cpu)"
+        "--device", type=_device, default="cpu", help=f"one of {', '.join(backend.NAMES)} (default: cpu)"
     )
     train.add_argument("--full", action="store_true", help="the full data set, where there is one")
     train.add_argument("--resume", action="store_true", help="go on from the last complete epoch in DIR")
@@ -257,6 +257,10 @@ def _info(arguments):
         ("BLAS", f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()),
         ("BLAS threads", _threads()),
     ]
+    try:
+        rows += backend.get("cuda").describe()
+    except ValueError as error:
+        rows.append(("GPU", str(error).removeprefix("device: ")))
     _print_table(rows)
 
 

@@ -257,12 +257,14 @@ def _distributions(name, prediction, target, reduction, weight, smoothing, ignor
             f"{name}: label_smoothing is {smoothing!r}, expected a number from 0 up to below 1; pass for example 0.1"
         )
     if weight is not None:
-        weight = np.asarray(weight, dtype)
+        weight = np.asarray(weight.numpy() if isinstance(weight, Tensor) else backend.to_numpy(weight), dtype)
         if weight.shape != (classes,) or not np.all(weight >= 0):
             raise ValueError(
                 f"{name}: weight must hold a factor of at least 0 for each of {classes} classes, got {describe(weight)}; pass {classes} of them"
             )
-    values = target if isinstance(target, Tensor) else np.asarray(target)
+    values = _target(name, prediction, target, np.asarray)
+    here = backend.of(prediction.data if isinstance(prediction, Tensor) else prediction)
+    weight = weight if weight is None else here.as_result(weight)
     if values.shape == shape:
         if values.dtype.kind not in "biuf":
             raise TypeError(f"{name}: target has dtype {values.dtype}, expected labels or probabilities; convert it")
@@ -283,8 +285,8 @@ def _distributions(name, prediction, target, reduction, weight, smoothing, ignor
         rows = classes if len(shape) == 1 else prediction.size // classes
         return values if weight is None else values * weight, rows
     labels, counted = _labels(name, values, shape[:-1], classes, ignored)
-    q = np.zeros(shape, dtype)
-    q.reshape(-1)[labels.reshape(-1) + np.arange(0, q.size, classes)] = 1
+    q = np.zeros_like(labels, shape=shape, dtype=dtype)
+    q.reshape(-1)[labels.reshape(-1) + here.arange(labels.size) * classes] = 1
     if smoothing:
         q = q * dtype.type(1 - smoothing) + dtype.type(smoothing / classes)
     if ignored is not None:
@@ -388,7 +390,7 @@ def _logits_behind(prediction, activation):
 
 
 def _floating(name, what, value):
-    if not isinstance(value, Tensor | np.ndarray):
+    if not isinstance(value, Tensor) and not backend.is_array(value):
         value = backend.asarray(value)
     if value.dtype.kind != "f":
         raise TypeError(
@@ -405,8 +407,7 @@ def _check_reduction(name, reduction):
 def _same_shape(name, prediction, target, reduction):
     _check_reduction(name, reduction)
     prediction = _floating(name, "prediction", prediction)
-    if not isinstance(target, Tensor | np.ndarray):
-        target = backend.asarray(target)
+    target = _target(name, prediction, target)
     ours, theirs = (a.data if isinstance(a, Tensor) else a for a in (prediction, target))
     if ours.shape != theirs.shape:
         raise ValueError(
@@ -417,6 +418,20 @@ def _same_shape(name, prediction, target, reduction):
             f"{name}: prediction and target of shape {ours.shape} hold nothing to compare; pass at least one value"
         )
     return prediction, target if theirs.dtype == ours.dtype else target.astype(ours.dtype)
+
+
+def _target(name, prediction, target, convert=backend.cpu.asarray):
+    """The target as a Tensor or an array, which has to be where the prediction is; lists are put there."""
+    here = backend.of(prediction.data if isinstance(prediction, Tensor) else prediction)
+    if not isinstance(target, Tensor) and not backend.is_array(target):
+        return here.as_result(convert(target))
+    there = backend.of(target.data if isinstance(target, Tensor) else target)
+    if there is not here:
+        raise ValueError(
+            f"{name}: prediction is on {here.name}, target on {there.name}, expected one device; move the target, for "
+            f"example by ns.tensor(target, device={here.name!r})"
+        )
+    return target
 
 
 def _check_probabilities(name, prediction):
@@ -471,8 +486,7 @@ def dropout(x, p=0.5, training=True):
     if not training or p == 0:
         return x
     raw = x.data if isinstance(x, Tensor) else x
-    keep = backend.of(raw).rng.random(raw.shape, np.float32) >= p
-    return x * (keep * raw.dtype.type(1 / (1 - p)))
+    return x * backend.of(raw).dropout_mask(raw.shape, raw.dtype, p)
 
 
 def embedding(indices, weight):

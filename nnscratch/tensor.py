@@ -302,8 +302,12 @@ class Tensor:
             raise ValueError(
                 f"assignment: the tensor is on {here.name}, the value on {backend.of(value).name}; move it by .to({here.name!r})"
             )
+        index = _plain_index(index)
         try:
-            self.data[_plain_index(index)] = here.asarray(value) if isinstance(value, list | tuple) else value
+            if here is backend.cpu or autograd.is_basic(index):
+                self.data[index] = here.asarray(value) if isinstance(value, list | tuple) else value
+            else:  # a GPU lets indices out of range pass, and values for one place in any order
+                self.data[...] = OPS["put"](self.data, index, value)
         except (ValueError, IndexError, TypeError) as error:
             raise type(error)(f"assignment: {error} (into {autograd.describe(self)})") from None
         self._version[0] += 1

@@ -30,8 +30,8 @@ def _seeded():
 
 
 @contextlib.contextmanager
-def standing_in():
-    """Within this block the stand-in is what nnscratch finds as CuPy."""
+def standing_in(plain=True):
+    """Within this block the stand-in is what nnscratch finds as CuPy, with the kernels in terms of array functions or in CUDA C++."""
     from nnscratch.kernels.cuda import runtime
 
     from nnscratch import backend
@@ -47,6 +47,7 @@ def standing_in():
     sys.modules["cupy"] = standin
     runtime.forget()
     try:
+        backend.get("cuda").plain = plain
         yield standin
     finally:
         del sys.modules["cupy"]
@@ -55,6 +56,23 @@ def standing_in():
         for k, old in zip(known, before, strict=True):
             k.clear()
             k.update(old)
+
+
+def pytest_configure(config):
+    """Name the suite's own marks."""
+    config.addinivalue_line("markers", "cpu: about NumPy's arrays or the CPU alone, so not run on other devices")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what is about the CPU alone where it would run on another device."""
+    aside = [i for i in items if i.get_closest_marker("cpu") and _device_of(i) not in (None, "cpu")]
+    if aside:
+        config.hook.pytest_deselected(items=aside)
+        items[:] = [i for i in items if i not in set(aside)]
+
+
+def _device_of(item):
+    return getattr(item, "callspec", None) and item.callspec.params.get("device")
 
 
 DEVICES = ("cpu", "standin", "cuda")

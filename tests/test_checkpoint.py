@@ -20,6 +20,9 @@ import nnscratch as ns
 from nnscratch.checkpoint import read_checkpoint, write_checkpoint
 from nnscratch.files import writable_folder, write_bytes
 
+#: Each test runs on every device: tensors are made there where nothing else is said.
+pytestmark = pytest.mark.usefixtures("device")
+
 DTYPES = ["float16", "float32", "float64", "int8", "int32", "int64", "uint8", "bool"]
 
 
@@ -238,6 +241,7 @@ while True:
 """
 
 
+@pytest.mark.cpu
 @pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX's")
 def test_kill_9_during_writes_leaves_a_complete_state(tmp_path):
     path = tmp_path / "checkpoint"

@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 import nnscratch as ns
 
+#: Each test runs on every device: tensors are made there where nothing else is said.
+pytestmark = pytest.mark.usefixtures("device")
+
 F = ns.functional
 mpmath.mp.dps = 50
 
@@ -28,7 +31,7 @@ def test_w1_mse_of_004():
 
 
 def test_w2_cross_entropy_of_004():
-    p, y = ns.tensor([0.8, 0.2, 0.9], dtype="float64"), np.array([1.0, 0.0, 1.0])
+    p, y = ns.tensor([0.8, 0.2, 0.9], dtype="float64"), ns.tensor([1.0, 0.0, 1.0], dtype="float64")
     exact = -(mpmath.log(mpmath.mpf(0.8)) + mpmath.log(mpmath.mpf(0.9)))
     close(F.cross_entropy(p, y, reduction="sum"), exact)  # F8
     close(F.cross_entropy(p, y), exact / 3)  # F7
@@ -45,7 +48,7 @@ def test_w3_the_network_of_002():
     b2 = ns.tensor([0.6], dtype="float64", requires_grad=True)
     h = F.relu(F.linear(x, w1, b1))
     z = F.linear(h, w2, b2)
-    np.testing.assert_allclose(h.data, [[0.7, 0.7, 0.8]], rtol=1e-15)
+    np.testing.assert_allclose(h.numpy(), [[0.7, 0.7, 0.8]], rtol=1e-15)
     assert z.item() == pytest.approx(1.7, rel=1e-15)
     p = F.softmax(z)
     loss = F.cross_entropy(p, [[1.0]])
@@ -128,10 +131,10 @@ def test_f9_backpropagation_as_the_documents_state_it():
     h = ns.tensor(x.T)
     for wl, bl in zip(ws, bs, strict=True):
         h = F.sigmoid(F.linear(h, wl, bl))
-    F.mse_loss(h, y.T).backward()
+    F.mse_loss(h, ns.tensor(y.T)).backward()
     for (dw, db), wl, bl in zip(by_hand, ws, bs, strict=True):
-        np.testing.assert_allclose(wl.grad.data, dw, rtol=1e-12)
-        np.testing.assert_allclose(bl.grad.data, db[:, 0], rtol=1e-12)
+        np.testing.assert_allclose(wl.grad.numpy(), dw, rtol=1e-12)
+        np.testing.assert_allclose(bl.grad.numpy(), db[:, 0], rtol=1e-12)
 
 
 def test_f12_log_likelihood():
@@ -144,13 +147,13 @@ def test_softmax_with_cross_entropy_has_the_gradient_prediction_minus_target():
     rng = np.random.default_rng(2)
     z = ns.tensor(rng.standard_normal((4, 3)), requires_grad=True)
     labels = np.array([0, 2, 1, 1])
-    expected = (F.softmax(z.data) - np.eye(3)[labels]) / 4
+    expected, target = (F.softmax(z.numpy()) - np.eye(3)[labels]) / 4, ns.tensor(labels)
     for loss in (
-        F.cross_entropy(F.softmax(z), labels),  # recognised, and computed from z
-        F.cross_entropy(F.softmax(z) * 1.0, labels),  # not recognised
-        F.cross_entropy(z, labels, from_logits=True),
+        F.cross_entropy(F.softmax(z), target),  # recognised, and computed from z
+        F.cross_entropy(F.softmax(z) * 1.0, target),  # not recognised
+        F.cross_entropy(z, target, from_logits=True),
     ):
-        np.testing.assert_allclose(ns.grad(loss, z).data, expected, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(ns.grad(loss, z).numpy(), expected, rtol=1e-12, atol=1e-15)
 
 
 def test_a_saturated_softmax_still_learns():
@@ -249,7 +252,7 @@ def composed(rng):
             [x4, rng.standard_normal(4), rng.standard_normal(4)],
         ),
         "batch_norm_running": (
-            lambda x, w, b: F.batch_norm(x, np.zeros(4), np.ones(4), w, b),
+            lambda x, w, b: F.batch_norm(x, ns.tensor(np.zeros(4)), ns.tensor(np.ones(4)), w, b),
             [x4, rng.standard_normal(4), rng.standard_normal(4)],
         ),
         "layer_norm": (
@@ -257,13 +260,24 @@ def composed(rng):
             [x4, rng.standard_normal((5, 6)), rng.standard_normal((5, 6))],
         ),
         "cross_entropy_weighted": (
-            lambda z: F.cross_entropy(z, labels, from_logits=True, weight=[1.0, 2.0, 0.5], label_smoothing=0.1),
+            lambda z: F.cross_entropy(
+                z, ns.tensor(labels), from_logits=True, weight=[1.0, 2.0, 0.5], label_smoothing=0.1
+            ),
             [z],
         ),
-        "cross_entropy_of_softmax": (lambda z: F.cross_entropy(F.softmax(z), labels), [z]),
-        "binary_cross_entropy_of_sigmoid": (lambda z: F.binary_cross_entropy(F.sigmoid(z), np.full((4, 3), 0.3)), [z]),
-        "cross_entropy_ignoring": (lambda z: F.cross_entropy(z, labels, from_logits=True, ignore_index=1), [z]),
-        "nll_loss": (lambda z: F.nll_loss(F.log_softmax(z), labels, weight=[1.0, 2.0, 0.5], ignore_index=2), [z]),
+        "cross_entropy_of_softmax": (lambda z: F.cross_entropy(F.softmax(z), ns.tensor(labels)), [z]),
+        "binary_cross_entropy_of_sigmoid": (
+            lambda z: F.binary_cross_entropy(F.sigmoid(z), ns.tensor(np.full((4, 3), 0.3))),
+            [z],
+        ),
+        "cross_entropy_ignoring": (
+            lambda z: F.cross_entropy(z, ns.tensor(labels), from_logits=True, ignore_index=1),
+            [z],
+        ),
+        "nll_loss": (
+            lambda z: F.nll_loss(F.log_softmax(z), ns.tensor(labels), weight=[1.0, 2.0, 0.5], ignore_index=2),
+            [z],
+        ),
         "group_norm": (
             lambda x, w, b: F.group_norm(x, 2, w, b),
             [x4, rng.standard_normal(4), rng.standard_normal(4)],
@@ -307,7 +321,7 @@ def test_lists_are_taken_everywhere():
     }
     for name, result in results.items():
         assert result.dtype == np.float32, name
-        np.testing.assert_array_equal(result, row if name.endswith("1d") else image, name)
+        np.testing.assert_array_equal(ns.backend.to_numpy(result), row if name.endswith("1d") else image, name)
     assert F.embedding([1], [[1.0], [2.0]]).tolist() == [[2.0]]
     assert ns.stack([[1.0], [2.0]]).tolist() == [[1.0], [2.0]]
     assert F.batch_norm([[1.0], [3.0]], training=True).shape == F.layer_norm([[1.0], [3.0]]).shape == (2, 1)
@@ -315,7 +329,7 @@ def test_lists_are_taken_everywhere():
 
 def test_nll_loss_is_cross_entropy_after_log_softmax():
     rng = np.random.default_rng(0)
-    z, labels = ns.tensor(rng.standard_normal((2, 4, 3))), rng.integers(0, 3, (2, 4))
+    z, labels = ns.tensor(rng.standard_normal((2, 4, 3))), ns.tensor(rng.integers(0, 3, (2, 4)))
     for settings in (
         {"weight": [1.0, 0.5, 2.0]},
         {"ignore_index": 1},
@@ -324,7 +338,9 @@ def test_nll_loss_is_cross_entropy_after_log_softmax():
         {"reduction": "sum"},
     ):
         expected = F.cross_entropy(z, labels, from_logits=True, **settings)
-        np.testing.assert_allclose(F.nll_loss(F.log_softmax(z), labels, **settings).data, expected.data, rtol=1e-13)
+        np.testing.assert_allclose(
+            F.nll_loss(F.log_softmax(z), labels, **settings).numpy(), expected.numpy(), rtol=1e-13
+        )
     assert F.nll_loss(ns.tensor([[0.0, -np.inf]]), [0]).item() == 0
 
 
@@ -421,12 +437,12 @@ def test_batch_norm_statistics():
     x = rng.standard_normal((8, 3, 2))
     mean, var = ns.tensor(np.zeros(3)), ns.tensor(np.ones(3))
     y = F.batch_norm(ns.tensor(x), mean, var, training=True)
-    np.testing.assert_allclose(y.data.mean((0, 2)), 0, atol=1e-12)
-    np.testing.assert_allclose(mean.data, 0.1 * x.mean((0, 2)))
-    np.testing.assert_allclose(var.data, 0.9 + 0.1 * x.var((0, 2), ddof=1))
-    before = mean.data.copy()
+    np.testing.assert_allclose(y.numpy().mean((0, 2)), 0, atol=1e-12)
+    np.testing.assert_allclose(mean.numpy(), 0.1 * x.mean((0, 2)))
+    np.testing.assert_allclose(var.numpy(), 0.9 + 0.1 * x.var((0, 2), ddof=1))
+    before = mean.numpy().copy()
     F.batch_norm(ns.tensor(x), mean, var)
-    np.testing.assert_array_equal(mean.data, before)
+    np.testing.assert_array_equal(mean.numpy(), before)
 
 
 def test_dropout():
@@ -434,12 +450,12 @@ def test_dropout():
     ns.manual_seed(3)
     y = F.dropout(x, 0.25)
     ns.manual_seed(3)
-    np.testing.assert_array_equal(F.dropout(x, 0.25).data, y.data)
-    values, counts = np.unique(y.data, return_counts=True)
+    np.testing.assert_array_equal(F.dropout(x, 0.25).numpy(), y.numpy())
+    values, counts = np.unique(y.numpy(), return_counts=True)
     np.testing.assert_allclose(values, [0, 4 / 3], rtol=1e-6)
     assert abs(counts[0] / 20_000 - 0.25) < 0.015 and y.dtype == np.float32
     y.sum().backward()
-    np.testing.assert_array_equal(x.grad.data, y.data)
+    np.testing.assert_array_equal(x.grad.numpy(), y.numpy())
     assert F.dropout(x, 0.25, training=False) is x and F.dropout(x, 0) is x
 
 
@@ -557,6 +573,7 @@ MISTAKES = {
 }  # fmt: skip
 
 
+@pytest.mark.cpu  # the tensors were made when this file was read
 @pytest.mark.parametrize("name", MISTAKES)
 def test_mistakes_have_one_clear_sentence(name):
     call, error, words = MISTAKES[name]
@@ -566,4 +583,4 @@ def test_mistakes_have_one_clear_sentence(name):
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
     assert caught.value.__cause__ is None
     for t, b in zip((IMAGE, KERNEL, Z), before, strict=True):
-        np.testing.assert_array_equal(t.data, b)
+        np.testing.assert_array_equal(t.numpy(), b)

@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 import nnscratch as ns
 from nnscratch.gradcheck.difference import differentiate, jumps
 
+#: Each test runs on every device: tensors are made there where nothing else is said.
+pytestmark = pytest.mark.usefixtures("device")
+
 F = ns.functional
 nn = ns.nn
 
@@ -195,7 +198,7 @@ def test_parameters_that_a_function_closes_over():
     model = nn.Linear(3, 2)
 
     def loss(x):
-        return F.mse_loss(model(x), np.zeros((4, 2)))
+        return F.mse_loss(model(x), ns.tensor(np.zeros((4, 2))))
 
     for parameters in (model, dict(model.named_parameters())):
         report = ns.gradcheck(loss, [normal(4, 3)], parameters=parameters)
@@ -301,7 +304,7 @@ def test_a_wrong_numpy_gradient_names_the_element():
         (lambda x: ns.clip(x, 0, 1), [1.0, 0.5], "clip"),
         (ns.sqrt, [0.0, 4.0], "sqrt"),
         (lambda x: F.max_pool2d(x.reshape((1, 1, 2, 2)), 2), [1.0, 1.0, 0.0, 0.0], "max_pool2d"),
-        (lambda x: F.l1_loss(x, np.zeros(2)), [0.0, 1.0], "l1_loss"),
+        (lambda x: F.l1_loss(x, ns.tensor([0.0, 0.0], dtype="float64")), [0.0, 1.0], "l1_loss"),
     ],
 )
 @pytest.mark.parametrize("mode", ["projection", "full"])
@@ -362,10 +365,10 @@ def test_ties_counted_twice_are_wrong_though_each_side_is_a_derivative():
 
 def test_the_edge_of_the_domain_is_left_out():
     p = np.array([[1.0, 0.0], [0.3, 0.7]])
-    report = ns.gradcheck(lambda p: F.cross_entropy(p, np.array([0, 1])), [p])
+    report = ns.gradcheck(lambda p: F.cross_entropy(p, [0, 1]), [p])
     assert statuses(report) == ["right"] and "p[0, 0] = 1" in report.kinks[0]
     with pytest.raises(ValueError, match="cannot be called near these inputs, only at them .p.: cross_entropy"):
-        ns.gradcheck(lambda p: F.cross_entropy(p, np.array([0])), [p[:1]])
+        ns.gradcheck(lambda p: F.cross_entropy(p, [0]), [p[:1]])
 
 
 def test_nothing_is_claimed_of_rough_functions():
@@ -408,7 +411,7 @@ BAD = {
     ),
     "nan as result": (lambda: ns.gradcheck(ns.log, [np.array([1.0, 0.0])]), ValueError, r"result\[1\] is -inf"),
     "no result": (lambda: ns.gradcheck(lambda x: None, [np.ones(3)]), TypeError, "returned NoneType"),
-    "array as result": (lambda: ns.gradcheck(lambda x: x.data, [np.ones(3)]), TypeError, "expected a Tensor"),
+    "array as result": (lambda: ns.gradcheck(lambda x: x.numpy(), [np.ones(3)]), TypeError, "expected a Tensor"),
     "NumPy without a gradient": (
         lambda: ns.gradcheck(lambda x: np.sum(np.tanh(x)), [np.ones(3)]),
         TypeError,
@@ -480,6 +483,7 @@ BAD = {
 }
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("name", BAD)
 def test_bad_use_has_one_clear_sentence(name):
     call, error, words = BAD[name]
@@ -545,3 +549,11 @@ def test_html_is_well_formed_and_escaped():
     assert "#c0392b" in wrong_report().report._repr_html_()
     report.rows[0].input = "<script>"
     assert "<script>" not in report._repr_html_()
+
+
+def test_a_failed_check_can_be_returned():
+    report = ns.gradcheck(lambda x: x * x, [np.array([1.0, 2.0])], gradient=lambda x, g: g * x, raises=False)
+    assert not report.passed and report.worst.input == "x"
+    assert ns.gradcheck(ns.exp, [np.array([1.0])], raises=False).passed
+    with pytest.raises(ValueError, match="pass one of them"):
+        ns.gradcheck(ns.exp, [np.array([1.0])], mode="half", raises=False)

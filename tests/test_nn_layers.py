@@ -1,10 +1,15 @@
 """Layers: their values against plain arithmetic, their derivatives against central differences, their settings."""
 
+import copy
+
 import numpy as np
 import pytest
 
 import nnscratch as ns
 from nnscratch import nn
+
+#: Each test runs on every device: tensors are made there where nothing else is said.
+pytestmark = pytest.mark.usefixtures("device")
 
 F = ns.functional
 
@@ -63,9 +68,9 @@ LAYERS = [
 @pytest.mark.parametrize(
     ("layer", "x"), LAYERS, ids=lambda v: repr(v).split("\n")[0] if isinstance(v, nn.Module) else ""
 )
-def test_derivatives_agree_with_central_differences(layer, x):
-    x = ns.tensor(x, requires_grad=True)
-    weights = normal(*layer(x).shape)
+def test_derivatives_agree_with_central_differences(layer, x, device):
+    x, layer = ns.tensor(x, requires_grad=True), copy.deepcopy(layer).to(device)
+    weights = ns.tensor(normal(*layer(x).shape))
 
     def value():
         ns.manual_seed(3)
@@ -77,13 +82,13 @@ def test_derivatives_agree_with_central_differences(layer, x):
     for name, t in (("x", x), *layer.named_parameters()):
         assert t.grad.dtype == np.float64
         for i in np.ndindex(t.shape):
-            old, h = t.data[i], 1e-5
+            old, h = t.data[i].item(), 1e-5
             t.data[i] = old + h
             above = value().item()
             t.data[i] = old - h
             below = value().item()
             t.data[i] = old
-            assert t.grad.data[i] == pytest.approx((above - below) / (2 * h), rel=1e-6, abs=1e-8), (name, i)
+            assert t.grad.data[i].item() == pytest.approx((above - below) / (2 * h), rel=1e-6, abs=1e-8), (name, i)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
@@ -92,7 +97,7 @@ def test_dtypes_are_kept(dtype):
         nn.Conv2d(1, 2, 3, dtype=dtype), nn.BatchNorm2d(2, dtype=dtype), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.5),
         nn.Flatten(), nn.Linear(8, 3, dtype=dtype), nn.LayerNorm(3, dtype=dtype), nn.Softmax(),
     )  # fmt: skip
-    y = net(normal(2, 1, 6, 6).astype(dtype))
+    y = net(ns.tensor(normal(2, 1, 6, 6), dtype=dtype))
     assert y.dtype == dtype
     F.cross_entropy(y, [0, 1]).backward()
     assert {p.dtype for p in net.parameters()} == {p.grad.dtype for p in net.parameters()} == {np.dtype(dtype)}
@@ -108,20 +113,20 @@ def test_linear_by_hand():
 
 
 def test_convolution_by_hand():
-    x = np.arange(9, dtype="float32").reshape(1, 1, 3, 3)
+    x = ns.tensor(np.arange(9, dtype="float32").reshape(1, 1, 3, 3))
     layer = nn.Conv2d(1, 1, 2, init=lambda shape, fans, rng, dtype: np.array([[[[1, 2], [3, 4]]]]), bias_init="ones")
-    np.testing.assert_array_equal(layer(x).data, [[[[28, 38], [58, 68]]]])
+    np.testing.assert_array_equal(layer(x).numpy(), [[[[28, 38], [58, 68]]]])
     back = nn.ConvTranspose2d(1, 1, 2, stride=2, init="ones", bias=False)
-    np.testing.assert_array_equal(back(x[..., :1, :2]).data, [[[[0, 0, 1, 1], [0, 0, 1, 1]]]])
+    np.testing.assert_array_equal(back(x[..., :1, :2]).numpy(), [[[[0, 0, 1, 1], [0, 0, 1, 1]]]])
 
 
 def test_one_axis_layers_are_two_axis_layers_of_height_one():
-    x = normal(2, 4, 9)
+    x = ns.tensor(normal(2, 4, 9))
     conv = nn.Conv1d(4, 2, 3, stride=2, padding=1, groups=2, **D)
-    wide = F.conv2d(x[:, :, None], conv.weight.data[:, :, None], conv.bias.data, (1, 2), (0, 1), 1, 2)
-    np.testing.assert_array_equal(conv(x).data, wide[:, :, 0])
+    wide = F.conv2d(x[:, :, None], conv.weight[:, :, None], conv.bias, (1, 2), (0, 1), 1, 2)
+    np.testing.assert_array_equal(conv(x).numpy(), wide[:, :, 0].numpy())
     np.testing.assert_array_equal(
-        nn.MaxPool1d(3, 2, 1)(x), F.max_pool2d(x[:, :, None], (1, 3), (1, 2), (0, 1))[:, :, 0]
+        nn.MaxPool1d(3, 2, 1)(x).numpy(), F.max_pool2d(x[:, :, None], (1, 3), (1, 2), (0, 1))[:, :, 0].numpy()
     )
 
 
@@ -139,6 +144,7 @@ def test_dropout_keeps_the_mean_and_does_nothing_in_evaluation():
     np.testing.assert_array_equal(layer(x), a)
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize(("layer", "shape", "axes"), [
     (nn.BatchNorm1d(3, momentum=0.25, **D), (6, 3), (0,)),
     (nn.BatchNorm1d(3, momentum=0.25, **D), (6, 3, 4), (0, 2)),
@@ -149,37 +155,39 @@ def test_batch_norm_and_its_running_statistics(layer, shape, axes):
     wide = (1, 3) + (1,) * (len(shape) - 2)
     for i in range(3):
         x = normal(*shape) * (i + 1) + i
-        y = layer(x).data
+        y = layer(x).numpy()
         expected = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + 1e-5)
         np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-14)
         mean, var = 0.75 * mean + 0.25 * x.mean(axes), 0.75 * var + 0.25 * x.var(axes, ddof=1)
-        np.testing.assert_allclose(layer.running_mean.data, mean, rtol=1e-13)
-        np.testing.assert_allclose(layer.running_var.data, var, rtol=1e-13)
+        np.testing.assert_allclose(layer.running_mean.numpy(), mean, rtol=1e-13)
+        np.testing.assert_allclose(layer.running_var.numpy(), var, rtol=1e-13)
     layer.eval()
-    np.testing.assert_allclose(layer(x).data, (x - mean.reshape(wide)) / np.sqrt(var.reshape(wide) + 1e-5), rtol=1e-12)
-    np.testing.assert_allclose(layer.running_mean.data, mean, rtol=1e-13)
+    np.testing.assert_allclose(
+        layer(x).numpy(), (x - mean.reshape(wide)) / np.sqrt(var.reshape(wide) + 1e-5), rtol=1e-12
+    )
+    np.testing.assert_allclose(layer.running_mean.numpy(), mean, rtol=1e-13)
     assert not any(b.requires_grad for b in layer.buffers())
 
 
 def test_layer_norm_by_definition():
     x, layer = normal(3, 4, 5), nn.LayerNorm((4, 5), eps=0.1, **D)
     with ns.no_grad():
-        layer.weight[...], layer.bias[...] = normal(4, 5), 2.0
+        layer.weight[...], layer.bias[...] = ns.tensor(normal(4, 5)), 2.0
     expected = (x - x.mean((1, 2), keepdims=True)) / np.sqrt(x.var((1, 2), keepdims=True) + 0.1) * normal(4, 5) + 2
-    np.testing.assert_allclose(layer(x).data, expected, rtol=1e-12)
+    np.testing.assert_allclose(layer(ns.tensor(x)).numpy(), expected, rtol=1e-12)
 
 
 def test_embedding_looks_rows_up_and_adds_their_gradients():
     layer = nn.Embedding(4, 2)
     y = layer(np.array([[1, 3], [1, 1]]))
-    np.testing.assert_array_equal(y.data, layer.weight.data[[[1, 3], [1, 1]]])
+    np.testing.assert_array_equal(y.numpy(), layer.weight.numpy()[[[1, 3], [1, 1]]])
     y.sum().backward()
-    np.testing.assert_array_equal(layer.weight.grad.data, [[0, 0], [3, 3], [0, 0], [1, 1]])
+    np.testing.assert_array_equal(layer.weight.grad.numpy(), [[0, 0], [3, 3], [0, 0], [1, 1]])
 
 
 @pytest.mark.parametrize("n", [0, 3])
 def test_shapes_with_an_empty_batch(n):
-    x = np.ones((n, 2, 3, 4), "float32")
+    x = ns.tensor(np.ones((n, 2, 3, 4), "float32"))
     assert nn.Flatten()(x).shape == (n, 24)
     assert nn.Flatten(2)(x).shape == (n, 2, 12)
     assert nn.Reshape(4, 6)(x).shape == (n, 4, 6)
@@ -216,7 +224,7 @@ def test_activations_are_their_functions(layer, function):
 def test_the_default_is_glorot_uniform_with_a_bias_of_zero():
     for layer, a in ((nn.Linear(300, 200), np.sqrt(6 / 500)), (nn.Conv2d(30, 20, 3), np.sqrt(6 / (9 * 50)))):
         assert not layer.bias.data.any()
-        w = layer.weight.data
+        w = layer.weight.numpy()
         assert 0.999 * a < abs(w).max() <= np.float32(a)
         assert abs(w.var() / (a * a / 3) - 1) < 0.03
 
@@ -267,9 +275,9 @@ def test_fans_are_what_each_unit_is_connected_to(kind, settings, shape, middle):
     x[(0, 0, *middle)] = 1
     x = ns.tensor(x, requires_grad=True)
     y = layer(x)
-    fan_out = np.count_nonzero(y.data)  # the outputs that one input goes into
+    fan_out = np.count_nonzero(y.numpy())  # the outputs that one input goes into
     y[(0, 0, *middle)].backward()
-    fan_in = np.count_nonzero(x.grad.data)  # the inputs that one output adds up
+    fan_in = np.count_nonzero(x.grad.numpy())  # the inputs that one output adds up
     assert fans == [(fan_in, fan_out)]
     if kind is not nn.ConvTranspose2d and len(settings) < 7:
         assert nn.init.fans_of(layer.weight.shape) == (fan_in, fan_out)
@@ -280,7 +288,7 @@ def test_the_seed_decides_and_dtypes_start_alike():
     a = nn.Linear(5, 3)
     ns.manual_seed(4)
     b = nn.Linear(5, 3, dtype="float64")
-    np.testing.assert_array_equal(a.weight.data, b.weight.data.astype("float32"))
+    np.testing.assert_array_equal(a.weight.numpy(), b.weight.numpy().astype("float32"))
     rng = np.random.default_rng(0)
     assert not np.array_equal(nn.init.he_normal((2, 2), rng=rng), nn.init.he_normal((2, 2), rng=rng))
 
@@ -290,11 +298,11 @@ def test_initialisers_by_name_or_function(init):
     ns.manual_seed(1)
     expected = nn.init.he_normal((3, 5))
     ns.manual_seed(1)
-    np.testing.assert_array_equal(nn.Linear(5, 3, init=init).weight.data, expected)
+    np.testing.assert_array_equal(nn.Linear(5, 3, init=init).weight.numpy(), expected)
 
 
 def test_the_bias_has_the_layers_fans():
-    bias = nn.Linear(400, 10000, init="zeros", bias_init="he_normal").bias.data
+    bias = nn.Linear(400, 10000, init="zeros", bias_init="he_normal").bias.numpy()
     assert abs(bias.var() * 200 - 1) < 0.1
 
 

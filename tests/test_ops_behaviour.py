@@ -9,6 +9,9 @@ from hypothesis.extra.numpy import array_shapes
 import nnscratch as ns
 from nnscratch.autograd import OPS
 
+#: Each test runs on every device: tensors are made there where nothing else is said.
+pytestmark = pytest.mark.usefixtures("device")
+
 F = ns.functional
 
 

@@ -15,6 +15,9 @@ from nnscratch import nn, optim
 from nnscratch.checkpoint import read_checkpoint, write_checkpoint
 from nnscratch.training import Callback, Checkpoint, EarlyStopping, History, LiveCurves, Snapshots, Trainer
 
+#: Each test runs on every device: tensors are made there where nothing else is said.
+pytestmark = pytest.mark.usefixtures("device")
+
 
 def blobs(n=60, seed=0):
     """Three clouds of points, and which each point is of."""
@@ -68,7 +71,7 @@ def test_an_epoch_is_the_loop_written_out():
         for start in range(0, 50, 16):
             chosen = order[start : start + 16]
             other.optimizer.zero_grad()
-            loss = F.cross_entropy(other.model(ns.tensor(x[chosen])), y[chosen])
+            loss = F.cross_entropy(other.model(ns.tensor(x[chosen])), ns.tensor(y[chosen]))
             loss.backward()
             other.optimizer.step()
             total += loss.item() * len(chosen)
@@ -204,7 +207,7 @@ def test_class_weights_weigh_the_training_loss_only():
     x, y = blobs(30)
     weights = ns.data.class_weights(y)
     trainer = classifier()
-    loss = F.cross_entropy(trainer.model(ns.tensor(x)), y, weight=weights).item()
+    loss = F.cross_entropy(trainer.model(ns.tensor(x)), ns.tensor(y), weight=weights).item()
     history = trainer.fit(
         x, y, batch_size=30, class_weight=weights, validation_data=(x, y), shuffle=False, verbose=False
     )
@@ -650,6 +653,7 @@ print(model.state_dict()["0.weight"].tobytes().hex(), trainer.history["loss"])
 """
 
 
+@pytest.mark.cpu
 def test_after_kill_9_another_process_goes_on_bit_for_bit(tmp_path):
     def start(*arguments):
         return subprocess.Popen(

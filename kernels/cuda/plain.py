@@ -404,21 +404,32 @@ def adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay,
         p -= lr * m / (np.sqrt(v) + eps)
 
 
+def sgd_all(parameters, gradients, lr, momentum, nesterov, weight_decay, velocities=None):
+    """`sgd` of all parameters."""
+    for i, (p, g) in enumerate(zip(parameters, gradients, strict=True)):
+        sgd(p, g, lr, momentum, nesterov, weight_decay, velocities and velocities[i])
+
+
+def adam_all(parameters, gradients, means, squares, *settings):
+    """`adam` of all parameters."""
+    for p, g, m, v in zip(parameters, gradients, means, squares, strict=True):
+        adam(p, g, m, v, *settings)
+
+
 # Random numbers
 
 
-def uniform(shape, seed, drawn):
-    """Uniform float32 in [0, 1): number i of a call is word j % 4 of Philox 4x32-10 of counter j // 4, where j = drawn + i.
+def mask(shape, dtype, p, seed, offset=0):
+    """What dropout multiplies by: 0 where a random number is below p, else 1 / (1 - p).
 
-    The key is the seed's low 64 bits (Salmon et al., 2011).
+    Number i is the first 24 bits of word i % 4 of Philox 4x32-10 (Salmon et al., 2011) of counter offset + i // 4.
     """
     from .runtime import xp
 
     n = math.prod(shape)
-    first, last = drawn // 4, (drawn + n + 3) // 4
-    counter = xp().arange(first, last, dtype=np.uint64)
-    words = np.stack(_philox(counter, seed), axis=1).reshape(-1)[drawn - 4 * first :][:n]
-    return ((words >> 8).astype(np.float32) * np.float32(2.0**-24)).reshape(shape)
+    words = np.stack(_philox(xp().arange(offset, offset + -(-n // 4), dtype=np.uint64), seed), axis=1).reshape(-1)[:n]
+    numbers = (words >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24)
+    return ((numbers >= np.float32(p)) * dtype.type(1 / (1 - p))).reshape(shape)
 
 
 def _philox(counter, seed):

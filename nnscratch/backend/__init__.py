@@ -181,6 +181,25 @@ def manual_seed(seed):
         b.seed(seed)
 
 
+@contextlib.contextmanager
+def same_random():
+    """Within this block random numbers may be drawn; then every device's generator is as it was before.
+
+    Examples
+    --------
+    >>> with same_random():
+    ...     first = cpu.rng.random()
+    >>> first == cpu.rng.random()
+    True
+    """
+    before = [(b.rng.bit_generator, b.rng.bit_generator.state) for b in _by_name.values()]
+    try:
+        yield
+    finally:
+        for bits, state in before:
+            bits.state = state
+
+
 def generator(operation, seed=None):
     """A `numpy.random.Generator`: `seed` itself, a new one from a whole number, or, for None, that which `manual_seed` seeds.
 

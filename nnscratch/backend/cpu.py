@@ -112,6 +112,14 @@ class CPU:
         """The whole numbers from 0 to n - 1."""
         return np.arange(n)
 
+    def dropout_mask(self, shape, dtype, p):
+        """What dropout multiplies by: 0 with probability `p`, else 1 / (1 - p)."""
+        return (self.rng.random(shape, np.float32) >= p) * dtype.type(1 / (1 - p))
+
+    def ahead(self, batches):
+        """Batches (tuples of arrays), each with itself: here they need no moving."""
+        return ((arrays, arrays) for arrays in batches)
+
     def prepare(self, size):
         """Do what the first step of training, of at most so many values a parameter, would have to wait for."""
         _keep_memory()

@@ -10,7 +10,7 @@ import numpy as np
 from nnscratch.backend.cpu import CPU, KERNELS
 
 #: What a GPU has beyond the table of every backend.
-MORE = {"dropout": ("uniform",)}
+MORE = {"dropout": ("mask",), "steps": ("adam_all", "sgd_all")}
 
 #: What turns a host's data into arrays, and complains about those that are none.
 HOST = CPU()
@@ -82,11 +82,13 @@ class CUDA:
     """CuPy as a backend: kernels, transfer, random numbers, sync. It is CuPy's current GPU, the first by default."""
 
     name = "cuda"
+    #: Whether the references in terms of array functions are to stand in for the CUDA kernels, as some tests want them to.
+    plain = False
 
     def __init__(self, xp):
         self.xp = xp
         self.array = xp.ndarray
-        self.rng = Generator(self)
+        self.rng = Generator()
 
     def seed(self, seed):
         """Start the random numbers anew, for everybody who holds the generator."""
@@ -114,6 +116,49 @@ class CUDA:
         """The whole numbers from 0 to n - 1."""
         return self.xp.arange(n)
 
+    def dropout_mask(self, shape, dtype, p):
+        """What dropout multiplies by: 0 with probability `p`, else 1 / (1 - p)."""
+        made = self.kernels.mask(shape, dtype, p, self.rng.seed & (2**64 - 1), self.rng.drawn)
+        self.rng.drawn += -(-made.size // 4)  # a number of the counter stands for four random ones
+        return made
+
+    def ahead(self, batches):
+        """Batches (tuples of the CPU's arrays), each with its copies here.
+
+        While the caller computes with one batch the next is copied, from pinned memory (which the GPU reads by itself) on a
+        stream of its own.
+        """
+        stream = self.xp.cuda.Stream(non_blocking=True)
+        waiting = None
+        for arrays in batches:
+            started = arrays, *self._start_copies(arrays, stream)
+            if waiting is not None:
+                yield self._finish_copies(*waiting)
+            waiting = started
+        if waiting is not None:
+            yield self._finish_copies(*waiting)
+
+    def _start_copies(self, arrays, stream):
+        """New arrays here whose values are on their way; what the way needs; and the event that ends it."""
+        cuda, here, pinned = self.xp.cuda, [], []
+        for a in arrays:
+            a = np.ascontiguousarray(a)
+            memory = np.frombuffer(cuda.alloc_pinned_memory(a.nbytes), a.dtype, a.size).reshape(a.shape)
+            memory[...] = a
+            pinned.append(memory)
+            here.append(self.xp.empty(a.shape, a.dtype))
+        # Their memory may be that of arrays which are freed, and which the work asked for before is still reading.
+        stream.wait_event(cuda.get_current_stream().record())
+        for array, memory in zip(here, pinned, strict=True):
+            array.set(memory, stream=stream)
+        return tuple(here), pinned, stream.record()
+
+    def _finish_copies(self, arrays, here, pinned, copied):
+        """Let the work that follows wait for the copies; the pinned memory is not given up before they are done."""
+        self.xp.cuda.get_current_stream().wait_event(copied)
+        copied.synchronize()
+        return arrays, here
+
     def prepare(self, size):
         """Nothing: kernels are compiled when they are first used, and kept."""
 
@@ -140,7 +185,7 @@ class CUDA:
         plain = importlib.import_module("nnscratch.kernels.cuda.plain")
         return types.SimpleNamespace(
             **{
-                name: getattr(_module(module), name, None) or getattr(plain, name)
+                name: getattr(plain if self.plain else _module(module), name, None) or getattr(plain, name)
                 for module, names in {**KERNELS, **MORE}.items()
                 for name in names
             }
@@ -154,19 +199,21 @@ def _module(name):
 
 
 class Generator:
-    """Random numbers of a GPU: the same from the same seed, on every GPU. Its whole state is the seed and how many were drawn."""
+    """Random numbers of a GPU, by a counter: the same from the same seed on every GPU, and the state is two numbers."""
 
-    def __init__(self, backend):
-        self._backend = backend
-        self.state = {"seed": 0, "drawn": 0}
+    def __init__(self):
+        self.seed, self.drawn = 0, 0
 
     @property
     def bit_generator(self):
         """What holds the state, as NumPy's generators have it."""
         return self
 
-    def random(self, shape, dtype=np.float32):
-        """Uniform numbers in [0, 1), float32."""
-        drawn = self._backend.kernels.uniform(shape, self.state["seed"], self.state["drawn"])
-        self.state["drawn"] += drawn.size
-        return drawn.astype(dtype, copy=False)
+    @property
+    def state(self):
+        """The seed and how many counters were used."""
+        return {"seed": self.seed, "drawn": self.drawn}
+
+    @state.setter
+    def state(self, state):
+        self.seed, self.drawn = state["seed"], state["drawn"]

@@ -192,9 +192,7 @@ class ArrayFunction(Function):
             )
         checked = []
         for d, x, name in zip(found, self.variables, self.names, strict=True):
-            if isinstance(d, Tensor):
-                d = d.data
-            d = np.asarray(d)
+            d = np.asarray(d.numpy() if isinstance(d, Tensor) else d)
             if d.dtype.kind not in "fiub":
                 raise TypeError(
                     f"gradcheck: gradient returned {d.dtype} for {name}, expected float64 {x.shape}; return an array for it"

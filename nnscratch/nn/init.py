@@ -68,7 +68,7 @@ def _normal(deviation, shape, rng, dtype):
 
 def _draw(distribution, shape, rng, dtype, *settings):
     """Draw in float64 and round, so that a float32 and a float64 network start from the same numbers."""
-    rng = backend.get().rng if rng is None else rng
+    rng = backend.cpu.rng if rng is None else rng
     return np.asarray(getattr(rng, distribution)(*settings, size=shape)).astype(dtype)
 
 
@@ -249,7 +249,7 @@ def make(layer, what, initialiser, shape, fans, dtype):
             f"{', '.join(map(repr, NAMED))}; pass one of those"
         )
     try:
-        array = np.asarray(initialiser(shape, fans, backend.get().rng, dtype))
+        array = np.asarray(initialiser(shape, fans, backend.cpu.rng, dtype))
     except TypeError as error:
         raise TypeError(
             f"{layer}: {what} failed ({error}); an initialiser takes (shape, fans, rng, dtype) and returns an array"

@@ -304,9 +304,9 @@ class Module:
         """
         backend.get(device)
         for t in (*self.parameters(), *self.buffers()):
-            t.data = t.to(device).data
+            t.data = backend.asarray(t.data, device=device)
             if t.grad is not None:
-                t.grad = t.grad.to(device)
+                t.grad = t.grad.detach().to(device)
         return self
 
     def state_dict(self):
@@ -374,7 +374,8 @@ class Module:
         with no_grad():
             for name, t in own.items():
                 if name in state:
-                    t[...] = state[name]
+                    value = state[name]
+                    t[...] = backend.asarray(value.data if isinstance(value, Tensor) else value, device=t.device)
 
     # For people
 

@@ -94,8 +94,6 @@ def summarise(module, input_shapes, dtype):
     parameters = {id(p): p for p in module.parameters()}
     attributes = [(m, dict(vars(m))) for m in module.modules()]
     buffers = [(b, b.data.copy()) for b in module.buffers()]
-    rng = backend.get().rng
-    random_state = rng.bit_generator.state
     rows: list = []
     counted: set = set()
 
@@ -119,10 +117,9 @@ def summarise(module, input_shapes, dtype):
         for m in module.modules():
             if own(m) or next(iter(m.children()), None) is None:
                 vars(m)["forward"] = watched(m, m.forward)
-        with no_grad():
+        with no_grad(), backend.same_random():
             module(*inputs)
     finally:
-        rng.bit_generator.state = random_state
         for m, before in attributes:
             vars(m).clear()
             vars(m).update(before)

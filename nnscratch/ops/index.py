@@ -3,7 +3,7 @@
 import numpy as np
 
 from nnscratch import backend
-from nnscratch.autograd import describe, op
+from nnscratch.autograd import describe, is_basic, op
 from nnscratch.checks import count
 from nnscratch.ops.elementwise import where
 from nnscratch.ops.shape import flip, normalise_axis, operand
@@ -51,17 +51,12 @@ def getitem(x, index):
         index = np.asarray(index, dtype=None if index else int)
     if isinstance(x, list | float | int):
         x = backend.asarray(x)
-    return x[_placed("getitem", index, x)]
+    return x[index if is_basic(index) else _placed("getitem", index, x)]
 
 
 @getitem.rule("x")
 def _(g, x_shape, index):
     return put_add(g, x_shape, index)
-
-
-def _is_basic(index):
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(p is None or p is Ellipsis or isinstance(p, slice | int) for p in parts)
 
 
 def plain(indices):
@@ -74,16 +69,12 @@ def plain(indices):
 def _placed(name, index, x):
     """An index whose arrays are where `x` is; on a GPU, which wraps what is out of range around, they are checked."""
     here = backend.of(x)
-    if isinstance(index, tuple):
-        parts = list(index)
-    elif backend.is_array(index):
-        parts = [index]
-    else:
-        return index
+    parts = list(index) if isinstance(index, tuple) else [index]
     if here is backend.cpu:
         parts = [backend.to_numpy(i) if backend.is_array(i) else i for i in parts]
     else:
-        taken = sum(_axes(i) for i in parts)
+        parts = [np.asarray(i, dtype=None if i else int) if isinstance(i, list) else i for i in parts]
+        taken = sum(map(_axes, parts))
         axis = 0
         for k, i in enumerate(parts):
             if backend.is_array(i):
@@ -135,7 +126,7 @@ def put_add(x, shape, index):
     >>> ns.put_add(ns.tensor([1.0, 2.0]), (3,), [0, 0])
     tensor([3., 0., 0.])
     """
-    if not _is_basic(index):
+    if not is_basic(index):
         return backend.of(x).kernels.put_add(x, tuple(shape), index)
     out = np.zeros_like(x, shape=shape)
     out[index] = x
@@ -196,7 +187,7 @@ def put(x, index, values):
             f"put: values are {describe(values)}, x is {describe(x)}, which has no fractions; convert x with .astype('float32')"
         )
     index = _placed("put", index, out)
-    if backend.of(out) is backend.cpu or _is_basic(index):
+    if backend.of(out) is backend.cpu or is_basic(index):
         out[index] = values
         return out
     places, writers = _last_writers(out, index)
@@ -223,7 +214,7 @@ def _(g, index):
 @put.rule("values")
 def _(g, index):
     picked = g[index]
-    if _is_basic(index):
+    if is_basic(index):
         return picked
     raw = g if backend.is_array(g) else g.data
     _, writers = _last_writers(raw, _placed("put", index, raw))

@@ -12,7 +12,7 @@ from nnscratch.tensor import Tensor
 
 def _norm(g):
     """The root of the sum of squares in float64, without overflow on the way."""
-    top = float(np.max(np.abs(g), initial=0))
+    top = float(np.max(np.abs(g))) if g.size else 0.0
     if top == 0 or not math.isfinite(top):
         return top
     return top * math.sqrt(np.sum(np.square(np.divide(g, top, dtype=np.float64))))

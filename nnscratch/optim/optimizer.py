@@ -77,6 +77,11 @@ def gradients(owner, params):
             raise ValueError(
                 f"{owner}: parameter {i} is {describe(p)}, its .grad {describe(g)}; give them one shape and dtype"
             )
+        if backend.of(d) is not backend.of(array):
+            raise ValueError(
+                f"{owner}: parameter {i} is on {p.device}, its .grad on {g.device}, expected one device; move the module with "
+                f".to(...), which moves both"
+            )
         found.append((p, d))
     return found
 
@@ -118,6 +123,11 @@ class Optimizer:
     slots: tuple = ()
     fading: tuple = ()
 
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "_update" in vars(cls) and "_update_all" not in vars(cls):
+            cls._update_all = None  # that of the class above computes something else
+
     def __init__(self, params, settings):
         name = type(self).__name__
         if not hasattr(params, "parameters") and not isinstance(params, Tensor) and hasattr(params, "__iter__"):
@@ -149,7 +159,7 @@ class Optimizer:
                     f"{name}: parameter {i} {describe(p)} is a result of {p._node.op.name}, which no step "
                     f"would train; pass the tensors it was computed from"
                 )
-            if not p.data.flags.writeable:
+            if not getattr(p.data.flags, "writeable", True):
                 raise ValueError(
                     f"{name}: parameter {i} {describe(p)} cannot be written to; make it with ns.tensor(...)"
                 )
@@ -168,6 +178,9 @@ class Optimizer:
     def _update(self, p, g, state, step, group):
         """Write the next values into the arrays `p` and those of `state`; `step` is 1 at the first."""
         raise NotImplementedError
+
+    #: As `_update`, for lists of arrays that are at the same step, on a GPU: one launch for all of them. None: one by one.
+    _update_all = None
 
     def _params(self):
         return [p for group in self.param_groups for p in group["params"]]
@@ -209,7 +222,7 @@ class Optimizer:
         gradients(type(self).__name__, self._params())
         i = -1
         for group in self.param_groups:
-            slots = self._used(group)
+            slots, together = self._used(group), {}
             for p in group["params"]:
                 i += 1
                 if p.grad is None:
@@ -219,16 +232,28 @@ class Optimizer:
                 # Half precision has no room for a mean of squares: step in float32, and round once.
                 if array.itemsize < 4:
                     wide, g = array.astype(np.float32), g.astype(np.float32)
+                here = backend.of(array)
                 for slot in slots:
                     if slot not in state:
                         state[slot] = np.zeros_like(wide)
+                    elif type(state[slot]) is not type(wide):  # the parameter has moved to another device
+                        state[slot] = backend.asarray(state[slot], device=here.name)
                     elif step % FADING == 0 and slot in self.fading:
                         a = state[slot]
                         a[np.abs(a) < np.finfo(a.dtype).tiny] = 0
+                p._version[0] += 1
+                if here is not backend.cpu and self._update_all is not None:
+                    together.setdefault(step, []).append((wide, g, state, array))
+                    continue
                 self._update(wide, g, state, step, group)
                 if wide is not array:
                     array[...] = wide
-                p._version[0] += 1
+            for step, rows in together.items():
+                ps, gs, states, arrays = zip(*rows, strict=True)
+                self._update_all(ps, gs, states, step, group)
+                for wide, array in zip(ps, arrays, strict=True):
+                    if wide is not array:
+                        array[...] = wide
 
     def state_dict(self):
         """All that a later step depends on beside the parameters: copies of arrays, settings fit for JSON.
@@ -319,7 +344,8 @@ class Optimizer:
                 wrong.append(f"{key} is {describe(value)}, expected {p.shape} {np.dtype(dtype)}")
                 continue
             target = backend.of(p.data)
-            arrays[int(number)][slot] = target.asarray(value.data if isinstance(value, Tensor) else value).copy()
+            array = backend.asarray(value.data if isinstance(value, Tensor) else value, device=target.name)
+            arrays[int(number)][slot] = array.copy()
         each = [own for own, size in zip(settings, sizes, strict=True) for _ in range(size)]
         for i, own in enumerate(each):
             wrong += [f"{i}.{slot} is missing" for slot in self._used(own) if steps[i] and slot not in arrays[i]]

@@ -70,6 +70,11 @@ class SGD(Optimizer):
         velocity = state["velocity"] if momentum else None
         backend.of(p).kernels.sgd(p, g, group["lr"], momentum, group["nesterov"], group["weight_decay"], velocity)
 
+    def _update_all(self, ps, gs, states, step, group):
+        settings = group["lr"], group["momentum"], group["nesterov"], group["weight_decay"]
+        velocities = [s["velocity"] for s in states] if group["momentum"] else None
+        backend.of(ps[0]).kernels.sgd_all(ps, gs, *settings, velocities)
+
 
 class Adam(Optimizer):
     r"""Adam in the documents' form (F11), which has no bias correction; that of Kingma & Ba is an option.
@@ -151,19 +156,16 @@ class Adam(Optimizer):
         }
 
     def _update(self, p, g, state, step, group):
-        backend.of(p).kernels.adam(
-            p,
-            g,
-            state["m"],
-            state["v"],
-            group["lr"],
-            *group["betas"],
-            group["eps"],
-            step,
-            group["bias_correction"],
-            group["weight_decay"],
-            group["decoupled"],
-        )
+        backend.of(p).kernels.adam(p, g, state["m"], state["v"], *_adam_settings(group, step))
+
+    def _update_all(self, ps, gs, states, step, group):
+        m, v = [s["m"] for s in states], [s["v"] for s in states]
+        backend.of(ps[0]).kernels.adam_all(ps, gs, m, v, *_adam_settings(group, step))
+
+
+def _adam_settings(group, step):
+    correction, decay, decoupled = group["bias_correction"], group["weight_decay"], group["decoupled"]
+    return group["lr"], *group["betas"], group["eps"], step, correction, decay, decoupled
 
 
 class AdamW(Adam):

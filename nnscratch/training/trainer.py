@@ -223,7 +223,7 @@ class Trainer:
             callback.on_fit_begin(self)
         if saved is not None:
             self._restore(resume, *saved)
-        train = batches(x, y, batch_size, shuffle=bool(shuffle), seed=self._backend().rng)
+        train = batches(x, y, batch_size, shuffle=bool(shuffle), seed=backend.cpu.rng)
 
         from tqdm import tqdm
 
@@ -309,18 +309,23 @@ class Trainer:
         """Train for an epoch; returns the means over its batches."""
         sums, seen = dict.fromkeys(("loss", *self.metrics), 0.0), 0
         with self._mode(True):
-            for number, (x, y) in enumerate(train, 1):
-                if self._augment is not None:
-                    x = self._inputs("fit: what augment returned", self._augment(x))
+            for number, ((_, y), moved) in enumerate(self._backend().ahead(self._augmented(train)), 1):
                 where = f"fit: epoch {epoch}, batch {number}"
-                prediction, value = self._step(x, y, loss, where)
-                values = {"loss": value, **self._metrics(prediction.numpy(), y)}
+                prediction, value = self._step(*moved, loss, where)
+                values = {"loss": value, **(self._metrics(prediction.numpy(), y) if self.metrics else {})}
                 for name in sums:
                     sums[name] += values[name] * len(y)
                 seen += len(y)
                 bar.set_postfix({n: f"{s / seen:.4f}" for n, s in sums.items()}, refresh=False)
                 bar.update(len(y))
         return {name: s / seen for name, s in sums.items()}
+
+    def _augmented(self, train):
+        """Batches of the training data, the inputs changed by the augmentation."""
+        for x, y in train:
+            if self._augment is not None:
+                x = self._inputs("fit: what augment returned", self._augment(x))
+            yield x, y
 
     def _step(self, x, y, loss, where):
         """One step of the optimiser; returns the prediction before it, and its loss."""
@@ -336,7 +341,7 @@ class Trainer:
 
     def _loss(self, where, loss, prediction, y):
         """The loss, which must be finite."""
-        finite = not np.isnan(prediction.numpy()).any()
+        finite = not np.isnan(prediction.data).any()
         if finite:
             value = loss(prediction, self._tensor(y))
             finite = np.isfinite(value.item())
@@ -366,9 +371,9 @@ class Trainer:
 
     def _predictions(self, x, batch_size):
         """The model's results on batches, one by one, in evaluation mode and without a graph."""
-        for batch in batches(x, batch_size=batch_size):
+        for (batch,), (moved,) in self._backend().ahead((b,) for b in batches(x, batch_size=batch_size)):
             with self._mode(False), no_grad(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                prediction = self.model(self._tensor(batch))
+                prediction = self.model(self._tensor(moved))
             if not isinstance(prediction, Tensor) or prediction.shape[:1] != (len(batch),):
                 got = getattr(prediction, "shape", type(prediction).__name__)
                 raise ValueError(
@@ -414,22 +419,18 @@ class Trainer:
 
     def _rehearse(self, x, y, loss):
         """See that loss and metrics take all targets, with the first sample's prediction beside each."""
-        rng = self._backend().rng
-        state = rng.bit_generator.state
-        try:
+        with backend.same_random():
             first = next(self._predictions(x[:1], 1)).numpy()
             for start in range(0, len(y), 1024):
                 target = y[start : start + 1024]
                 prediction = np.repeat(first, len(target), 0)
                 with no_grad(), np.errstate(all="ignore"):
-                    value = loss(Tensor(prediction), self._tensor(target))
+                    value = loss(self._tensor(prediction), self._tensor(target))
                 if not isinstance(value, Tensor) or value.size != 1:
                     raise TypeError(
                         f"fit: the loss returned {describe(value)}, expected a Tensor of one element; take a mean"
                     )
             self._metrics(prediction, target)
-        finally:
-            rng.bit_generator.state = state
 
     # Checkpoints
 
@@ -459,6 +460,7 @@ class Trainer:
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
             "callbacks": [[name, _put(tensors, f"callbacks/{i}", s)] for i, (name, s) in enumerate(states)],
             "random": [_random_state(g) for g in self._generators()],
+            "device": self._device_random(),
             "notes": notes,
         }
         write_checkpoint(path, tensors, content)
@@ -508,10 +510,18 @@ class Trainer:
         self.stop_training = content["stopped"]
         for generator, state in zip(generators, content["random"], strict=True):
             generator.bit_generator.state = state
+        here = self._device_random()
+        if here is not None and here.keys() == (content.get("device") or {}).keys():
+            self._backend().rng.bit_generator.state = content["device"][self._backend().name]
+
+    def _device_random(self):
+        """The state of the random numbers that are drawn on a GPU, under its device's name; None on the CPU."""
+        here = self._backend()
+        return None if here is backend.cpu else {here.name: _random_state(here.rng)}
 
     def _generators(self):
-        """The generators that training draws from: the device's, and those that the augmentation holds."""
-        found = [self._backend().rng]
+        """The CPU's generators that training draws from: its own, and those that the augmentation holds."""
+        found = [backend.cpu.rng]
         stack, seen = [self._augment], set()
         while stack:
             value = stack.pop()

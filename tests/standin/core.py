@@ -207,7 +207,8 @@ def ours(values):
 
 
 def _is_advanced(index):
-    return any(isinstance(i, np.ndarray) for i in (index if isinstance(index, tuple) else (index,)))
+    """Whether an index can name a place twice."""
+    return any(isinstance(i, np.ndarray) and i.dtype != bool for i in (index if isinstance(index, tuple) else (index,)))
 
 
 def _index(index, shape):
