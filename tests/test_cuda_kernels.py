@@ -6,24 +6,29 @@ runs forwards and backwards (tests/cuda_emulator says what that shows); on a rea
 """
 
 import contextlib
+import doctest
 import functools
 import importlib
 import importlib.util
 import sys
 from pathlib import Path
+from unittest import mock
 
+import hypothesis
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nnscratch.kernels import reference
-from nnscratch.kernels.cuda import conv, dropout, matmul, numerics, pool, runtime, scatter, steps
+from nnscratch.kernels.cuda import conv, dropout, matmul, normalise, numerics, pool, runtime, scatter, steps
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 emulator = importlib.import_module("tests.cuda_emulator")
 variants = importlib.import_module("tests.cuda_emulator.variants")
 standin = importlib.import_module("tests.standin")
 
+#: Of the examples that hypothesis draws for a test of the CPU's kernels so many are enough here.
+EXAMPLES = 40
 FLOATS = [np.float16, np.float32, np.float64]
 
 
@@ -110,9 +115,14 @@ class OnDevice:
 
 def adopt(file, leave_out, **modules):
     """Take over a file's tests, with the modules that it tests exchanged."""
+
+    def fewer(max_examples, **named):
+        return settings(max_examples=min(max_examples, EXAMPLES), **named)
+
     spec = importlib.util.spec_from_file_location(f"{file}_on_device", Path(__file__).with_name(f"{file}.py"))
     tests = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tests)
+    with mock.patch.object(hypothesis, "settings", fewer):
+        spec.loader.exec_module(tests)
     for name, module in modules.items():
         setattr(tests, name, OnDevice(module))
     for name, test in vars(tests).items():
@@ -121,11 +131,11 @@ def adopt(file, leave_out, **modules):
     return tests
 
 
-EXAMPLES = "test_examples_in_the_documentation"
+DOCTESTS = "test_examples_in_the_documentation"
 adopt(
     "test_kernels_numerics",
     [
-        EXAMPLES,
+        DOCTESTS,
         "test_sums_that_cancel_beyond_double_double",  # is promised on the CPU only
         "test_the_long_exponential",
         "test_error_free_arithmetic",
@@ -133,11 +143,11 @@ adopt(
     ],
     numerics=numerics,
 )
-adopt("test_kernels_pool", [EXAMPLES], pool=pool)
+adopt("test_kernels_pool", [DOCTESTS], pool=pool)
 convolutions = adopt(
     "test_kernels_conv",
     [
-        EXAMPLES,
+        DOCTESTS,
         "test_agrees_with_the_loops_and_transposes_agree",  # sets the size of the CPU's blocks; its like is below
         "test_keeps_dtype_and_inputs",  # with im2col
         "test_im2col_times_the_weights_is_the_convolution",
@@ -146,7 +156,25 @@ convolutions = adopt(
     ],
     conv=conv,
 )
-adopt("test_kernels_steps", [EXAMPLES], steps=steps)
+normalisations = adopt(
+    "test_kernels_normalise",
+    [
+        "test_which_layouts_the_loops_take",
+        "test_any_number_of_threads_gives_the_same_bits",
+        "test_the_size_alone_decides",
+        "test_first_and_second_derivatives_of_the_loops",  # of the operations
+        "test_large_arrays_follow_small_ones",
+        "test_running_statistics_of_large_batches",
+    ],
+    normalise=normalise,
+)
+adopt("test_kernels_steps", [DOCTESTS], steps=steps)
+
+
+@pytest.mark.parametrize("module", [dropout, normalise], ids=lambda m: m.__name__)
+def test_examples_in_the_documentation(module):
+    result = doctest.testmod(module)
+    assert result.attempted and not result.failed
 
 
 # Convolution
@@ -224,6 +252,48 @@ def test_tiles_follow_the_size_of_the_product():
     assert conv._tile(single, 512, 64 * 7 * 7) == (64, 64, 8, 4)
     assert conv._tile(single, 32, 64 * 56 * 56) == conv.NARROW
     assert conv._tile(double, 512, 64 * 56 * 56) == (64, 64, 8, 4)
+
+
+# Normalisation
+
+
+@pytest.fixture
+def small_arrays_too():
+    """What the taken-over tests ask for; these kernels take arrays of all sizes."""
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("layout", normalisations.LAYOUTS)
+@pytest.mark.parametrize("centred", [True, False])
+def test_sets_in_many_parts(dtype, layout, centred, monkeypatch):
+    """Parts of a few elements, and long rows, of which real ones would be too large for the emulator."""
+    part = 512 if layout == "more than a piece" else 8
+    for name, value in {"PART": part, "ROWS": 2, "LONG": 16, "SHORT": 4}.items():
+        monkeypatch.setattr(normalise, name, value)
+    x, d, axes, eps, weight, bias = normalisations.drawn(layout, dtype)
+    wide = [a.astype(float) for a in (x, d, weight, bias)]
+    expected = normalisations.definition(*wide[:2], axes, eps, *wide[2:], centred)
+    for a, b in zip(normalisations.computed(x, d, axes, eps, weight, bias, centred), expected, strict=True):
+        assert a.dtype == dtype
+        normalisations.close(a, b, np.abs(b).max() + np.sqrt(x.size))
+    for a, b in zip(OnDevice(normalise).moments(x, axes), (wide[0].mean(axes), wide[0].var(axes)), strict=True):
+        normalisations.close(a, b, np.abs(b).max())
+
+
+def test_rows_of_each_team(monkeypatch):
+    x = np.random.default_rng(0).standard_normal((5, 300))
+    for short in (normalise.SHORT, 100):
+        monkeypatch.setattr(normalise, "SHORT", short)
+        y = OnDevice(normalise).standardize(x, (1,), 0.0)
+        np.testing.assert_allclose(y, (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True), rtol=1e-13)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
+def test_normalising_nothing(shape):
+    x, on_device = np.zeros(shape, np.float32), OnDevice(normalise)
+    assert on_device.standardize(x, (1,), 0.1).shape == on_device.standardize_input(x, x, (1,), 0.1).shape == shape
+    np.testing.assert_array_equal(on_device.standardize_weight(x, x, (shape[1],), (1,), 0.1), np.zeros(shape[1]))
+    assert [m.shape for m in on_device.moments(x, (1,))] == [(shape[0],)] * 2
 
 
 # Steps of all parameters

@@ -12,6 +12,7 @@ UINT8, UINT16, INT64 = (np.dtype(t) for t in ("uint8", "uint16", "int64"))
 
 VARIANTS = {
     "elementwise.cu": [{"ELEMENT": t} for t in FLOATS],
+    "normalise.cu": [{"ELEMENT": t, "TEAM": team} for t in FLOATS for team in (32, 256)],
     "rows.cu": [{"ELEMENT": t, "TEAM": team} for t in FLOATS for team in (32, 256)],
     "pool.cu": [{"ELEMENT": t, "INDEX": UINT8} for t in [*FLOATS, INT64]]
     + [{"ELEMENT": DOUBLE, "INDEX": i} for i in (UINT16, INT64)],
