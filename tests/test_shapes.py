@@ -13,6 +13,9 @@ from nnscratch.autograd import OPS
 from nnscratch.ops.conv import geometry
 from nnscratch.samples import apart, normal, positive
 
+#: Each test runs on every device: tensors are made there where nothing else is said.
+pytestmark = pytest.mark.usefixtures("device")
+
 F = ns.functional
 SHAPES = array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -46,7 +49,7 @@ def test_two_operands_of_any_shapes_that_broadcast(name, shapes, seed):
 def test_where_of_any_shapes_that_broadcast(shapes, seed):
     c, a, b = shapes.input_shapes
     condition = np.random.default_rng(seed).random(c) < 0.5
-    check(lambda a, b: ns.where(condition, a, b), draw(seed, normal(*a), normal(*b)), seed)
+    check(lambda a, b: ns.where(ns.tensor(condition), a, b), draw(seed, normal(*a), normal(*b)), seed)
 
 
 #: The operations that are not defined, or have poles, somewhere among the numbers of `apart`.
@@ -84,6 +87,7 @@ def axes(ndim):
 def test_reductions_over_any_axes(name, shape, keepdims, seed, data):
     axis = data.draw(axes(len(shape)))
     (x,) = draw(seed, apart(*shape))
+    assume(name != "prod" or x.size <= 64)  # whose product is finite
     if name == "std":
         assume(x.size and np.var(x, axis=axis).min() > 0)
 
@@ -102,7 +106,7 @@ def test_reductions_over_any_axes(name, shape, keepdims, seed, data):
     }
     if name in reference:
         np.testing.assert_allclose(
-            fn(ns.tensor(x)).data, reference[name](x, axis=axis, keepdims=keepdims), rtol=1e-12, atol=1e-12
+            fn(ns.tensor(x)).numpy(), reference[name](x, axis=axis, keepdims=keepdims), rtol=1e-12, atol=1e-12
         )
 
 
@@ -114,7 +118,7 @@ def test_matmul_of_any_batches(data, n, k, m, seed):
     right = data.draw(st.sampled_from([(*batches[1], k, m), (k,)]))
     inputs = draw(seed, normal(*left), normal(*right))
     check(ns.matmul, inputs, seed)
-    np.testing.assert_allclose(ns.matmul(*map(ns.tensor, inputs)).data, np.matmul(*inputs))
+    np.testing.assert_allclose(ns.matmul(*map(ns.tensor, inputs)).numpy(), np.matmul(*inputs))
 
 
 PAIRS = st.tuples(st.integers(1, 3), st.integers(1, 3))
@@ -161,7 +165,7 @@ def test_any_index(shape, seed, data):
     index = data.draw(st.one_of(basic_indices(shape, allow_newaxis=True), integer_array_indices(shape)))
     (x,) = draw(seed, normal(*shape))
     check(lambda t: ns.square(t[index]), [x], seed)
-    np.testing.assert_array_equal(ns.tensor(x)[index].data, x[index])
+    np.testing.assert_array_equal(ns.tensor(x)[index].numpy(), x[index])
 
 
 @settings(max_examples=100)
