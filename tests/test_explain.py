@@ -254,3 +254,29 @@ def test_names_that_are_taken_stay_apart():
     a, b = single([1.0]), single([2.0])
     names = [v.name for v in Computation(ns.sum(F.relu(a) + F.relu(b))).values]
     assert len(set(names)) == len(names)
+
+
+def test_a_sums_formula_has_no_mean_in_it():
+    x = single([1.0, 3.0])
+    y = ns.tensor([0.0, 1.0], dtype="float64")
+    said = str(ns.explain(F.mse_loss(x, y, reduction="sum"), {"x": x}))
+    assert "L = Σ_i (y_i - ŷ_i)²" in said and "derivative: 2 (ŷ_i - y_i)" in said
+    assert "L = (1 / n) Σ_i (y_i - ŷ_i)²" in str(ns.explain(F.mse_loss(x, y), {"x": x}))
+
+
+def test_kinds_of_values():
+    w, x = single([1.0]), ns.tensor([2.0], dtype="float64")
+    layer = ns.nn.Linear(1, 1, dtype="float64")
+    kinds = {v.name: v.kind for v in Computation(ns.sum(layer(x * w) + np.array([1.0])), locals()).values}
+    assert (
+        kinds["w"] == "variable"
+        and kinds["x"] == "input"
+        and kinds["weight"] == "parameter"
+        and kinds["b"] == "constant"
+    )
+
+
+def test_a_model_that_is_gone_leaves_a_computation_to_be_told():
+    loss = s1()[1]
+    assert [f.path for f in Computation(loss).steps[0].frames] == ["", ""]
+    assert "h1 = linear" in str(ns.explain(loss))

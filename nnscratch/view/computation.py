@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nnscratch import autograd
+from nnscratch import autograd, backend
 from nnscratch.autograd import Node, describe
 from nnscratch.tensor import Tensor
 from nnscratch.trace import Trace
@@ -16,9 +16,9 @@ class Value:
 
     Attributes
     ----------
-    kind : {"parameter", "input", "constant", "result"}
-        What a module owns or `names` calls so and requires gradients; another leaf that requires them; one that does not; what an
-        operation made.
+    kind : {"parameter", "variable", "input", "constant", "result"}
+        A module's tensor that requires a gradient; another one that does; a tensor that does not; a plain array, or what a
+        module keeps without training it; what an operation made.
     name : str
         As the caller or the module calls it; a result that nobody named is ``h1``, ``h2`` and so on, by its step.
     array : numpy.ndarray or None
@@ -69,6 +69,20 @@ class Step:
         self.number, self.op, self.inputs, self.settings = number, op, inputs, settings
         self.result, self.frames = result, frames
         self.gradients: dict = {}
+
+    @property
+    def formula(self):
+        """The operation's formula; of a sum in place of a mean, without the factor that the mean has."""
+        return self._of_sum(self.op.formula)
+
+    @property
+    def derivative(self):
+        return self._of_sum(self.op.derivative)
+
+    def _of_sum(self, latex):
+        if self.settings.get("reduction") != "sum":
+            return latex
+        return latex.replace(r"\frac{1}{n} ", "").replace(r"\frac{2}{n}", "2")
 
     def __repr__(self):
         given = ", ".join(v.name for _, _, v in self.inputs)
@@ -161,6 +175,11 @@ class Computation:
             for node in dropped:
                 node.data = None
         self.values = list(self._found.values())
+        for v in self.values:
+            v.array = None if v.array is None else backend.to_numpy(v.array)
+            v.gradient = None if v.gradient is None else backend.to_numpy(v.gradient)
+        for step in self.steps:
+            step.gradients = {i: backend.to_numpy(d) for i, d in step.gradients.items()}
         made = {id(step.result): step for step in self.steps}
         if any(self._taken_before(step, made) for step in self.steps):
             self.notes.append(
@@ -212,7 +231,7 @@ class Computation:
             root = outer[1]()
             paths = {} if root is None else {id(m): path for path, m in root.named_modules()}
             kind = "Module" if module is None else type(module).__name__
-            self._frames[id(scope)] = Frame(paths.get(id(module), kind), kind)
+            self._frames[id(scope)] = Frame(paths.get(id(module), "" if module is None else kind), kind)
         return self._frames[id(scope)]
 
     def _name(self, a, wanted):
@@ -233,7 +252,7 @@ class Computation:
         settings = {}
         for i, a in enumerate(node.args):
             name = node.op._input_name(i)
-            if isinstance(a, Node | Tensor | np.ndarray):
+            if isinstance(a, Node | Tensor) or backend.is_array(a):
                 inputs.append((name, i, self._value(a, _PLAINER.get(name, name))))
             elif not (name in node.op.defaults and _same(a, node.op.defaults[name])):
                 settings[name] = a
@@ -253,7 +272,11 @@ class Computation:
                 raise AssertionError(a)
             array = a.data if isinstance(a, Tensor) else a
             wants = isinstance(a, Tensor) and a.requires_grad
-            kind = "constant" if not wants else "parameter" if id(a) in self._owned else "input"
+            owned = id(a) in self._owned
+            if wants:
+                kind = "parameter" if owned else "variable"
+            else:
+                kind = "input" if isinstance(a, Tensor) and not owned else "constant"
             self._found[id(a)] = Value(kind, self._name(a, wanted), array, array.shape, array.dtype)
         return self._found[id(a)]
 

@@ -12,7 +12,8 @@ from nnscratch.view.svg import FONTS, Formula, Line, clean, course, measure, rec
 # Okabe and Ito's colours, which the colour-blind tell apart, paler as grounds; borders and dashes differ, too, for grey prints.
 STYLES = {
     "parameter": {"fill": "#e3f0f9", "stroke": "#0072b2", "thick": 1.6, "radius": 2},
-    "input": {"fill": "#e2f4ee", "stroke": "#009e73", "thick": 1.2, "radius": 14},
+    "variable": {"fill": "#e2f4ee", "stroke": "#009e73", "thick": 1.2, "radius": 14},
+    "input": {"fill": "#f6f6f6", "stroke": "#555", "thick": 1, "radius": 2},
     "constant": {"fill": "#f6f6f6", "stroke": "#777", "thick": 1, "radius": 2, "dashes": "4 3"},
     "operation": {"fill": "#fdf3d8", "stroke": "#8a6d00", "thick": 1, "radius": 6},
     "result": {"fill": "#fff", "stroke": "#ccc", "thick": 0.8, "radius": 3},
@@ -91,7 +92,7 @@ class _Stack:
 
     def __init__(self, lines, kind, title=""):
         self.lines, self.kind, self.title = lines, kind, title
-        self.width = max(line.width for line in lines) + 2 * PAD + (4 if kind == "input" else 0)
+        self.width = max(line.width for line in lines) + 2 * PAD + (4 if kind == "variable" else 0)
         self.height = sum(line.height for line in lines) + 2 * PAD - 3
 
     def draw(self, pen, x, y, width=None):
@@ -131,7 +132,7 @@ class _Operation:
             lines.append(Line(given, 9.5, colour="#555", most=WIDE))
         if settings.tags.get(id(step)):
             lines.insert(0, Line(settings.tags[id(step)], 9.5, italic=True, colour="#5f4480", most=WIDE))
-        lines += _formula(step.op)
+        lines += _formula(step.formula)
         self.stack = _Stack(lines, "operation", _about(step))
         self.plate = _Plate(step.result, settings, uses)
         slots = {i: float(SLOT) for _, i, _ in step.inputs}
@@ -517,11 +518,11 @@ def _last(name, group):
     return name.removeprefix(prefix) if group.frame.path else name
 
 
-def _formula(op):
+def _formula(latex):
     """An operation's formula in one line or, where it has parts, in several."""
-    if not op.formula:
+    if not latex:
         return []
-    parts = op.formula.split(r", \quad ")
+    parts = latex.split(r", \quad ")
     if any(p.count("{") != p.count("}") for p in parts):
-        parts = [op.formula]
+        parts = [latex]
     return [Formula(p, 13, WIDE) for p in parts]

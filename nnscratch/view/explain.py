@@ -123,11 +123,11 @@ class Explanation:
         if inside is not None:
             z = step.inputs[0][2].array
             given.append(Entry("ŷ", inside(z), note=f"{inside.name}({step.inputs[0][2].name}), of {inside.document}"))
-        return Part(_call(step), _where(step), step.op.formula, step.op.document, given=given, found=[result])
+        return Part(_call(step), _where(step), step.formula, step.op.document, given=given, found=[result])
 
     def _backward(self, step, left):
         y = self._computation.output.name
-        rules = working.derivatives(step.op)
+        rules = working.derivatives(step.op, step.derivative)
         shown = [
             (name, latex)
             for name, latex in rules.items()
@@ -154,8 +154,8 @@ class Explanation:
                 found[-1].note = "from this use"
             if self._many[id(value)] and not left[id(value)]:
                 found.append(Entry(_slope(y, value.name), value.gradient, note="all uses together"))
-        whole = [("", step.op.derivative)] if step.op.derivative and not rules else shown
-        return Part(f"back through {_call(step)}", _where(step), step.op.formula, step.op.document, whole, given, found)
+        whole = [("", step.derivative)] if step.derivative and not rules else shown
+        return Part(f"back through {_call(step)}", _where(step), step.formula, step.op.document, whole, given, found)
 
     def _uses(self):
         """How many gradients each value is still to be given."""

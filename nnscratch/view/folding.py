@@ -144,6 +144,6 @@ class Uses:
         return [
             v
             for v in self.entering(steps)
-            if (v.kind == "parameter" or (v.kind == "constant" and not v.shape))
+            if (v.kind == "parameter" or (v.kind in ("constant", "input") and not v.shape))
             and all(id(user) in inside for user in self.by[id(v)])
         ]

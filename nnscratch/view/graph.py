@@ -32,7 +32,7 @@ class Graph:
     >>> print(ns.graph(ns.sum(w * w), {"w": w}))
     The computation of y, 2 operations
     <BLANKLINE>
-    input  w  (2,)  [1, 2]
+    variable  w  (2,)  [1, 2]
     <BLANKLINE>
     1  h1 = multiply(w, w)  (2,)    a · b    [1, 4]
     2  y = sum(h1)          number  Σ_i x_i  5
@@ -231,8 +231,8 @@ def graph(y, names=None, gradients=None, unfold=None, values=True):
     >>> print(ns.graph(y, locals()))
     The computation of y, 2 operations
     <BLANKLINE>
-    input     w  (2,)  [0.5, -0.25]  ∇ [2, 4]
-    constant  x  (2,)  [2, 4]
+    variable  w  (2,)  [0.5, -0.25]  ∇ [2, 4]
+    input     x  (2,)  [2, 4]
     <BLANKLINE>
     1  h1 = multiply(w, x)  (2,)    a · b    [1, -1]  ∇ [1, 1]
     2  y = sum(h1)          number  Σ_i x_i  0        ∇ 1
@@ -283,7 +283,7 @@ def _listing(computation, values):
         shape, *told = _row(s.result, values)
         where = f"{s.frames[-1].path} {s.frames[-1].kind}".strip() if s.frames else ""
         rows.append(
-            [str(s.number), f"{s.result.name} = {s.op.name}({inputs})", shape, where, formula.text(s.op.formula), *told]
+            [str(s.number), f"{s.result.name} = {s.op.name}({inputs})", shape, where, formula.text(s.formula), *told]
         )
     yield ""
     yield from _aligned(rows)
@@ -339,7 +339,7 @@ class _Mermaid:
                 self.sources |= {id(v): name for v in self.uses.leaving(item.steps)}
             else:
                 name = f"s{item.number}"
-                said = formula.text(item.op.formula)
+                said = formula.text(item.formula)
                 label = _escaped(f"{item.number} · {item.op.name}") + (f"<br/>{_escaped(said)}" if said else "")
                 self._box(name, f'["{label}"]', [v for _, _, v in item.inputs], indent)
                 self.sources[id(item.result)] = name
@@ -349,7 +349,7 @@ class _Mermaid:
             if id(v) not in self.sources:
                 self.leaves += 1
                 self.sources[id(v)] = leaf = f"v{self.leaves}"
-                left, right = {"input": ("([", "])"), "parameter": ("[/", "/]")}.get(v.kind, ("(", ")"))
+                left, right = {"variable": ("([", "])"), "parameter": ("[/", "/]")}.get(v.kind, ("(", ")"))
                 self.lines.append(f'{indent}{leaf}{left}"{_escaped(v.name)}<br/>{drawing._shape(v)}"{right}')
         self.lines.append(f"{indent}{name}{shape}")
         for v in inputs:

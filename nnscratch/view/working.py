@@ -59,7 +59,7 @@ def gradient(step, position, index):
     return _plain_start(rf"{number(g[index])} \cdot {_bracketed(inner)}")
 
 
-def derivatives(op):
+def derivatives(op, derivative=None):
     r"""An operation's derivative by each input that has a rule, where its text tells them apart; else {}.
 
     Examples
@@ -70,9 +70,10 @@ def derivatives(op):
     a \frac{1}{b}
     b -\frac{a}{b^2}
     """
-    parts = re.split(r"[,;] \\quad ", op.derivative)
+    derivative = op.derivative if derivative is None else derivative
+    parts = re.split(r"[,;] \\quad ", derivative)
     names = [name for name in op.names if name in op.rules]
-    return dict(zip(names, parts, strict=True)) if len(parts) == len(names) and op.derivative else {}
+    return dict(zip(names, parts, strict=True)) if len(parts) == len(names) and derivative else {}
 
 
 def number(value):
