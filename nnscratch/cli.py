@@ -139,7 +139,7 @@ def _device(name):
     try:
         return backend.get(name).name
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        raise argparse.ArgumentTypeError(str(error).removeprefix("device: ")) from None
 
 
 def _count(least):

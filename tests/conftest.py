@@ -29,35 +29,6 @@ def _seeded():
     ns.manual_seed(0)
 
 
-@contextlib.contextmanager
-def standing_in(plain=True):
-    """Within this block the stand-in is what nnscratch finds as CuPy, with the kernels in terms of array functions or in CUDA C++."""
-    from nnscratch.kernels.cuda import runtime
-
-    from nnscratch import backend
-    from tests import standin
-
-    known = (backend._by_name, backend._by_type, backend.PLAIN)
-    before = [type(k)(k) for k in known]
-    for name in ("cuda", standin.ndarray):
-        backend._by_name.pop(name, None)
-    modules = {name: sys.modules[name] for name in list(sys.modules) if name.partition(".")[0] == "cupy"}
-    for name in modules:
-        del sys.modules[name]
-    sys.modules["cupy"] = standin
-    runtime.forget()
-    try:
-        backend.get("cuda").plain = plain
-        yield standin
-    finally:
-        del sys.modules["cupy"]
-        sys.modules.update(modules)
-        runtime.forget()
-        for k, old in zip(known, before, strict=True):
-            k.clear()
-            k.update(old)
-
-
 def pytest_configure(config):
     """Name the suite's own marks."""
     config.addinivalue_line("markers", "cpu: about NumPy's arrays or the CPU alone, so not run on other devices")
@@ -85,6 +56,7 @@ def device(request):
     "standin" is the device "cuda" with `tests.standin` in CuPy's place.
     """
     import nnscratch as ns
+    from tests.standin.instead import standing_in
 
     if request.param == "cuda":
         try:

@@ -186,7 +186,7 @@ class CUDA:
         return types.SimpleNamespace(
             **{
                 name: getattr(plain if self.plain else _module(module), name, None) or getattr(plain, name)
-                for module, names in {**KERNELS, **MORE}.items()
+                for module, names in (*KERNELS.items(), *MORE.items())
                 for name in names
             }
         )

@@ -1,0 +1,33 @@
+"""Putting the stand-in where nnscratch looks for CuPy."""
+
+import contextlib
+import sys
+
+from nnscratch.kernels.cuda import runtime
+
+from nnscratch import backend
+from tests import standin
+
+
+@contextlib.contextmanager
+def standing_in(plain=True):
+    """Within this block the stand-in is what nnscratch finds as CuPy, with the kernels in terms of array functions or in CUDA C++."""
+    known = (backend._by_name, backend._by_type, backend.PLAIN)
+    before = [type(k)(k) for k in known]
+    for name in ("cuda", standin.ndarray):
+        backend._by_name.pop(name, None)
+    modules = {name: sys.modules[name] for name in list(sys.modules) if name.partition(".")[0] == "cupy"}
+    for name in modules:
+        del sys.modules[name]
+    sys.modules["cupy"] = standin
+    runtime.forget()
+    try:
+        backend.get("cuda").plain = plain
+        yield standin
+    finally:
+        del sys.modules["cupy"]
+        sys.modules.update(modules)
+        runtime.forget()
+        for k, old in zip(known, before, strict=True):
+            k.clear()
+            k.update(old)

@@ -1,0 +1,456 @@
+"""Devices: how they are found and refused, what moves between them, and what must be the same on each.
+
+The device "cuda" is a GPU's where there is one, and else `tests.standin`; what is asked here of either holds for both.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nnscratch as ns
+from nnscratch import backend, nn, optim
+from nnscratch.autograd import OPS
+from nnscratch.backend.cpu import KERNELS
+from nnscratch.cli import main
+from nnscratch.testing.operations import Row
+from nnscratch.training import Callback, Checkpoint, Trainer
+from tests.standin.instead import standing_in
+
+F = ns.functional
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def standin():
+    """The stand-in, in CuPy's place."""
+    with standing_in() as module:
+        yield module
+
+
+@pytest.fixture(params=["standin", "cuda"])
+def cuda(request):
+    """The device "cuda"."""
+    if request.param == "cuda":
+        try:
+            backend.get("cuda")
+        except ValueError as error:
+            pytest.skip(str(error))
+    with standing_in() if request.param == "standin" else contextlib.nullcontext():
+        ns.manual_seed(0)
+        yield "cuda"
+
+
+# How a device is found, and what is said where there is none
+
+
+def python(program, **environment):
+    """Run a program in a fresh interpreter; returns the lines it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, **environment}, capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_work_on_the_cpu_never_loads_cupy(tmp_path):
+    (tmp_path / "cupy.py").write_text("raise RuntimeError('CuPy was imported')")
+    program = """
+import sys, numpy as np, nnscratch as ns
+model = ns.nn.Sequential(ns.nn.Linear(3, 4), ns.nn.Dropout(0.5), ns.nn.Linear(4, 2))
+trainer = ns.Trainer(model, "mse", ns.optim.Adam(model.parameters()), scheduler=None)
+trainer.fit(np.ones((8, 3)), np.ones((8, 2)), epochs=2, verbose=False)
+ns.gradcheck(ns.exp, [np.ones(2)])
+model.to("cpu")
+from nnscratch.cli import main
+main(["systems"])
+print("cupy" in sys.modules)
+"""
+    assert python(program, PYTHONPATH=str(tmp_path))[-1] == "False"
+
+
+def test_a_broken_cupy_is_one_sentence(tmp_path):
+    (tmp_path / "cupy.py").write_text("raise ImportError('''\\n=====\\nlibcuda.so.1 is missing\\n=====''')")
+    program = "import nnscratch as ns\ntry: ns.tensor([1.0]).to('cuda')\nexcept ValueError as error: print(error)\nprint(ns.devices())"
+    said, listed = python(program, PYTHONPATH=str(tmp_path))
+    assert said == (
+        "device: 'cuda' is not available, as CuPy does not load (libcuda.so.1 is missing); install nnscratch[gpu] "
+        "(for CUDA 12, nnscratch[gpu-cu12]) anew"
+    )
+    assert listed == "['cpu']"
+
+
+def missing_library(standin, monkeypatch):
+    def fail():
+        raise RuntimeError(
+            "CuPy failed to load libnvrtc.so.13: OSError: libnvrtc.so.13: cannot open shared object file"
+        )
+
+    monkeypatch.setattr(standin.cuda.nvrtc, "getVersion", fail)
+
+
+OBSTACLES = {
+    "no driver": (lambda s, m: m.setattr(s.cuda.runtime, "driver", 0), "there is no NVIDIA driver; install one"),
+    "an old driver": (
+        lambda s, m: m.setattr(s.cuda.runtime, "driver", 12020),
+        "the NVIDIA driver knows CUDA 12.2, CuPy was built for 13.2; update the driver, or install nnscratch[gpu-cu12]",
+    ),
+    "a very old driver": (lambda s, m: m.setattr(s.cuda.runtime, "driver", 11040), "for 13.2; update the driver"),
+    "no GPU": (lambda s, m: m.setattr(s.cuda.runtime, "devices", 0), "there is no GPU .* look at `nvidia-smi`"),
+    "no library": (missing_library, "a CUDA library is missing or does not load .*libnvrtc.so.13.*; install CUDA's"),
+}
+
+
+@pytest.mark.parametrize("obstacle", OBSTACLES)
+def test_what_keeps_a_gpu_from_being_used_is_one_sentence(obstacle, standin, monkeypatch, capsys):
+    arrange, words = OBSTACLES[obstacle]
+    for name in ("cuda", standin.ndarray):
+        backend._by_name.pop(name, None)
+    arrange(standin, monkeypatch)
+    for ask in (
+        lambda: ns.tensor([1.0], device="cuda"),
+        lambda: nn.Linear(2, 1).to("cuda"),
+        lambda: backend.get("cuda"),
+    ):
+        with pytest.raises(ValueError, match=words.replace("[", r"\[")) as caught:
+            ask()
+        assert str(caught.value).startswith("device: 'cuda' is not available, as ")
+        assert "\n" not in str(caught.value)
+    assert ns.devices() == ["cpu"]
+    with pytest.raises(SystemExit):
+        main(["train", "regression-3-5-1", "--device", "cuda"])
+    said = capsys.readouterr().err
+    assert said.startswith("nnscratch train: argument --device: 'cuda' is not available") and said.count("\n") == 1
+    assert main(["info"]) == 0
+    assert "'cuda' is not available, as" in capsys.readouterr().out
+
+
+def test_a_device_that_is_none_is_refused():
+    for name in ("gpu", "cuda:0", 0):
+        with pytest.raises(ValueError, match="is not available, expected one of 'cpu', 'cuda'.*CUDA_VISIBLE_DEVICES"):
+            ns.tensor([1.0], device=name)
+
+
+def test_info_describes_the_gpu(standin, capsys):
+    assert ns.devices() == ["cpu", "cuda"]
+    assert main(["info"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for words in (
+        "devices cpu, cuda",
+        "GPU Stand-in, compute capability 9.0",
+        "60.0 GiB of 80.0 GiB free",
+        "up to CUDA 13.2",
+    ):
+        assert words in said
+
+
+def test_memory_that_runs_out_names_the_operation(standin, monkeypatch):
+    x, w = (ns.tensor(np.ones(s, "float32"), device="cuda") for s in ((2, 3, 8, 8), (4, 3, 3, 3)))
+
+    def full(*arguments):
+        raise standin.cuda.memory.OutOfMemoryError("Out of memory allocating 1,073,741,824 bytes")
+
+    monkeypatch.setattr(backend.get("cuda").kernels, "conv2d", full)
+    with pytest.raises(
+        MemoryError, match=r"^conv2d: out of memory \(Out of memory allocating .*pass fewer samples at a time"
+    ):
+        F.conv2d(x, w)
+
+
+# Moving
+
+
+def test_tensors_move_and_gradients_come_back(cuda):
+    x = ns.tensor([1.0, 2.0], requires_grad=True)
+    there = x.to("cuda")
+    assert (there.device, x.device) == ("cuda", "cpu") and there.to("cuda") is there
+    y = (there**2).sum()
+    y.backward()
+    assert x.grad.device == "cpu" and x.grad.tolist() == [2, 4]
+    (g,) = ns.grad((x.to("cuda") ** 3).sum().to("cpu"), [x], create_graph=True)
+    assert ns.grad(g.sum(), x).tolist() == [6, 12]
+    assert repr(there.detach()) == "tensor([1., 2.], device='cuda')"
+    assert there.numpy().tolist() == there.tolist() == np.asarray(there).tolist() == [1, 2]
+
+
+def test_what_names_no_device_goes_where_use_device_says(cuda):
+    with ns.use_device("cuda"):
+        assert ns.tensor([1.0]).device == nn.Linear(2, 1).weight.device == "cuda"
+        assert ns.tensor([1.0], device="cpu").device == "cpu"
+    assert ns.tensor([1.0]).device == "cpu"
+    array = ns.tensor([1.0], device="cuda").data
+    assert ns.Tensor(array).device == "cuda" and ns.Tensor(array, device="cpu").device == "cpu"
+    with pytest.raises(ValueError, match="not available"), ns.use_device("tpu"):
+        pass
+
+
+def network():
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 3)
+    )
+
+
+def images(n=24):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, n)
+    x = rng.standard_normal((n, 1, 8, 8)).astype("float32")
+    x[np.arange(n), 0, y * 2] += 2
+    return x, y
+
+
+def step(model, optimizer, x, y, device):
+    optimizer.zero_grad()
+    loss = F.cross_entropy(model(ns.tensor(x, device=device)), ns.tensor(y, device=device), from_logits=True)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda p: optim.SGD(p, 0.05, momentum=0.9), lambda p: optim.Adam(p, 0.01), lambda p: optim.AdamW(p, 0.01)]
+)
+def test_a_model_and_its_optimiser_move_in_the_middle_of_training(make, cuda):
+    x, y = images()
+    losses = {}
+    for places in (["cpu"] * 6, ["cpu", "cpu", "cuda", "cuda", "cpu", "cpu"], ["cuda"] * 6):
+        ns.manual_seed(1)
+        model = network()
+        optimizer = make(model.parameters())
+        losses[tuple(places)] = []
+        for place in places:
+            model.to(place)
+            losses[tuple(places)].append(step(model, optimizer, x, y, place))
+            assert {t.device for t in (*model.parameters(), *model.buffers())} == {place}
+            assert all(p.grad.device == place for p in model.parameters())
+    alone, *others = losses.values()
+    for other in others:
+        assert other == pytest.approx(alone, rel=1e-4)
+    assert alone[-1] < alone[0]
+
+
+def test_a_gradient_left_on_another_device_is_refused():
+    with standing_in():
+        p = ns.tensor([1.0], requires_grad=True)
+        p.grad = ns.tensor([1.0], device="cuda")
+        with pytest.raises(ValueError, match=r"SGD: parameter 0 is on cpu, its .grad on cuda, expected one device"):
+            optim.SGD([p], 0.1).step()
+
+
+def test_weights_saved_on_one_device_load_on_the_other(cuda, tmp_path):
+    a, b = network().to("cuda"), network()
+    ns.save(a, tmp_path / "a.safetensors")
+    b.load_state_dict(ns.load(tmp_path / "a.safetensors"))
+    a.load_state_dict({name: ns.tensor(value) for name, value in b.state_dict().items()})
+    for (name, ours), theirs in zip(a.named_parameters(), b.parameters(), strict=True):
+        assert (ours.device, theirs.device) == ("cuda", "cpu")
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy(), name)
+
+
+def test_optimiser_states_load_on_either_device(cuda):
+    x, y = images()
+    for here, there in (("cpu", "cuda"), ("cuda", "cpu")):
+        ns.manual_seed(1)
+        model = network().to(here)
+        optimizer = optim.Adam(model.parameters(), 0.01)
+        step(model, optimizer, x, y, here)
+        other = network().to(there)
+        other.load_state_dict(model.state_dict())
+        copied = optim.Adam(other.parameters(), 0.5)
+        copied.load_state_dict(optimizer.state_dict())
+        assert step(other, copied, x, y, there) == pytest.approx(step(model, optimizer, x, y, here), rel=1e-5)
+        assert step(other, copied, x, y, there) == pytest.approx(step(model, optimizer, x, y, here), rel=1e-4)
+
+
+class Interrupted(Exception):
+    """What ends a run."""
+
+
+class Interrupt(Callback):
+    """Ends a run after its second epoch."""
+
+    def on_epoch_end(self, trainer, epoch, logs):
+        if epoch == 2:
+            raise Interrupted
+
+
+def trainer_on(device):
+    ns.manual_seed(5)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Dropout(0.2), nn.ReLU(), nn.Linear(8, 3), nn.Softmax()).to(
+        device
+    )
+    return Trainer(model, "cross_entropy", optim.Adam(model.parameters(), 0.01), ["accuracy"])
+
+
+def fit(trainer, path, *callbacks, **settings):
+    x, y = images(40)
+    return trainer.fit(
+        x, y, epochs=4, batch_size=16, verbose=False, callbacks=[Checkpoint(path, 1), *callbacks], **settings
+    )
+
+
+@pytest.mark.parametrize(("first", "second"), [("cuda", "cuda"), ("cpu", "cuda"), ("cuda", "cpu")])
+def test_a_run_goes_on_where_it_was_interrupted_on_either_device(first, second, cuda, tmp_path):
+    whole = trainer_on(second)
+    fit(whole, tmp_path / "whole")
+    begun = trainer_on(first)
+    with pytest.raises(Interrupted):
+        fit(begun, tmp_path / "begun", Interrupt())
+    resumed = trainer_on(second)
+    history = fit(resumed, tmp_path / "resumed", resume=tmp_path / "begun")
+    assert history.epochs == 4 and len(history["loss"]) == 4
+    if first == second:  # to the last bit, dropout's random numbers included
+        assert history["loss"] == whole.history["loss"]
+        for name, value in resumed.model.state_dict().items():
+            assert value.tobytes() == whole.model.state_dict()[name].tobytes()
+    else:
+        assert history["loss"][:1] == begun.history["loss"][:1]
+        assert np.isfinite(history["loss"]).all()
+
+
+# What is the same
+
+
+def test_a_seed_gives_the_same_bits_again_and_the_same_start_on_every_device(cuda, tmp_path):
+    runs = []
+    for _ in range(2):
+        trainer = trainer_on("cuda")
+        fit(trainer, tmp_path / "a")
+        runs.append({name: a.tobytes() for name, a in trainer.model.state_dict().items()})
+    assert runs[0] == runs[1]
+    starts = [{name: a.tobytes() for name, a in trainer_on(d).model.state_dict().items()} for d in ("cpu", "cuda")]
+    assert starts[0] == starts[1]
+
+
+def test_dropout_on_a_gpu_follows_the_seed_and_draws_anew(cuda):
+    x = ns.tensor(np.ones((50, 40), "float32"), device="cuda")
+    drawn = []
+    for seed in (3, 3, 4):
+        ns.manual_seed(seed)
+        drawn += [F.dropout(x, 0.3).numpy(), F.dropout(x, 0.3).numpy()]
+    assert (drawn[0] == drawn[2]).all() and (drawn[1] == drawn[3]).all()
+    assert (drawn[0] != drawn[1]).any() and (drawn[0] != drawn[4]).any()
+    assert set(np.unique(drawn[0])) == {0, np.float32(1 / 0.7)}
+    assert drawn[0].mean() == pytest.approx(1, abs=0.05)
+
+
+def test_the_table_of_kernels_is_whole(standin):
+    table = backend.get("cuda").kernels
+    for names in KERNELS.values():
+        for name in names:
+            assert callable(getattr(table, name)) and callable(getattr(backend.cpu.kernels, name))
+
+
+# Mixing
+
+
+MIXABLE = sorted(
+    {
+        name
+        for name, op in OPS.items()
+        if op.constant is not True and any(len(Row(op, c).inputs) > 1 for c in op.samples)
+    }
+)
+
+
+@pytest.mark.parametrize("name", MIXABLE)
+def test_mixing_devices_names_the_operation_both_devices_and_the_call_that_mends_it(name, standin):
+    op = OPS[name]
+    row = next(r for r in (Row(op, case) for case in op.samples) if len(r.inputs) > 1)
+    for moved in row.inputs:
+        args = [
+            ns.Tensor(a, device="cuda" if i == moved else "cpu") if i in row.inputs else a
+            for i, a in enumerate(row.args)
+        ]
+        with pytest.raises(
+            ValueError, match=rf"^{name}: got .*on c.*, expected one device; move one, for example by .to\('c"
+        ):
+            op(*args, **row.kwargs)
+
+
+def test_mixing_elsewhere_is_refused_too(standin):
+    x = ns.tensor([[0.5, 0.5]], device="cuda")
+    for loss in (F.mse_loss, F.l1_loss, F.binary_cross_entropy, F.cross_entropy):
+        with pytest.raises(ValueError, match="prediction is on cuda, target on cpu, .* move the target"):
+            loss(x, np.array([[0.0, 1.0]], "float32"))
+    with pytest.raises(ValueError, match="assignment: the tensor is on cuda, the value on cpu"):
+        x[0] = ns.tensor([1.0, 2.0])
+    y = (ns.tensor([1.0], device="cuda", requires_grad=True) * 2).sum()
+    with pytest.raises(ValueError, match="the gradient passed in is on cpu, the output on cuda"):
+        y.backward(ns.tensor(1.0))
+    model = nn.Linear(2, 1).to("cuda")
+    with pytest.raises(ValueError, match="linear: got x on cpu, weight on cuda, bias on cuda"):
+        model(ns.tensor([[1.0, 2.0]]))
+
+
+# Where CuPy is more lenient than NumPy
+
+
+def test_indices_out_of_range_are_refused_and_the_last_of_several_values_stays(cuda):
+    x = ns.tensor([1.0, 2.0, 3.0], device="cuda")
+    for call in (
+        lambda: x[[0, 3]],
+        lambda: ns.take(x, [-4]),
+        lambda: ns.put(x, [5], 0.0),
+        lambda: F.embedding([3], ns.tensor([[1.0]], device="cuda")),
+        lambda: x.__setitem__([7], 1.0),
+        lambda: ns.take_along_axis(x, [3], 0),
+    ):
+        with pytest.raises(IndexError, match="is out of range"):
+            call()
+    assert ns.put(x, [0, 0, 2], ns.tensor([5.0, 6.0, 7.0], device="cuda")).tolist() == [6, 2, 7]
+    x[[1, 1]] = ns.tensor([8.0, 9.0], device="cuda")
+    assert x.tolist() == [1, 9, 3]
+    indices = ns.tensor([2, 0], dtype="int64")
+    assert x[indices].tolist() == x[indices.to("cuda")].tolist() == [3, 1]
+    assert ns.tensor([1.0, 2.0])[ns.tensor([1], dtype="int64", device="cuda")].tolist() == [2]
+
+
+# Batches
+
+
+def test_batches_are_copied_ahead_from_pinned_memory_on_a_stream_of_their_own(standin):
+    there = backend.get("cuda")
+    batches = [(np.full((2, 3), i, "float32"), np.array([i, i])) for i in range(3)]
+    main, log = standin.cuda.get_current_stream(), standin.cuda.log
+    log.clear()
+    seen = []
+    for arrays, (x, y) in there.ahead(batches):
+        seen.append(arrays[0] is batches[len(seen)][0])
+        log.append(("compute", len(seen) - 1))
+        assert x.get().tolist() == arrays[0].tolist() and y.get().tolist() == arrays[1].tolist()
+    assert seen == [True] * 3
+    order = [entry[0] for entry in log if entry[0] in ("pin", "set", "compute")]
+    # the second batch is under way before the first is computed with, and so on
+    assert order == ["pin", "pin", "set", "set"] * 2 + ["compute"] + ["pin", "pin", "set", "set"] + ["compute"] * 2
+    copying = {entry[-1] for entry in log if entry[0] == "set"}
+    assert len(copying) == 1 and main not in copying
+    # the copying waits for what the arrays' memory may still be used for, and the computing for the copies
+    waits = [(entry[1] is main, entry[2]) for entry in log if entry[0] == "wait"]
+    marks = {entry[2]: entry[1] is main for entry in log if entry[0] == "record"}
+    assert [on_main for on_main, _ in waits] == [False, False, True, False, True, True]
+    assert all(marks[event] != on_main for on_main, event in waits)
+
+
+def test_a_network_trains_through_the_cuda_kernels_as_through_array_functions():
+    emulator = pytest.importorskip("tests.cuda_emulator")
+    if not emulator.compiler():
+        pytest.skip("the emulator of CUDA needs a C++ compiler")
+    x, y = images(8)
+    losses = []
+    for plain in (True, False):
+        with standing_in(plain):
+            ns.manual_seed(2)
+            model = network().to("cuda")
+            optimizer = optim.Adam(model.parameters(), 0.01)
+            losses.append([step(model, optimizer, x, y, "cuda") for _ in range(3)])
+            assert backend.get("cuda").plain is plain
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_the_command_trains_on_the_device_it_is_told(cuda, tmp_path, capsys):
+    assert main(["train", "regression-3-5-1", "--device", "cuda", "--epochs", "2", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "model.safetensors").exists()
