@@ -285,7 +285,7 @@ def _distributions(name, prediction, target, reduction, weight, smoothing, ignor
         rows = classes if len(shape) == 1 else prediction.size // classes
         return values if weight is None else values * weight, rows
     labels, counted = _labels(name, values, shape[:-1], classes, ignored)
-    q = np.zeros_like(labels, shape=shape, dtype=dtype)
+    q = here.zeros(shape, dtype)
     q.reshape(-1)[labels.reshape(-1) + here.arange(labels.size) * classes] = 1
     if smoothing:
         q = q * dtype.type(1 - smoothing) + dtype.type(smoothing / classes)

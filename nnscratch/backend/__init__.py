@@ -76,6 +76,11 @@ def _add(backend):
     return backend
 
 
+def several():
+    """Whether another device than the CPU is in use."""
+    return len(_by_name) > 1
+
+
 def devices():
     """The devices that can be used here, as a list of names; "cuda" is an NVIDIA GPU by CuPy.
 

@@ -108,6 +108,10 @@ class CPU:
         """The array itself."""
         return array
 
+    def zeros(self, shape, dtype):
+        """An array of zeros."""
+        return np.zeros(shape, dtype)
+
     def arange(self, n):
         """The whole numbers from 0 to n - 1."""
         return np.arange(n)

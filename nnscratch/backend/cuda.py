@@ -112,6 +112,10 @@ class CUDA:
         """A copy in the host's memory; waits for what is still being computed."""
         return array.get()
 
+    def zeros(self, shape, dtype):
+        """An array of zeros."""
+        return self.xp.zeros(shape, dtype)
+
     def arange(self, n):
         """The whole numbers from 0 to n - 1."""
         return self.xp.arange(n)

@@ -51,7 +51,7 @@ def getitem(x, index):
         index = np.asarray(index, dtype=None if index else int)
     if isinstance(x, list | float | int):
         x = backend.asarray(x)
-    return x[index if is_basic(index) else _placed("getitem", index, x)]
+    return x[_placed("getitem", index, x) if backend.several() and not is_basic(index) else index]
 
 
 @getitem.rule("x")
@@ -186,7 +186,7 @@ def put(x, index, values):
         raise TypeError(
             f"put: values are {describe(values)}, x is {describe(x)}, which has no fractions; convert x with .astype('float32')"
         )
-    index = _placed("put", index, out)
+    index = _placed("put", index, out) if backend.several() else index
     if backend.of(out) is backend.cpu or is_basic(index):
         out[index] = values
         return out
