@@ -16,14 +16,12 @@ from . import runtime
 TILES = ((128, 128, 8, 8), (64, 128, 8, 8), (64, 64, 8, 4))
 #: The tile for few outputs.
 NARROW = (32, 64, 8, 4)
-#: The terms of a sum that a tile has.
-BK = 8
 #: As many blocks as keep a GPU of some 130 multiprocessors busy; with fewer, smaller tiles give more.
 BUSY = 264
 #: So few outputs a group (or weights a group) that each is computed by itself.
 FEW_OUTPUTS, FEW_WEIGHTS = 4, 16
 #: With fewer channels a group, a tile's terms go on over the taps.
-FEW_CHANNELS = 8
+FEW_CHANNELS = 16
 #: The least positions that a part of the gradient by the weight sums over.
 SHARE = 512
 #: Positions an image from which on a convolution by 1 is left to cuBLAS, image by image.
@@ -38,6 +36,11 @@ def _tile(dtype, outputs, columns, times=1, small=False):
     small = small or dtype == np.float64
     fitting = TILES[2:] if small else [t for t in TILES if t[0] <= 64 or outputs > 64]
     return next((t for t in fitting if _blocks(t, outputs, columns) * times >= BUSY), fitting[-1])
+
+
+def _terms(dtype):
+    """The terms of a sum that a tile has: BK of ``conv.cu``."""
+    return 8 if dtype == np.float64 else 16
 
 
 def _up(n, unit):
@@ -107,7 +110,7 @@ def _gather(x, w, bias, shape, tables, groups, steps, strides, backwards):
     largest = max(p[2] * p[3] for p in listed) * len(x)
     each, few = outputs <= FEW_OUTPUTS, terms < FEW_CHANNELS
     tile = NARROW if each else _tile(dtype, outputs, largest, groups * len(listed), few)
-    depth = terms if each or few else _up(terms, BK)
+    depth = terms if each or few else _up(terms, _terms(dtype))
     width = outputs if each else _up(outputs, tile[0])
     arranged = xp.empty((groups, slots, depth, width), _arithmetic(dtype))
     args = w, arranged, np.int64(arranged.size), filters, channels, slots, depth, width, backwards
@@ -166,7 +169,7 @@ def conv2d_weight(g, x, kernel, stride, padding, dilation, groups):
     tile = _tile(dtype, filters, channels * slots, groups * runtime.blocks(positions, SHARE))
     blocks = _blocks(tile, filters, channels * slots)
     splits = max(1, min(BUSY // (blocks * groups), runtime.blocks(positions, SHARE)))
-    share = _up(runtime.blocks(positions, splits), BK)
+    share = _up(runtime.blocks(positions, splits), _terms(dtype))
     splits = runtime.blocks(positions, share)
     parts = xp.empty((splits, *dw.shape), _arithmetic(dtype))
     _launch("weigh", (blocks, groups, splits), (g, x, parts, taps, np.int64(share), *numbers), dtype, tile)
