@@ -1,19 +1,24 @@
-"""``python -m benchmarks COMMAND``: ``import`` or ``cpu``."""
+"""``python -m benchmarks COMMAND``: ``import``, ``cpu``, ``gpu`` or ``cpu-vs-gpu``."""
 
 import argparse
 import sys
 
 from benchmarks import cpu, import_time
+from benchmarks.gpu import command as gpu
 
 
 def main(arguments):
     """Run a command; returns the exit status."""
     parser = argparse.ArgumentParser("python -m benchmarks", description="Measurements of nnscratch.")
-    parser.add_argument("command", choices=["import", "cpu"], help="how long importing takes; nnscratch beside others")
+    parser.add_argument(
+        "command",
+        choices=["import", "cpu", "gpu", "cpu-vs-gpu"],
+        help="how long importing takes; nnscratch beside others on the CPU; on a GPU; CPU against GPU",
+    )
     command = parser.parse_args(arguments[:1]).command
     if command == "import":
         return import_time.main()
-    return cpu.main(arguments[1:])
+    return cpu.main(arguments[1:]) if command == "cpu" else gpu.main(command, arguments[1:])
 
 
 if __name__ == "__main__":

@@ -40,13 +40,15 @@ class Worker:
     """One process of `benchmarks.worker`."""
 
     def __init__(self, entry, workload, threads, quick):
-        self.entry = entry
         task = {"entry": entry, "workload": workload, "threads": threads, "quick": quick}
+        self._start("benchmarks.worker", task, peers.environment(threads))
+
+    def _start(self, module, task, environment):
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `stop`)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", json.dumps(task)],
+            [sys.executable, "-m", module, json.dumps(task)],
             cwd=ROOT,
-            env={**os.environ, **peers.environment(threads)},
+            env={**os.environ, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -131,16 +131,21 @@ def _memory(field):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def main():
-    """Answer lines until there are no more."""
-    # Frameworks print as they please; only this keeps the line to the runner.
-    line = os.fdopen(os.dup(1), "w")
+def line():
+    """A function that sends its arguments to the runner; what frameworks print goes to the errors from here on."""
+    out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
     def say(**answer):
-        line.write(json.dumps(answer) + "\n")
-        line.flush()
+        out.write(json.dumps(answer) + "\n")
+        out.flush()
 
+    return say
+
+
+def main():
+    """Answer lines until there are no more."""
+    say = line()
     task = json.loads(sys.argv[1])
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: task["threads"]])

@@ -18,12 +18,10 @@ def load(name):
     return importlib.import_module(f"benchmarks.peers.{name}")
 
 
-def stepping(model, loss, optimizer, batches):
-    """A function that does one training step, on each of `batches` in turn: nnscratch's and PyTorch's words for it are the same."""
-    queue = cycle(batches)
+def training_step(model, loss, optimizer):
+    """A function of inputs and targets that does a training step: nnscratch's and PyTorch's words for it are the same."""
 
-    def step():
-        x, y = next(queue)
+    def step(x, y):
         optimizer.zero_grad()
         value = loss(model(x), y)
         value.backward()
@@ -31,6 +29,12 @@ def stepping(model, loss, optimizer, batches):
         return (value,)
 
     return step
+
+
+def stepping(model, loss, optimizer, batches):
+    """A function that does one training step, on each of `batches` in turn."""
+    queue, step = cycle(batches), training_step(model, loss, optimizer)
+    return lambda: step(*next(queue))
 
 
 def environment(threads):
