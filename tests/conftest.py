@@ -1,6 +1,7 @@
 """Settings of the whole suite."""
 
 import contextlib
+import importlib
 import os
 import pathlib
 import sys
@@ -53,7 +54,8 @@ DEVICES = ("cpu", "standin", "cuda")
 def device(request):
     """The name of each device in turn, on which everything is made that names none: a GPU's where there is one.
 
-    "standin" is the device "cuda" with `tests.standin` in CuPy's place.
+    "standin" is the device "cuda" with `tests.standin` in CuPy's place, its kernels being those in terms of array functions;
+    "emulated", which a test has to ask for, is the same with the kernels in CUDA C++, by the emulator.
     """
     import nnscratch as ns
     from tests.standin.instead import standing_in
@@ -63,7 +65,10 @@ def device(request):
             ns.backend.get("cuda")
         except ValueError as error:
             pytest.skip(str(error))
-    with standing_in() if request.param == "standin" else contextlib.nullcontext():
+    if request.param == "emulated" and not importlib.import_module("tests.cuda_emulator").compiler():
+        pytest.skip("the emulator of CUDA needs a C++ compiler")
+    instead = {"standin": standing_in(plain=True), "emulated": standing_in(plain=False)}
+    with instead.get(request.param, contextlib.nullcontext()):
         name = "cpu" if request.param == "cpu" else "cuda"
         with ns.use_device(name):
             ns.manual_seed(0)

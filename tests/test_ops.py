@@ -1,5 +1,7 @@
 """The table of operations: every operation × property of `nnscratch.testing.operations`, and draws that range wider."""
 
+import inspect
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -32,6 +34,19 @@ def test_no_reference_is_left_over():
 @pytest.mark.parametrize("property", PROPERTIES)
 @pytest.mark.parametrize("name", OPS)
 def test_operation(name, property, device):
+    assert check_operation(OPS[name], properties=[property]).problems == []
+
+
+def calls_kernels(op):
+    """Whether an operation or one of its rules takes a kernel from the device's table."""
+    functions = (op.forward, *(rule.function for rule in op.rules.values()))
+    return any("kernels." in inspect.getsource(f) for f in functions)
+
+
+@pytest.mark.parametrize("device", ["emulated"], indirect=True)
+@pytest.mark.parametrize("property", PROPERTIES)
+@pytest.mark.parametrize("name", [name for name, op in OPS.items() if calls_kernels(op)])
+def test_operation_by_the_cuda_kernels(name, property, device):
     assert check_operation(OPS[name], properties=[property]).problems == []
 
 
