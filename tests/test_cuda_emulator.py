@@ -54,6 +54,18 @@ extern "C" __global__ void half_waits() { if (threadIdx.x < 32) __syncthreads();
 extern "C" __global__ void two_barriers() { if (threadIdx.x % 2) __syncthreads(); else
     __syncthreads(); }
 extern "C" __global__ void before(float *y) { y[0] = y[-1]; }
+// Two sums of a block, one after the other, through one shared array.
+extern "C" __global__ void two_sums(const float *x, float *y) {
+    __shared__ float part[4];
+    for (int turn = 0; turn < 2; ++turn) {
+        float s = (turn + 1) * x[threadIdx.x];
+        for (int by = 16; by; by >>= 1) s += __shfl_xor_sync(~0u, s, by);
+        if (turn) { BARRIER }  // all have read the last sum's parts
+        if (threadIdx.x % 32 == 0) part[threadIdx.x / 32] = s;
+        __syncthreads();
+        y[turn * 128 + threadIdx.x] = part[0] + part[1] + part[2] + part[3];
+    }
+}
 extern "C" __global__ void counted(int *y) { atomicAdd(y, 1); }
 """
 
@@ -82,6 +94,18 @@ def test_a_missing_barrier_shows_in_either_order():
     with emulator.backwards():
         launch("reversed", 2, 256, (x, back, I32(512)), barrier="")
     assert np.isnan(forth).any() and np.isnan(back).any()
+
+
+def test_a_shuffle_is_no_barrier_for_other_warps():
+    x = np.arange(128, dtype=F32)
+    results = []
+    for order in (contextlib.nullcontext, emulator.backwards):
+        for barrier in ("__syncthreads();", ""):
+            y = np.zeros((2, 128), F32)
+            with order():
+                launch("two_sums", 1, 128, (x, y), barrier=barrier)
+            results.append((y == x.sum() * np.array([[1], [2]])).all())
+    assert results == [True, False, True, False]
 
 
 def test_shuffles_and_dynamic_shared_memory():

@@ -1,8 +1,9 @@
 // What runs a kernel: a fibre for each thread of a block, and guarded copies of the arrays.
 //
-// A fibre runs until it comes to a barrier. The threads go on in the order of their numbers or, `backwards`, in the
-// reverse: a kernel that lacks a barrier computes something else in one of the two orders. Every array lies at the end
-// of its pages (backwards: at their start) with forbidden pages on both sides, so that an access outside ends the run.
+// A fibre runs until it comes to a barrier or a shuffle, and a warp until all its fibres have come to a barrier. They run in
+// the order of their numbers or, `backwards`, in the reverse: a kernel that lacks a barrier computes something else in one of
+// the two orders. Every array lies at the end of its pages (backwards: at their start) with forbidden pages on both sides, so
+// that an access outside ends the run.
 
 #include <csetjmp>
 #include <csignal>
@@ -91,12 +92,12 @@ void resume(int i) {
     setcontext(&context);
 }
 
-// Let those warps go on of which all that a mask names have come; whether there was one.
-bool release_warps() {
+// Let those threads of a warp go on of whose masks all have come; whether there were any.
+bool release_warp(int first) {
+    int last = first + 32 < count ? first + 32 : count;
     bool any = false;
-    for (int i = 0; i < count; ++i) {
+    for (int i = first; i < last; ++i) {
         if (fibres[i].waiting != IN_WARP) continue;
-        int first = i / 32 * 32, last = first + 32 < count ? first + 32 : count;
         unsigned mask = fibres[i].mask, here = 0;
         bool all = true;
         for (int j = first; j < last; ++j) {
@@ -129,17 +130,24 @@ void release_block() {
     for (int i = 0; i < count; ++i) fibres[i].waiting = RUNS;
 }
 
+// A warp runs as far as it can, through its shuffles, before the next one begins: the barriers alone hold it back.
 void run_block(bool backwards) {
     for (int i = 0; i < count; ++i) fibres[i].waiting = RUNS, fibres[i].line = 0;
+    int in_all = (count + 31) / 32;
     for (;;) {
-        for (int i = 0; i < count; ++i) {
-            int j = backwards ? count - 1 - i : i;
-            if (fibres[j].waiting == RUNS) resume(j);
+        for (int w = 0; w < in_all; ++w) {
+            int first = (backwards ? in_all - 1 - w : w) * 32, here = count - first < 32 ? count - first : 32;
+            do {
+                for (int i = 0; i < here; ++i) {
+                    int j = first + (backwards ? here - 1 - i : i);
+                    if (fibres[j].waiting == RUNS) resume(j);
+                }
+            } while (release_warp(first));
         }
         int done = 0;
         for (int i = 0; i < count; ++i) done += fibres[i].waiting == DONE;
         if (done == count) return;
-        if (!release_warps()) release_block();
+        release_block();
     }
 }
 
