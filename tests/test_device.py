@@ -344,6 +344,36 @@ def test_the_table_of_kernels_is_whole(standin):
             assert callable(getattr(table, name)) and callable(getattr(backend.cpu.kernels, name))
 
 
+# What looks at a computation
+
+
+def test_gradients_of_a_module_on_a_gpu_are_checked_there(cuda):
+    model = nn.Sequential(nn.Linear(3, 4, dtype="float64"), nn.Tanh()).to("cuda")
+    assert ns.gradcheck(model, [np.ones((2, 3))], order=2).passed
+    assert ns.gradcheck(lambda x: (x**2).sum(), [ns.tensor([1.0], dtype="float64", device="cuda")]).passed
+    assert {p.device for p in model.parameters()} == {"cuda"}
+
+    @ns.op
+    def halved(x):
+        return x / 2
+
+    halved.rule("x")(lambda g: g)
+    with pytest.raises(ns.GradientError, match="halved: its rule for x gives .* 2 times as much"):
+        ns.gradcheck(halved, [ns.tensor([1.0, 3.0], dtype="float64", device="cuda")])
+
+
+def test_graphs_and_explanations_show_what_is_on_a_gpu(cuda):
+    x = ns.tensor([[1.0, -2.0]], device="cuda")
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU()).to("cuda")
+    loss = model(x).sum()
+    here = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    here.load_state_dict(model.state_dict())
+    assert str(ns.graph(loss)) == str(ns.graph(here(ns.tensor([[1.0, -2.0]])).sum()))
+    assert "linear" in str(ns.explain(loss))
+    assert "on cuda" in x._repr_html_()
+    assert str(model.summary((2,))) == str(here.summary((2,)))
+
+
 # Mixing
 
 

@@ -107,7 +107,8 @@ def gradcheck(
     from nnscratch.gradcheck.functions import ArrayFunction, TensorFunction, argument_names
 
     _check_settings(fn, order, mode, step, rtol, atol, gradient, parameters)
-    arguments = _arrays(inputs)
+    given = inputs if isinstance(inputs, list | tuple) else [inputs]
+    arguments = _arrays(given)
     names = argument_names(fn, len(arguments))
     for name, a in zip(names, arguments, strict=False):
         if isinstance(a, np.ndarray):
@@ -117,6 +118,7 @@ def gradcheck(
         raise ValueError(
             "gradcheck: no input is of a floating-point dtype, so there is nothing to check; pass float64 arrays"
         )
+    there = next((t.device for t in (*tensors.values(), *given) if isinstance(t, Tensor)), None)
     settings = (order, mode, step, rtol, atol, seed)
     if gradient is not None:
         return check(ArrayFunction(fn, arguments, names, gradient), *settings)
@@ -127,7 +129,7 @@ def gradcheck(
             _check_values(name, t.numpy())
         for t in getattr(fn, "buffers", tuple)():
             t.data = t.data.copy()
-        return check(TensorFunction(fn, arguments, names, tensors), *settings)
+        return check(TensorFunction(fn, arguments, names, tensors, there), *settings)
     finally:
         for t, data in before:
             t.data = data
@@ -159,8 +161,6 @@ def _check_settings(fn, order, mode, step, rtol, atol, gradient, parameters):
 
 
 def _arrays(inputs):
-    if not isinstance(inputs, list | tuple):
-        inputs = [inputs]
     arguments = [
         t.numpy() if isinstance(t, Tensor) else backend.to_numpy(t) if backend.is_array(t) else t for t in inputs
     ]

@@ -200,8 +200,10 @@ def wrong_second_rules(outputs, settings):
                 filled[i] = t
             return node.op(*filled, **node.kwargs)
 
-        names = [node.op._input_name(i) for i in active]
-        gradient = TensorFunction(fn, [np.array(host(raw[i])) for i in active], names).gradient(settings.rng)
+        names, there = [node.op._input_name(i) for i in active], backend.of(raw[active[0]]).name
+        gradient = TensorFunction(fn, [np.array(host(raw[i])) for i in active], names, device=there).gradient(
+            settings.rng
+        )
         results, pull, _ = gradient.record(gradient.variables)
         seeds = [weights(r.shape, settings.rng) for r in results]
         flat = np.concatenate([s.ravel() for s in seeds])

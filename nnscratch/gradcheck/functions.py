@@ -54,11 +54,14 @@ class Function:
 
 
 class TensorFunction(Function):
-    """A function of Tensors that returns Tensors; `parameters` are Tensors it uses beside its arguments, by name."""
+    """A function of Tensors that returns Tensors; `parameters` are Tensors it uses beside its arguments, by name.
 
-    def __init__(self, fn, arguments, names, parameters=None):
+    Its arguments are put on `device`; all else here is on the CPU.
+    """
+
+    def __init__(self, fn, arguments, names, parameters=None, device=None):
         super().__init__(fn, arguments, names)
-        self.parameters = parameters or {}
+        self.parameters, self.device = parameters or {}, device
         self.variables += [p.numpy() for p in self.parameters.values()]
         self.names += list(self.parameters)
 
@@ -66,7 +69,8 @@ class TensorFunction(Function):
         """The leaves and the results as Tensors, or what `look` makes of the results while the parameters are in place."""
         arrays = self.filled(variables)
         arguments = [
-            Tensor(a, requires_grad=i in self.places) if isinstance(a, np.ndarray) else a for i, a in enumerate(arrays)
+            Tensor(a, device=self.device, requires_grad=i in self.places) if isinstance(a, np.ndarray) else a
+            for i, a in enumerate(arrays)
         ]
         before = [p.data for p in self.parameters.values()]
         for p, x in zip(self.parameters.values(), variables[len(self.places) :], strict=True):
@@ -116,7 +120,7 @@ class TensorFunction(Function):
 
         names = dict(zip(self.places, self.names, strict=False))
         names.update({count + k: f"g{k}" if len(starts) > 1 else "g" for k in range(len(starts))})
-        found = TensorFunction(fn, [*self.arguments, *starts], names, self.parameters)
+        found = TensorFunction(fn, [*self.arguments, *starts], names, self.parameters, self.device)
         # A gradient that cancels to nothing is rounding of this size.
         size = np.sqrt(sum(np.sum((s * y) ** 2) for s, y in zip(starts, values, strict=True)))
         found.floors = [float(size / np.mean(sizes(x))) if x.size else 0.0 for x in self.variables]
