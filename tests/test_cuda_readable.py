@@ -4,12 +4,14 @@ import os
 import pathlib
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 from nnscratch.kernels.cuda import readable
 
 import nnscratch as ns
+from tests.standin.instead import standing_in
 
 HERE = pathlib.Path(__file__).parent
 
@@ -68,6 +70,32 @@ def test_a_process_without_numba_s_simulator_says_how_to_have_it():
 def test_what_does_not_fit_is_said(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_on_a_gpu_kernels_follow_cupy_s_stream_and_wait_for_nothing(monkeypatch):
+    """All but the launch itself: what Numba is given."""
+    from nnscratch.kernels.cuda.readable import products
+    from numba import cuda
+
+    given = []
+
+    class Kernel:
+        def __getitem__(self, launch):
+            warnings.warn("a small grid", stacklevel=1)
+            return lambda *arrays: given.append((launch, arrays))
+
+    monkeypatch.setattr(cuda, "as_cuda_array", lambda a, sync: (a, sync))
+    monkeypatch.setattr(cuda, "external_stream", lambda pointer: f"stream {pointer}")
+    monkeypatch.setattr(products, "plan", lambda kernel, *arrays: (Kernel(), (1, 1), 256, 0, arrays))
+    with standing_in() as cupy:
+        a = cupy.ones((2, 2), "float32")
+        for pointer in (7, 0):
+            monkeypatch.setattr(cupy.cuda.Stream, "ptr", pointer, raising=False)
+            result = readable.matmul(a, a)
+    assert [launch for launch, _ in given] == [((1, 1), 256, "stream 7", 0), ((1, 1), 256, 0, 0)]
+    (_, arrays), *_ = given[1:]
+    assert [sync for _, sync in arrays] == [False] * 3
+    assert arrays[0][0] is a and arrays[2][0] is result
 
 
 def test_every_kernel_says_what_limits_it():

@@ -20,7 +20,7 @@ def facts_lines(facts):
     """What the figures depend on, a line each."""
     lines = [f"- {key}: {value}" for key, value in facts["device"].items()]
     lines += [f"- {key}: {value}" for key, value in facts["environment"].items() if value is not None]
-    lines += [f"- {name}: {version}" for name, version in facts.get("versions", {}).items()]
+    lines += [f"- {name}: {version}" for name, version in facts["versions"].items()]
     lines.append(f"- rounds: {facts['rounds']}{', quick: no figures to quote' if facts['quick'] else ''}")
     peaks = facts["peaks"]
     lines.append(
@@ -223,16 +223,21 @@ def plot_versus(workloads, rows, facts):
     return figure
 
 
-def write(folder, command, workloads, rows, checks, facts):
-    """Write the command's results into a folder as JSON, Markdown and a plot; returns the files' names."""
+def write_words(folder, command, workloads, rows, checks, facts):
+    """Write the command's results into a folder as JSON and Markdown; returns the files' names."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     whole = {**facts, "operations": checks, "rows": rows}
     (folder / f"{command}.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     (folder / f"{command}.md").write_text(markdown(command, workloads, rows, checks, facts), encoding="utf-8")
-    names = [f"{command}.json", f"{command}.md"]
+    return [f"{command}.json", f"{command}.md"]
+
+
+def write(folder, command, workloads, rows, checks, facts):
+    """`write_words`, and a plot where there is something to plot."""
+    names = write_words(folder, command, workloads, rows, checks, facts)
     figure = (plot_gpu if command == "gpu" else plot_versus)(workloads, rows, facts)
     if figure is not None:
-        figure.savefig(folder / f"{command}.png", dpi=120)
+        figure.savefig(Path(folder) / f"{command}.png", dpi=120)
         names.append(f"{command}.png")
     return names

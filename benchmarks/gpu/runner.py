@@ -12,8 +12,8 @@ class Settings:
     """How long to measure: rounds, and the seconds of a burst and of warming up."""
 
     def __init__(self, rounds=None, quick=False):
-        self.rounds = rounds or (3 if quick else 7)
-        self.burst, self.warm = (0.01, 0.01) if quick else (0.1, 0.2)
+        self.rounds = rounds or (3 if quick else 5)
+        self.burst, self.warm = (0.01, 0.01) if quick else (0.05, 0.1)
 
 
 class Process(runner.Worker):

@@ -92,6 +92,7 @@ class Workload:
         return max(TF32, self.tolerance) if "tf32" in entry.split() else self.tolerance
 
 
+@functools.lru_cache(maxsize=1)
 def normal(seed, *shapes):
     """Normal float32 arrays. Large ones repeat a million numbers, since drawing takes longer than what is measured."""
     rng = np.random.default_rng(seed)

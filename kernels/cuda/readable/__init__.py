@@ -133,7 +133,8 @@ def _run(module, kernel, shape, first, second, *settings):
     else:
         # Numba would wait for the stream of each of CuPy's arrays; in that stream itself there is nothing to wait for.
         arrays = [cuda.as_cuda_array(a, sync=False) for a in (first, second, out)]
-        stream = cuda.external_stream(xp.cuda.get_current_stream().ptr)
+        current = xp.cuda.get_current_stream().ptr
+        stream = cuda.external_stream(current) if current else 0
     function, grid, block, shared, arguments = plan(kernel, *arrays, *settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a small product leaves most of a GPU idle
