@@ -27,8 +27,8 @@ def _elementwise(name, *arrays):
     xp = runtime.xp()
     if len(arrays) > 1:
         arrays = xp.broadcast_arrays(*arrays)
-    arrays = [xp.ascontiguousarray(a) for a in arrays]
     y = xp.empty(arrays[0].shape, arrays[0].dtype)
+    arrays = [xp.ascontiguousarray(a) for a in arrays]
     grid = min(runtime.blocks(y.size), 1 << 20)
     runtime.launch("elementwise.cu", name, grid, runtime.THREADS, (*arrays, y, np.int64(y.size)), ELEMENT=y.dtype)
     return y
