@@ -10,6 +10,7 @@ import doctest
 import functools
 import importlib
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from unittest import mock
@@ -175,6 +176,70 @@ adopt("test_kernels_steps", [DOCTESTS], steps=steps)
 def test_examples_in_the_documentation(module):
     result = doctest.testmod(module)
     assert result.attempted and not result.failed
+
+
+# Barriers
+
+
+def _long_sums(state):
+    x = state.standard_normal((3, 2000))
+    return OnDevice(numerics).accurate_sum(x, 1), x.sum(1)
+
+
+def _convolution(state):
+    x, w, bias, _, geometry = convolutions.arrays((2, 40, (6, 5), 9, (3, 2), (1, 1), ((0, 0), (0, 0)), (1, 1), 1))
+    return OnDevice(conv).conv2d(x, w, bias, *geometry), reference.conv2d(x, w, bias, *geometry)
+
+
+def _weight_of_a_convolution(state):
+    x, _, _, g, geometry = convolutions.arrays((9, 5, (6, 5), 9, (3, 2), (1, 1), ((0, 0), (0, 0)), (1, 1), 1))
+    return OnDevice(conv).conv2d_weight(g, x, (3, 2), *geometry), reference.conv2d_weight(g, x, (3, 2), *geometry)
+
+
+def _columns(state):
+    x = state.standard_normal((500, 40))
+    return OnDevice(normalise).standardize(x, (0,), 0.0), (x - x.mean(0)) / x.std(0)
+
+
+def _bias(state):
+    d = state.standard_normal((500, 40))
+    return to_host(matmul.bias_gradient(to_device(d))), d.sum(0)
+
+
+@pytest.mark.parametrize(
+    ("source", "compute", "barriers"),
+    [
+        ("rows.cu", _long_sums, range(2)),
+        ("conv.cu", _convolution, range(2, 4)),
+        ("conv.cu", _weight_of_a_convolution, range(4, 7)),
+        ("normalise.cu", _columns, range(2, 4)),
+        ("matmul.cu", _bias, range(1)),
+    ],
+)
+def test_every_barrier_is_needed(source, compute, barriers, device, monkeypatch):
+    """Without any one of them a result is wrong, forwards or backwards: so the emulator would find it missing."""
+    if device is not standin:
+        pytest.skip("takes barriers out of the sources, which the emulator alone bears")
+
+    def right():
+        with np.errstate(invalid="ignore"):
+            results = []
+            for back in (False, True):
+                with emulator.backwards(back):
+                    results.append(np.allclose(*compute(np.random.default_rng(0)), rtol=1e-10, atol=1e-10))
+        return all(results)
+
+    assert right()
+    code = runtime.text(source)
+    places = [m.span() for m in re.finditer(r"__syncthreads\(\);", code)]
+    for i in barriers:
+        begin, end = places[i]
+        without = code[:begin] + code[end:]
+        with monkeypatch.context() as patch:
+            patch.setattr(runtime, "text", lambda _, without=without: without)
+            runtime.forget()
+            assert not right(), f"{source}: the barrier in line {code[:begin].count(chr(10)) + 1} makes no difference"
+    runtime.forget()
 
 
 # Convolution

@@ -42,14 +42,14 @@ def compiler():
 
 
 @contextlib.contextmanager
-def backwards():
-    """Run blocks and threads in the reverse order within this context."""
+def backwards(on=True):
+    """Run blocks and threads in the reverse order, or else (`on` False) forwards, within this context."""
     global _backwards
-    _backwards = True
+    before, _backwards = _backwards, on
     try:
         yield
     finally:
-        _backwards = False
+        _backwards = before
 
 
 @functools.cache
