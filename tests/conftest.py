@@ -30,6 +30,12 @@ def _seeded():
     ns.manual_seed(0)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _compiled_kernels(tmp_path_factory):
+    """What is compiled here, and for the stand-in, goes to a folder of its own."""
+    os.environ["NNSCRATCH_CUDA_CACHE"] = str(tmp_path_factory.mktemp("cuda"))
+
+
 def pytest_configure(config):
     """Name the suite's own marks."""
     config.addinivalue_line("markers", "cpu: about NumPy's arrays or the CPU alone, so not run on other devices")

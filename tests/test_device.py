@@ -93,6 +93,13 @@ def missing_library(standin, monkeypatch):
     monkeypatch.setattr(standin.cuda.nvrtc, "getVersion", fail)
 
 
+def full_memory(standin, monkeypatch):
+    def fail(*arguments):
+        raise standin.cuda.memory.OutOfMemoryError("Out of memory allocating 512 bytes")
+
+    monkeypatch.setattr(standin, "zeros", fail)
+
+
 OBSTACLES = {
     "no driver": (lambda s, m: m.setattr(s.cuda.runtime, "driver", 0), "there is no NVIDIA driver; install one"),
     "an old driver": (
@@ -101,6 +108,7 @@ OBSTACLES = {
     ),
     "a very old driver": (lambda s, m: m.setattr(s.cuda.runtime, "driver", 11040), "for 13.2; update the driver"),
     "no GPU": (lambda s, m: m.setattr(s.cuda.runtime, "devices", 0), "there is no GPU .* look at `nvidia-smi`"),
+    "no memory": (full_memory, "the GPU refuses to work .Out of memory allocating 512 bytes.; see by `nvidia-smi`"),
     "no library": (missing_library, "a CUDA library is missing or does not load .*libnvrtc.so.13.*; install CUDA's"),
 }
 

@@ -178,9 +178,10 @@ def _cubin(namespace, source, chosen):
     nvrtc = namespace.cuda.nvrtc
     own, known = int(namespace.cuda.Device().compute_capability), nvrtc.getSupportedArchs()
     exact = own in known
-    chosen = (f"-arch=sm_{own}" if exact else f"-arch=compute_{max(known)}", *chosen, *_headers(namespace))
+    chosen = (f"-arch=sm_{own}" if exact else f"-arch=compute_{max(known)}", *chosen)
     code = text(source)
-    key = hashlib.sha256(repr((code, chosen, nvrtc.getVersion())).encode()).hexdigest()
+    made_by = namespace.__name__, namespace.__version__, nvrtc.getVersion()
+    key = hashlib.sha256(repr((code, chosen, made_by)).encode()).hexdigest()
     path = _cache() / f"{source}-{key[:32]}.{'cubin' if exact else 'ptx'}"
     if not path.exists():
         program = nvrtc.createProgram(code, source, [], [])
@@ -190,7 +191,6 @@ def _cubin(namespace, source, chosen):
             raise RuntimeError(
                 f"{source}: does not compile with {' '.join(chosen)}: {nvrtc.getProgramLog(program)}"
             ) from error
-        path.parent.mkdir(parents=True, exist_ok=True)
         # written elsewhere and moved, so that no other process finds half a file
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as out:
             made = nvrtc.getCUBIN(program) if exact else nvrtc.getPTX(program)
@@ -199,14 +199,19 @@ def _cubin(namespace, source, chosen):
     return path
 
 
-def _headers(namespace):
-    """The option that names the folder of CUDA's headers, for cuda_fp16.h; empty where CuPy knows no such folder."""
-    root = namespace.cuda.get_cuda_path()
-    return (f"-I{root}/include",) if root else ()
-
-
 def _cache():
     """Where compiled kernels are kept: the environment variable NNSCRATCH_CUDA_CACHE, or nnscratch/cuda in the user's cache."""
     chosen = os.environ.get("NNSCRATCH_CUDA_CACHE")
     home = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-    return pathlib.Path(chosen) if chosen else home / "nnscratch" / "cuda"
+    folder = pathlib.Path(chosen) if chosen else home / "nnscratch" / "cuda"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return _kept_for_this_process()
+    return folder if os.access(folder, os.W_OK) else _kept_for_this_process()
+
+
+@functools.cache
+def _kept_for_this_process():
+    """A folder for one who may not write where compiled kernels are kept."""
+    return pathlib.Path(tempfile.mkdtemp(prefix="nnscratch-cuda-"))

@@ -40,6 +40,10 @@ def load():
     try:  # CUDA's libraries load when they are first used: here, and not within somebody's training
         xp.cuda.nvrtc.getVersion()
         xp.matmul(xp.zeros((1, 1), np.float32), xp.zeros((1, 1), np.float32))
+    except (MemoryError, runtime.CUDARuntimeError) as error:
+        raise _unavailable(
+            f"the GPU refuses to work ({_first_line(error)})", "see by `nvidia-smi` whether another process has it"
+        ) from None
     except (ImportError, OSError, RuntimeError) as error:
         raise _unavailable(
             f"a CUDA library is missing or does not load ({_first_line(error)})",

@@ -23,10 +23,6 @@ def is_available():
         return False
 
 
-def get_cuda_path():
-    """Where CUDA is installed: nowhere."""
-
-
 class Device:
     """A GPU by its number."""
 
