@@ -102,6 +102,7 @@ QUICK = ["--quick", "--rounds", "2"]
 
 def test_everything_that_was_asked_for_is_measured():
     found = workloads.load("gpu")
+    assert len(found) + len(workloads.load("cpu-vs-gpu")) == len(workloads.WORKLOADS)
     assert [w.size for w in found.values() if w.group == "matmul"] == [256, 512, 1024, 2048, 4096, 8192]
     assert {"nnscratch", "CuPy", "Numba naive", "Numba tiled", "Numba blocked", "torch"} < set(
         found["matmul-256"].builders
@@ -399,7 +400,9 @@ def test_the_page_names_the_device_and_says_what_was_found(tmp_path):
         {"operation": "sin", "forward": 1.5, "first": 1e-11, "second": None, "problems": []},
         {"operation": "cos", "forward": 0.5, "first": 1e-12, "second": 1e-9, "problems": ["cos: it is wrong"]},
     ]
-    assert report.write(tmp_path, "gpu", [matmul, conv], rows, checks, FACTS) == ["gpu.json", "gpu.md", "gpu.png"]
+    assert report.write(tmp_path, "gpu", [matmul, conv], rows, checks, FACTS) == [
+        "gpu.json", "gpu.md", "gpu.png", "gpu-convolutions.png"
+    ]  # fmt: skip
     page = (tmp_path / "gpu.md").read_text(encoding="utf-8")
     assert page.startswith("# Benchmark on a GPU: a fast one\n") and "products 50.0 Tflop/s, copying 3000 GB/s" in page
     assert "1 of 2 operations are right on this GPU" in page and "- cos: it is wrong" in page
@@ -409,7 +412,14 @@ def test_the_page_names_the_device_and_says_what_was_found(tmp_path):
     assert ["matmul-20", "torch", "2.00 ms", "2.00 ms – 2.00 ms", "0.5", "0.50", "2.00", "1e-06"] in lines
     assert "- conv-small-forward, torch tf32: failed: no luck" in page
     assert json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))["operations"] == checks
-    assert (tmp_path / "gpu.png").read_bytes().startswith(b"\x89PNG")
+    assert all((tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG") for name in ("gpu", "gpu-convolutions"))
+    beside = report.plot_beside([matmul, conv], rows, FACTS).axes[0]
+    assert {line.get_label(): line.get_xdata()[0] for line in beside.lines} == {"torch": 10, "nnscratch": 1}
+
+
+def test_every_entry_has_a_look():
+    entries = {e for w in workloads.WORKLOADS if w.command == "gpu" for e in w.builders}
+    assert {e.removesuffix(" tf32") for e in entries} <= set(report.LOOKS)
 
 
 def test_the_page_says_where_the_gpu_overtakes(tmp_path):

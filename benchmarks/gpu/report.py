@@ -7,7 +7,17 @@ from benchmarks.gpu.runner import crossing
 from benchmarks.report import seconds, table
 
 NAMES = {"gpu": "Benchmark on a GPU", "cpu-vs-gpu": "CPU against GPU"}
-MARKERS = "osD^vx+*"
+#: Of each entry a colour and a marker; with TF32 the marker is hollow.
+LOOKS = {
+    "nnscratch": ("#000000", "o"),
+    "CuPy": ("#7f7f7f", "x"),
+    "Numba naive": ("#e8a33d", "v"),
+    "Numba tiled": ("#5ab4a0", "D"),
+    "Numba blocked": ("#1f5fa8", "^"),
+    "Numba direct": ("#e8a33d", "v"),
+    "torch": ("#c1272d", "s"),
+    "torch compiled": ("#8a4fb0", "*"),
+}
 
 
 def ok(rows, workload, entry):
@@ -143,8 +153,22 @@ def _axes(figure, count):
     return figure.subplots(1, count, squeeze=False)[0]
 
 
-def plot_gpu(workloads, rows, facts):
-    """Rates by size of what has sizes, and nnscratch's speed beside PyTorch's for each convolution.
+def _measured(workloads, rows, sized):
+    """The families with sizes, or those without, of which anything was measured."""
+    there = {row["workload"] for row in rows if row["status"] == "ok"}
+    found = families([w for w in workloads if (w.size is not None) == sized])
+    return {name: family for name, family in found.items() if any(w.name in there for w in family)}
+
+
+def _draw(axes, entry, points, **more):
+    if points:
+        colour, marker = LOOKS[entry.removesuffix(" tf32")]
+        hollow = {"markerfacecolor": "none"} if entry.endswith(" tf32") else {}
+        axes.plot(*zip(*points, strict=True), marker, color=colour, label=entry, markersize=5, **hollow, **more)
+
+
+def plot_sizes(workloads, rows, facts):
+    """The rates of what has sizes.
 
     Returns
     -------
@@ -152,45 +176,48 @@ def plot_gpu(workloads, rows, facts):
     """
     from matplotlib.figure import Figure
 
-    shown = {
-        name: f
-        for name, f in families(workloads).items()
-        if any(r["status"] == "ok" for r in rows for w in f if r["workload"] == w.name)
-    }
+    shown = _measured(workloads, rows, sized=True)
     if not shown:
         return None
-    longest = max(len(f) if f[0].size is None else 20 for f in shown.values())
-    figure = Figure(figsize=(6 * len(shown), 0.2 * longest + 2), layout="constrained")
+    figure = Figure(figsize=(5.5 * len(shown), 5), layout="constrained")
     for axes, (name, family) in zip(_axes(figure, len(shown)), shown.items(), strict=True):
-        entries = list(dict.fromkeys(e for w in family for e in w.builders))
-        for entry, marker in zip(entries, MARKERS, strict=False):
-            if family[0].size is None:
-                places = [(ok(rows, w, "nnscratch"), ok(rows, w, entry), y) for y, w in enumerate(family)]
-                points = [(own["median"] / row["median"], y) for own, row, y in places if own and row]
-            else:
-                found = [(w.size, ok(rows, w, entry)) for w in family]
-                points = [(size, row["flops"] / row["median"] / 1e12) for size, row in found if row]
-            if points:
-                axes.plot(
-                    *zip(*points, strict=True),
-                    marker,
-                    linestyle="" if family[0].size is None else "-",
-                    label=entry,
-                    markersize=5,
-                )
-        axes.set_xscale("log")
-        if family[0].size is None:
-            axes.set_yticks(range(len(family)), [w.name for w in family], fontsize=6)
-            axes.set_ylim(len(family) - 0.5, -0.5)
-            axes.set_xlabel("speed ÷ nnscratch's (right of 1: faster than nnscratch)")
-        else:
-            axes.set_yscale("log")
-            axes.set_xlabel("size")
-            axes.set_ylabel("Tflop/s")
-        axes.set_title(name)
+        axes.set(xscale="log", yscale="log", title=name, xlabel="size", ylabel="Tflop/s")
+        for entry in dict.fromkeys(e for w in family for e in w.builders):
+            found = [(w.size, ok(rows, w, entry)) for w in family]
+            points = [(size, row["flops"] / row["median"] / 1e12) for size, row in found if row]
+            _draw(axes, entry, points, linestyle="--" if entry.endswith(" tf32") else "-")
+        axes.set_xticks([w.size for w in family], [str(w.size) for w in family])
+        axes.minorticks_off()
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7)
-    figure.suptitle(facts["device"].get("GPU", ""))
+    figure.suptitle(facts["device"].get("GPU", ""), fontsize=9)
+    return figure
+
+
+def plot_beside(workloads, rows, facts):
+    """The others' speed beside nnscratch's, for each convolution.
+
+    Returns
+    -------
+    matplotlib.figure.Figure or None
+    """
+    from matplotlib.figure import Figure
+
+    shown = [w for family in _measured(workloads, rows, sized=False).values() for w in family]
+    if not shown:
+        return None
+    figure = Figure(figsize=(8, 0.16 * len(shown) + 2), layout="constrained")
+    (axes,) = _axes(figure, 1)
+    for entry in dict.fromkeys(e for w in shown for e in w.builders if e != "nnscratch"):
+        found = [(ok(rows, w, "nnscratch"), ok(rows, w, entry), y) for y, w in enumerate(shown)]
+        _draw(axes, entry, [(own["median"] / row["median"], y) for own, row, y in found if own and row], linestyle="")
+    axes.axvline(1, color="black", linewidth=0.8, label="nnscratch")
+    axes.set(
+        xscale="log", ylim=(len(shown) - 0.5, -0.5), xlabel="speed ÷ nnscratch's (right of 1: faster than nnscratch)"
+    )
+    axes.set_yticks(range(len(shown)), [w.name for w in shown], fontsize=6)
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside upper center", ncols=5, fontsize=7, title=facts["device"].get("GPU", ""))
     return figure
 
 
@@ -223,6 +250,12 @@ def plot_versus(workloads, rows, facts):
     return figure
 
 
+PLOTS = {
+    "gpu": {"gpu.png": plot_sizes, "gpu-convolutions.png": plot_beside},
+    "cpu-vs-gpu": {"cpu-vs-gpu.png": plot_versus},
+}
+
+
 def write_words(folder, command, workloads, rows, checks, facts):
     """Write the command's results into a folder as JSON and Markdown; returns the files' names."""
     folder = Path(folder)
@@ -234,10 +267,11 @@ def write_words(folder, command, workloads, rows, checks, facts):
 
 
 def write(folder, command, workloads, rows, checks, facts):
-    """`write_words`, and a plot where there is something to plot."""
+    """`write_words`, and plots of what there is to plot."""
     names = write_words(folder, command, workloads, rows, checks, facts)
-    figure = (plot_gpu if command == "gpu" else plot_versus)(workloads, rows, facts)
-    if figure is not None:
-        figure.savefig(Path(folder) / f"{command}.png", dpi=120)
-        names.append(f"{command}.png")
+    for name, plot in PLOTS[command].items():
+        figure = plot(workloads, rows, facts)
+        if figure is not None:
+            figure.savefig(Path(folder) / name, dpi=120)
+            names.append(name)
     return names

@@ -150,7 +150,7 @@ def product_in_torch(peer, a, b):
 def product(n):
     targets = []
     if n >= 1024:
-        targets.append(Target(["nnscratch", "CuPy"], ["torch"], 0.97))
+        targets.append(Target(["nnscratch"], ["torch"], 0.97))
     if n == 4096:
         targets.append(Target(["Numba naive", "Numba tiled", "Numba blocked"], ["CuPy"], 0.5))
     return Workload(
