@@ -195,7 +195,7 @@ def test_starting_loads_nothing_heavy():
         (["train", "--seed", "-1"], "nnscratch train: argument --seed: got '-1'"),
         (
             ["train", "--device", "cuda:99"],
-            "nnscratch train: argument --device: device: 'cuda:99' is not available",
+            "nnscratch train: argument --device: 'cuda:99' is not available",
         ),
         (["train", "mnist-cnn", "again"], "nnscratch: unrecognized arguments: again"),
         (["train", "--full=yes"], "nnscratch train: argument --full: ignored explicit argument 'yes'"),
