@@ -87,7 +87,7 @@ class Graph:
         svg, pen = self._drawn(self._group, self.notes)
         left = [UNFOLDED]
         return (
-            '<div class="nnscratch-graph" style="background:#fff;color:#222;max-height:900px;overflow:auto;'
+            '<div class="nnscratch-graph" style="background:#fff;color:#222;max-height:1600px;overflow:auto;'
             f'padding:4px;border:1px solid #ddd">{svg}{self._unfolded(pen.folded, left)}</div>'
         )
 
