@@ -693,7 +693,7 @@ def _seed(output, grad, what, create_graph):
             )
         seed = np.array(1, output.dtype).reshape(output.shape)
         if type(output.data) is not np.ndarray:
-            seed = backend.of(output.data).as_result(seed)
+            seed = np.ones_like(output.data)
     else:
         seed = grad.data if isinstance(grad, Tensor) else backend.of(output.data).asarray(grad, output.dtype)
         if seed.shape != output.shape:

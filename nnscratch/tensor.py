@@ -304,8 +304,10 @@ class Tensor:
             )
         index = _plain_index(index)
         try:
+            if isinstance(value, list | tuple):
+                value = here.as_result(np.asarray(value, self.dtype))
             if here is backend.cpu or autograd.is_basic(index):
-                self.data[index] = here.asarray(value) if isinstance(value, list | tuple) else value
+                self.data[index] = value
             else:  # a GPU lets indices out of range pass, and values for one place in any order
                 self.data[...] = OPS["put"](self.data, index, value)
         except (ValueError, IndexError, TypeError) as error:

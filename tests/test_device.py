@@ -442,6 +442,9 @@ def test_indices_out_of_range_are_refused_and_the_last_of_several_values_stays(c
     assert ns.put(x, [0, 0, 2], ns.tensor([5.0, 6.0, 7.0], device="cuda")).tolist() == [6, 2, 7]
     x[[1, 1]] = ns.tensor([8.0, 9.0], device="cuda")
     assert x.tolist() == [1, 9, 3]
+    x[1:] = [4, 5]
+    x[x > 4.5] = 6
+    assert x.tolist() == [1, 4, 6]
     indices = ns.tensor([2, 0], dtype="int64")
     assert x[indices].tolist() == x[indices.to("cuda")].tolist() == [3, 1]
     assert ns.tensor([1.0, 2.0])[ns.tensor([1], dtype="int64", device="cuda")].tolist() == [2]
