@@ -18,6 +18,8 @@ SIDE, PER = 128, 8
 #: `blocked`: the threads along a side of a block, and those of a block.
 ACROSS = SIDE // PER
 THREADS = ACROSS * ACROSS
+#: `blocked`: a thread's columns are two runs of so many, half a tile apart: what its neighbours read is then side by side.
+RUN, HALF = PER // 2, SIDE // 2
 #: `blocked`: how many columns of a, and rows of b, are in shared memory at a time.
 DEPTH = 8
 #: `blocked`: from one of these columns to the next in shared memory. With 4 elements more than are needed, the 32
@@ -88,14 +90,16 @@ def blocked(a, b, out):
     """A thread computes `PER` × `PER` elements of the result, all of them in its registers.
 
     *Bytes.* For each k a thread reads PER elements of a and PER of b from shared memory, and does PER² multiply-adds with
-    them: a quarter of a read for each, where `tiled` needs two. The elements lie side by side, so they come four at a
-    time. From memory it is 4 / SIDE bytes per flop in float32, far less than a GPU can read meanwhile.
+    them: a quarter of a read for each, where `tiled` needs two. They come four at a time, as four lie side by side. Of b
+    eight threads read 32 such elements, one from each of shared memory's banks, so that nobody waits for a bank; of a
+    they read the same ones. From memory it is 4 / SIDE bytes per flop in float32, far less than a GPU can read meanwhile.
 
     *Limit.* The instructions beside the multiply-adds. The compiler unrolls the loops over PER, which have constant
     ends; only so can `sums` be registers, which cannot be indexed.
 
-    *Occupancy.* 128 registers a thread in float32: two blocks of 256 threads fill a multiprocessor's registers, and one
-    computes while the other reads its tiles. That is few threads, but each has 64 multiply-adds that wait for no other.
+    *Occupancy.* 128 registers a thread (in float32, compiled for compute capability 9.0): two blocks of 256 threads fill
+    a multiprocessor's registers, and one computes while the other reads its tiles. That is few threads, but each has 64
+    multiply-adds that wait for no other.
     """
     a_tile = cuda.shared.array((DEPTH, PITCH), a.dtype)  # transposed: a thread reads PER rows of one column
     b_tile = cuda.shared.array((DEPTH, SIDE), b.dtype)
@@ -103,7 +107,7 @@ def blocked(a, b, out):
     a_part = cuda.local.array(PER, a.dtype)
     b_part = cuda.local.array(PER, b.dtype)
     thread = cuda.threadIdx.x & (THREADS - 1)  # changes nothing, but so the compiler knows that it is not negative
-    x, y = thread % ACROSS * PER, thread // ACROSS * PER
+    x, y = thread % ACROSS * RUN, thread // ACROSS * PER
     top, left = cuda.blockIdx.y * SIDE, cuda.blockIdx.x * SIDE
     for i in range(PER):
         for j in range(PER):
@@ -119,14 +123,14 @@ def blocked(a, b, out):
         for k in range(DEPTH):
             for i in range(PER):
                 a_part[i] = a_tile[k, y + i]
-                b_part[i] = b_tile[k, x + i]
+                b_part[i] = b_tile[k, x + i // RUN * HALF + i % RUN]
             for i in range(PER):
                 for j in range(PER):
                     sums[i, j] += a_part[i] * b_part[j]
         cuda.syncthreads()
     for i in range(PER):
         for j in range(PER):
-            row, column = top + y + i, left + x + j
+            row, column = top + y + i, left + x + j // RUN * HALF + j % RUN
             if 0 <= row < out.shape[0] and 0 <= column < out.shape[1]:
                 out[row, column] = sums[i, j]
 
