@@ -18,7 +18,7 @@ REFUSED = {
     "NumPy's arrays in sequences": lambda x: np.concatenate([x, X]),
     "NumPy's arrays of no axes": lambda x: x * np.array(2.0),
     "NumPy's arrays as values": lambda x: x.__setitem__(0, X[0]),
-    "results in NumPy's arrays": lambda x: np.add(X, 1, out=x) if False else np.add(x, 1, out=X.copy()),
+    "results in NumPy's arrays": lambda x: np.add(x, 1, out=X.copy()),
     "NumPy's arrays changed in place": lambda x: X.copy().__iadd__(x),
     "implicit conversion": lambda x: np.asarray(x),
     "implicit copies": lambda x: np.array(x),
