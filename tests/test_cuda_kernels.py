@@ -51,7 +51,7 @@ def device(request):
         yield _real()
         return
     if not emulator.compiler():
-        pytest.skip("the emulator of CUDA needs a C++ compiler")
+        pytest.skip("the emulator of CUDA needs g++ 12 or later on Linux")
     before = sys.modules.get("cupy")
     sys.modules["cupy"] = standin
     runtime.forget()

@@ -18,6 +18,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 
 import numpy as np
@@ -36,9 +37,15 @@ class EmulatorError(Exception):
     """A kernel did what it must not do, or does not compile."""
 
 
+@functools.cache
 def compiler():
-    """The C++ compiler, or None."""
-    return shutil.which(os.environ.get("CXX", "g++"))
+    """GCC's C++ compiler, 12 or later (it knows _Float16), on Linux; else None. The environment variable CXX may name it."""
+    found = shutil.which(os.environ.get("CXX", "g++")) if sys.platform.startswith("linux") else None
+    if not found:
+        return None
+    said = subprocess.run([found, "--version"], capture_output=True, text=True).stdout
+    version = re.search(r"\) (\d+)\.", said)
+    return found if "Free Software Foundation" in said and version and int(version[1]) >= 12 else None
 
 
 @contextlib.contextmanager
@@ -63,7 +70,9 @@ def _contraction():
 def _build(text, name, flags):
     """The shared library of a C++ text, made once for every text, compiler and set of flags."""
     if not compiler():
-        raise EmulatorError("the emulator needs a C++ compiler; install g++ or name one in CXX")
+        raise EmulatorError(
+            "the emulator needs GCC 12 or later on Linux; install g++ or name it in the environment variable CXX"
+        )
     flags = [*FLAGS, *_contraction(), *flags]
     header = (FOLDER / "device.h").read_text()
     key = hashlib.sha256(repr((text, header, flags, compiler())).encode()).hexdigest()[:32]
