@@ -119,6 +119,8 @@ def as_array(what, value):
     to_numpy = getattr(value, "numpy", None)
     if callable(to_numpy):
         value = to_numpy()
+    elif hasattr(value, "__cuda_array_interface__"):  # an array of CuPy's, which NumPy does not take by itself
+        value = value.get()
     try:
         array = np.asarray(value)
     except ValueError:

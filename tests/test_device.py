@@ -4,6 +4,7 @@ The device "cuda" is a GPU's where there is one, and else `tests.standin`; what 
 """
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -345,6 +346,35 @@ def test_dropout_on_a_gpu_follows_the_seed_and_draws_anew(cuda):
     assert drawn[0].mean() == pytest.approx(1, abs=0.05)
 
 
+def test_data_may_lie_on_a_gpu_too(cuda, tmp_path):
+    x, y = images(16)
+    there = [ns.tensor(a, device="cuda") for a in (x, y)]
+    losses = []
+    for given in ((x, y), there, [t.data for t in there]):
+        trainer = trainer_on("cuda")
+        losses.append(trainer.fit(*given, batch_size=8, verbose=False)["loss"])
+        assert trainer.evaluate(*given)["accuracy"] >= 0
+    assert losses[0] == losses[1] == losses[2]
+
+
+def test_every_backend_can_do_the_same(standin):
+    def public(b):
+        return {name for name in dir(b) if not name.startswith("_")}
+
+    cpu, there = backend.get("cpu"), backend.get("cuda")
+    assert public(cpu) <= public(there)
+    assert public(there) - public(cpu) == {"xp", "plain", "describe"}
+    for b in (cpu, there):
+        assert type(b.asarray([1, 2])) is type(b.zeros((2,), "float32")) is type(b.arange(3)) is b.array
+        assert b.asarray([1, 2]).dtype == np.float32 and b.to_numpy(b.arange(3)).tolist() == [0, 1, 2]
+        assert b.as_result(np.float64(1)).shape == () and backend.of(b.arange(2)) is b
+        b.synchronize()
+        with pytest.raises(TypeError, match="tensor: dtype must be"):
+            b.asarray(b.arange(2), "complex128")
+        with pytest.raises(TypeError, match="expected real numbers"):
+            b.asarray(["a"])
+
+
 def test_the_table_of_kernels_is_whole(standin):
     table = backend.get("cuda").kernels
     for names in KERNELS.values():
@@ -492,6 +522,11 @@ def test_a_network_trains_through_the_cuda_kernels_as_through_array_functions():
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-def test_the_command_trains_on_the_device_it_is_told(cuda, tmp_path, capsys):
-    assert main(["train", "regression-3-5-1", "--device", "cuda", "--epochs", "2", "--out", str(tmp_path)]) == 0
-    assert (tmp_path / "model.safetensors").exists()
+@pytest.mark.parametrize("system", ["regression-3-5-1", "worked-2-3-1", "hand-written-mlp", "binary-classifier"])
+def test_the_command_trains_on_the_device_it_is_told(system, cuda, tmp_path, capsys):
+    said = {}
+    for device in ("cpu", "cuda"):
+        out = tmp_path / device
+        assert main(["train", system, "--device", device, "--epochs", "1", "--out", str(out)]) == 0
+        said[device] = json.loads((out / "metrics.json").read_text())["history"]["loss"]
+    assert said["cuda"] == pytest.approx(said["cpu"], rel=1e-5, abs=1e-12)

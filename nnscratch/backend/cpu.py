@@ -120,6 +120,9 @@ class CPU:
         """What dropout multiplies by: 0 with probability `p`, else 1 / (1 - p)."""
         return (self.rng.random(shape, np.float32) >= p) * dtype.type(1 / (1 - p))
 
+    def synchronize(self):
+        """Nothing: what is asked of the CPU is done when the call returns."""
+
     def ahead(self, batches):
         """Batches (tuples of arrays), each with itself: here they need no moving."""
         return ((arrays, arrays) for arrays in batches)

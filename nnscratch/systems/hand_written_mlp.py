@@ -89,7 +89,8 @@ def disagreement(model, x, y):
     True
     """
     parameters = list(model.parameters())
-    loss = ns.functional.mse_loss(model(ns.tensor(x)), ns.tensor(y))
+    there = parameters[0].device
+    loss = ns.functional.mse_loss(model(ns.tensor(x, device=there)), ns.tensor(y, device=there))
     by_engine = ns.grad(loss, parameters)
     by_hand = backward(x, y, *(p.numpy() for p in parameters))
     return max(float(np.abs(e.numpy() - h).max()) for e, h in zip(by_engine, by_hand, strict=True))

@@ -59,7 +59,7 @@ def follow(model, lr):
     ([0.7, 0.7, 0.8], (0.0,))
     """
     hidden, relu, output, softmax = model
-    z_h = hidden(ns.tensor([INPUT], dtype="float64"))
+    z_h = hidden(ns.tensor([INPUT], dtype="float64", device=hidden.weight.device))
     a_h = relu(z_h)
     z_o = output(a_h)
     probability = softmax(z_o)

@@ -40,6 +40,18 @@ class ndarray:
         return types.SimpleNamespace(ptr=self._a.ctypes.data, device=self.device)
 
     @property
+    def __cuda_array_interface__(self):
+        """What other libraries find the memory by."""
+        shape, strides = self._a.shape, self._a.strides
+        return {
+            "shape": shape,
+            "typestr": self.dtype.str,
+            "data": (self.data.ptr, False),
+            "strides": strides,
+            "version": 3,
+        }
+
+    @property
     def flags(self):
         """Whether it is contiguous: CuPy's flags know no ``writeable`` and no ``carray``."""
         f = self._a.flags
