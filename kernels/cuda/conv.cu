@@ -10,7 +10,7 @@
 // The sums' terms come in tiles of BK, 16 (8 in float64). While one is multiplied, the next is on its way to registers, and
 // goes into the other of two buffers in shared memory; so there is one barrier a tile, and nobody waits for memory unless the
 // multiplying takes less time than a read. 256 threads with up to 128 registers fill a multiprocessor's registers twice; two
-// buffers of a tile of 128 by 128 are 33 KB of its shared memory. Of the 1220 instructions that NVRTC 13.5 makes of this
+// buffers of a tile of 128 by 128 are 33 KB of its shared memory. Of the 1221 instructions that NVRTC 13.5 makes of this
 // loop for compute capability 9.0, 1024 are multiply-adds, so that 0.84 of the units' rate is the most that it can reach.
 //
 // Both products that gather from an image, the convolution and its gradient by the input, are one kernel: an output is a sum
@@ -142,7 +142,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) convolve(GATHERI
         Tap tap = taps[tap_number];
         int y = y0 + tap.dy, x = x0 + tap.dx, term = begin + first_k;
         bool inside = (unsigned)y < (unsigned)h && (unsigned)x < (unsigned)w;
-        const T *from = image + (term * area + y * w + x);
+        const T *from = image + (term * area + (inside ? y * w + x : 0));
 #pragma unroll
         for (int r = 0; r < LOADS_B; ++r) {
             next_b[r] = inside && term + r * K_STEP < terms ? get(from, 0) : A(0);
