@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import re
 import sys
+import types
 from pathlib import Path
 from unittest import mock
 
@@ -529,6 +530,25 @@ def test_gradient_by_a_bias(dtype, shape):
     out = to_host(matmul.bias_gradient(to_device(d)))
     assert out.dtype == dtype
     np.testing.assert_allclose(out, exact, rtol=np.finfo(dtype).eps, atol=1e-12)
+
+
+def test_a_precision_holds_within_its_context(device, monkeypatch):
+    """CuPy's setting needs a driver, so a module with its names stands in for it."""
+    if device is not standin:
+        pytest.skip("looks at the calls that the stand-in gets")
+    calls = []
+    settings = types.SimpleNamespace(
+        COMPUTE_TYPE_TF32="tf32",
+        COMPUTE_TYPE_FP32="float32",
+        get_compute_type=lambda dtype: "before",
+        set_compute_type=lambda dtype, kind: calls.append((dtype, kind)),
+    )
+    monkeypatch.setitem(sys.modules, "cupy._core._routines_linalg", settings)
+    for name in ("tf32", "float32"):
+        with contextlib.suppress(KeyError), matmul.precision(name):
+            assert calls == [(np.dtype(np.float32), name)]
+            raise KeyError
+        assert calls.pop() == (np.dtype(np.float32), "before") and calls.pop()
 
 
 def test_a_precision_that_there_is_not():
