@@ -16,8 +16,8 @@ from . import numerics, runtime
 SHORT = 1024
 #: Rows that are longer than this, and fewer than keep a GPU busy, are taken in parts.
 LONG, BUSY = 4096, 264
-#: The least elements (or rows of a column) of a part.
-PART, ROWS = 4096, 64
+#: The least elements (or rows of a column) of a part, and the most parts: one thread merges them.
+PART, ROWS, PARTS = 4096, 64, 256
 
 
 @functools.lru_cache(maxsize=256)
@@ -88,7 +88,7 @@ def _in_parts(name, before, sets, after, dtype):
     runs, count, length = sets
     columns = length == 1 and runs > 1
     across = runtime.blocks(count, 32) if columns else count
-    parts = max(1, min(runs // ROWS if columns else runs * length // PART, 4 * BUSY // across))
+    parts = max(1, min(runs // ROWS if columns else runs * length // PART, 4 * BUSY // across, PARTS))
     out = runtime.xp().empty((count, parts, 2), np.float64)
     kind = "columns" if columns else "parts"
     _launch(f"{name}_of_{kind}", (across, parts), (32, 8) if columns else 256, (*before, out, *sets, *after), dtype)
