@@ -480,6 +480,18 @@ def test_indices_out_of_range_are_refused_and_the_last_of_several_values_stays(c
     assert ns.tensor([1.0, 2.0])[ns.tensor([1], dtype="int64", device="cuda")].tolist() == [2]
 
 
+def test_single_numbers_are_indexed_and_summed(cuda):
+    # CuPy's zeros_like takes the shape () for none given
+    x = ns.tensor(3.0, device="cuda", requires_grad=True)
+    (g,) = ns.grad((x[None] ** 2).sum(), [x], create_graph=True)
+    assert g.shape == () and g.item() == 6
+    assert ns.grad(g, x).item() == 2
+    y = ns.tensor([1.0, 2.0], device="cuda", requires_grad=True)
+    assert ns.grad(ns.put(y, np.array(1), ns.tensor(5.0, device="cuda"))[..., 1] * 2, y).tolist() == [0, 0]
+    v = ns.tensor(4.0, device="cuda", requires_grad=True)
+    assert ns.grad(ns.put(y.detach(), np.array(1), v).sum(), v).item() == 1
+
+
 # Batches
 
 

@@ -66,6 +66,13 @@ def test_views_know_their_source_and_copies_have_none():
     assert x.get()[0].tolist() == [7, 7, 7]
 
 
+def test_an_empty_shape_is_none_to_functions_like_zeros_like():
+    x = standin.asarray(X)
+    for make in (np.zeros_like, np.ones_like, np.empty_like):
+        assert make(x, shape=()).shape == (2, 3) and make(x, shape=(4,)).shape == (4,)
+    assert np.full_like(x, 1, shape=()).shape == (2, 3)
+
+
 def test_it_does_the_worst_that_cupy_may_do_with_indices():
     x = standin.asarray(np.arange(3.0))
     assert x[[0, 5]].get().tolist() == [0, 2]

@@ -320,7 +320,7 @@ def cross_entropy_logits(z, q):
     rows, axes = _as_rows(z, -1)
     weights = _wide(_as_rows(q, -1)[0])
     if not rows.shape[1]:
-        return np.zeros_like(z, shape=z.shape[:-1])
+        return np.zeros_like(z, shape=(len(rows),)).reshape(z.shape[:-1])
     m, d, _, s = _exponentials(rows)
     wide = _wide(rows)
     over = np.isinf(d) & np.isfinite(wide)
@@ -351,7 +351,7 @@ def mean_of_losses(v, n=None):
     """The sum of all elements divided by n, their number by default; finite wherever the true mean is."""
     n = v.size if n is None else n
     if not v.size:
-        return np.full_like(v, np.nan, shape=())
+        return np.full_like(v, np.nan, shape=(1,)).reshape(())
     scale = 2.0 ** -v.size.bit_length()  # exact but for numbers that cannot count beside those near overflow
     wide = _wide(v)
     scale = np.where(np.max(np.abs(wide)) > 1e290, scale, 1.0)

@@ -128,7 +128,7 @@ def put_add(x, shape, index):
     """
     if not is_basic(index):
         return backend.of(x).kernels.put_add(x, tuple(shape), index)
-    out = np.zeros_like(x, shape=shape)
+    out = backend.of(x).zeros(shape, x.dtype)
     out[index] = x
     return out
 
@@ -218,7 +218,7 @@ def _(g, index):
         return picked
     raw = g if backend.is_array(g) else g.data
     _, writers = _last_writers(raw, _placed("put", index, raw))
-    stays = np.zeros_like(raw, shape=picked.shape, dtype=bool).reshape(-1)
+    stays = backend.of(raw).zeros((picked.size,), bool)
     stays[writers] = True
     return where(stays.reshape(picked.shape), picked, 0)
 

@@ -82,6 +82,19 @@ def take_along_axis(a, indices, axis):
     return wrap(np.take_along_axis(a._a, unwrap(indices) % a.shape[axis], axis))
 
 
+def _like(name):
+    """CuPy takes an empty shape for none given."""
+    function = function_like(name, getattr(np, name))
+
+    def made(a, *args, shape=None, **kwargs):
+        return function(a, *args, **({"shape": shape} if shape else {}), **kwargs)
+
+    return made
+
+
+for _name in ("empty_like", "zeros_like", "ones_like", "full_like"):
+    globals()[_name] = _like(_name)
+
 for _name in dir(np):
     _f = getattr(np, _name)
     if _name.startswith("_") or _name in globals() or _name in lacking.FUNCTIONS:
