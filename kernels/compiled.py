@@ -1,11 +1,16 @@
 """Whether an array is worth a compiled loop, and the loops themselves, loaded when the first such array comes."""
 
+import contextlib
 import functools
+import hashlib
 import importlib
 import importlib.util
 import os
+import pathlib
 
 import numpy as np
+
+from . import folders
 
 #: Elements from which on an array has Numba loaded. Once it is there, smaller ones use it, too: the results are the same.
 LEAST = 1 << 14
@@ -79,4 +84,23 @@ def _compilable(dtype):
 def _loaded(name):
     if os.environ.get("NNSCRATCH_COMPILED") == "0" or importlib.util.find_spec("numba") is None:
         return None
-    return importlib.import_module(f"nnscratch.kernels.{name}")
+    with _kept_in_the_users_cache():
+        return importlib.import_module(f"nnscratch.kernels.{name}")
+
+
+@contextlib.contextmanager
+def _kept_in_the_users_cache():
+    """Have Numba keep what is defined within this block in the user's cache, unless NUMBA_CACHE_DIR says where.
+
+    Beside the source, its own choice, the files would outlive an uninstall, and the folder left behind would hide a later
+    editable install. Numba looks at the date of the file that a loop stands in; what simd.py says is in the folder's name.
+    """
+    config = importlib.import_module("numba").config
+    words = pathlib.Path(__file__).with_name("simd.py").read_bytes()
+    before = config.CACHE_DIR
+    with contextlib.suppress(RuntimeError):  # where there is no home folder
+        config.CACHE_DIR = before or str(folders.cache("numba") / hashlib.sha256(words).hexdigest()[:12])
+    try:
+        yield
+    finally:
+        config.CACHE_DIR = before

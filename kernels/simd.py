@@ -1,8 +1,4 @@
-"""Words for loops on vectors of the processor's own width: kernels written as LLVM's instructions, which Numba compiles.
-
-Numba keeps the machine code of a loop by the date of the file that the loop stands in: after a change here, remove what it
-kept (``*.nbi`` in the ``__pycache__`` beside).
-"""
+"""Words for loops on vectors of the processor's own width: kernels written as LLVM's instructions, which Numba compiles."""
 
 import inspect
 

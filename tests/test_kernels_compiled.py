@@ -1,5 +1,9 @@
 """The compiled loops against the NumPy kernels that they stand in for, to the last bit."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -88,3 +92,13 @@ def test_adam_is_numpys_to_the_last_bit(dtype, correct, decay, decoupled, seed):
                 steps.adam(*state, 0.01, 0.9, 0.999, 1e-8, step, correct, decay, decoupled)
     for a, b in zip(*states, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_machine_code_is_kept_in_the_users_cache_and_not_beside_the_source(tmp_path):
+    """What stays in the package's folder after an uninstall would hide a later editable install."""
+    script = "from nnscratch import backend; backend.cpu.prepare(1 << 20); import numba; print(numba.config.CACHE_DIR)"
+    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"} | {"XDG_CACHE_HOME": str(tmp_path)}
+    ran = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout == "\n", "other people's loops stay where they were"
+    kept = [p.name for p in tmp_path.glob("nnscratch/numba/*/*/*.nbi")]
+    assert any(name.startswith("loops.adam") for name in kept), kept

@@ -18,6 +18,8 @@ import tempfile
 
 import numpy as np
 
+from .. import folders
+
 FOLDER = pathlib.Path(__file__).parent
 
 #: The threads of a block where a kernel has no reason for another number: enough to fill a multiprocessor.
@@ -202,8 +204,7 @@ def _cubin(namespace, source, chosen):
 def _cache():
     """Where compiled kernels are kept: the environment variable NNSCRATCH_CUDA_CACHE, or nnscratch/cuda in the user's cache."""
     chosen = os.environ.get("NNSCRATCH_CUDA_CACHE")
-    home = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-    folder = pathlib.Path(chosen) if chosen else home / "nnscratch" / "cuda"
+    folder = pathlib.Path(chosen) if chosen else folders.cache("cuda")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

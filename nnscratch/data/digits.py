@@ -7,6 +7,7 @@ import numpy as np
 
 from nnscratch.data.idx import decompress, parse_idx
 from nnscratch.files import read_bytes, write_bytes
+from nnscratch.kernels import folders
 
 # The SHA-256 of each file, unpacked: however a mirror packs it, the content is MNIST's.
 FILES = {
@@ -110,7 +111,7 @@ def _find():
         if missing:
             raise FileNotFoundError(f"mnist: {own} lacks {', '.join(missing)} (plain or .gz); put the files there")
         return paths
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "nnscratch", "mnist")
+    cache = folders.cache("mnist")
     return [find_file(cache, name) or _download(cache, name) for name in FILES]
 
 
