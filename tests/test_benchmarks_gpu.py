@@ -545,7 +545,8 @@ sys.modules["cupy"] = standin
     assert done.returncode == 0, done.stdout + done.stderr
     rows = {r["entry"]: r for r in json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))["rows"]}
     assert rows["nnscratch"]["status"] == rows["CuPy"]["status"] == "ok" and rows["CuPy"]["error"] < 1e-5
-    assert (rows["Numba tiled"]["status"], rows["Numba tiled"]["why"][:10]) == ("failed", "TypeError:")
+    assert rows["Numba tiled"]["status"] == "failed"  # the stand-in's arrays are none of CUDA's
+    assert re.match(r"\w+Error: ", rows["Numba tiled"]["why"])
     assert rows["torch"]["status"] in ("missing", "ok")
 
 
