@@ -3,9 +3,10 @@
 A source is a file of CUDA C++ beside this one. What a kernel is specialised for (the element type, tile sizes) is written
 in capitals in the source and defined when it is compiled, so that a source is compiled once for each set of constants:
 
-    launch("steps.cu", "sgd", blocks(p.size), THREADS, (p, g, p.size, np.float32(lr)), T=p.dtype)
+    launch("steps.cu", "sgd", blocks(p.size), THREADS, (p, g, p.size, np.float32(lr)), ELEMENT=p.dtype)
 
-compiles steps.cu with ``-DT=float`` and launches its ``extern "C" __global__ void sgd(T*, const T*, int, float)``.
+compiles steps.cu with ``-DELEMENT=float`` and launches its
+``extern "C" __global__ void sgd(ELEMENT*, const ELEMENT*, int, float)``.
 """
 
 import functools
