@@ -202,7 +202,9 @@ def _resolve(app, environment, node, content):
 def _mathml(latex, display="inline"):
     text = convert(latex.replace(r"\_", "_").replace("{aligned}", "{align*}"), display=display)
     # A function's name stands off from an argument without brackets, as in TeX.
-    return re.sub(r"(<mi>[a-z]{2,}</mi>)(?=<m(?!o))", r'\1<mspace width="0.17em"/>', text)
+    name = "<mi>[a-z]{2,}</mi>"
+    alone = rf"<msup>{name}<mn>\d+</mn></msup>|(?<!<msup>)(?<!<msub>){name}"
+    return re.sub(rf"({alone})(?=<m(?!o))", r'\1<mspace width="0.17em"/>', text)
 
 
 def _visit_math(self, node):
