@@ -153,7 +153,7 @@ def cross_entropy(
     prediction : (..., classes) Tensor or array
         Probabilities; with ``from_logits`` the values before softmax, in a form that loses no digits. (What
         ``F.softmax`` over the last axis returned is recognised, and its input used: the same formula, but right
-        also where a probability is too small for its dtype.)
+        also where a probability is too small for its dtype. The graph then goes around the softmax.)
     target : (...) of whole numbers, or (..., classes)
         Labels, or for each class its true probability (one-hot, say).
     from_logits : bool
@@ -329,7 +329,8 @@ def _labels(name, values, shape, classes, ignored):
     if labels.view(np.uintp).max() >= classes:  # negative ones are great without a sign
         bad = values.min() if values.min() < 0 else values.max()
         raise ValueError(
-            f"{name}: label {bad} is out of range for {classes} classes; pass labels from 0 to {classes - 1}"
+            f"{name}: label {bad} is out of range for {classes} {'class' if classes == 1 else 'classes'}; pass labels from 0 "
+            f"to {classes - 1}{', or use binary_cross_entropy for a single output' if classes == 1 else ''}"
         )
     return labels, counted
 

@@ -557,3 +557,21 @@ def test_a_failed_check_can_be_returned():
     assert ns.gradcheck(ns.exp, [np.array([1.0])], raises=False).passed
     with pytest.raises(ValueError, match="pass one of them"):
         ns.gradcheck(ns.exp, [np.array([1.0])], mode="half", raises=False)
+
+
+def test_float32_tensors_that_are_not_checked_are_not_blamed():
+    first, last = ns.nn.Linear(3, 4), ns.nn.Linear(4, 2)
+
+    @ns.op
+    def twice(x):
+        return x * 2
+
+    @twice.rule("x")
+    def _(g):
+        return 3 * g
+
+    x = np.random.default_rng(0).standard_normal((5, 3))
+    right = ns.gradcheck(lambda x: last(first(x)), [x], raises=False)
+    assert right.passed, right
+    wrong = ns.gradcheck(lambda x: last(twice(first(x))), [x], raises=False)
+    assert not wrong.passed and wrong.operations == ["twice"], wrong
