@@ -79,6 +79,17 @@ class Step:
     def derivative(self):
         return self._of_sum(self.op.derivative)
 
+    @property
+    def where(self):
+        """The module it was made in, by path and class; "" outside all."""
+        return f"{self.frames[-1].path} {self.frames[-1].kind}".strip() if self.frames else ""
+
+    def written_settings(self):
+        """The settings as they are written in a call, each in few words."""
+        for name, value in self.settings.items():
+            text = f"{value:g}" if isinstance(value, float) else str(value)
+            yield f"{name}={text if len(text) < 30 else text[:28] + '…'}"
+
     def _of_sum(self, latex):
         if self.settings.get("reduction") != "sum":
             return latex
@@ -99,7 +110,7 @@ class Computation:
     names : dict of str to Tensor, optional
         What to call leaves and results; other values in it are passed over, so that ``locals()`` will do.
     gradients : bool
-        Whether to find the gradient of `y` by every value; `y` has then one element.
+        Whether to find the gradient of `y` by every value, where none is stale; `y` has then one element.
     what : str
         Who asks, for messages.
 
@@ -120,8 +131,6 @@ class Computation:
         Where `y` is no Tensor, or `names` no dict.
     ValueError
         Where nothing was recorded behind `y`, or gradients are asked for and it has several elements.
-    RuntimeError
-        Where gradients are asked for and something was changed in place since.
 
     Examples
     --------
@@ -169,7 +178,7 @@ class Computation:
         try:
             self.steps = [self._step(number, node) for number, node in enumerate(nodes, 1)]
             self.output = self._found[id(y._node)]
-            if gradients:
+            if gradients and not self.stale:
                 self._differentiate(y)
         finally:
             for node in dropped:

@@ -128,7 +128,7 @@ class _Operation:
         self.ports = {}
         lines = [Line(f"{step.number} · {step.op.name}", 12, bold=True, most=WIDE)]
         if step.settings:
-            given = ", ".join(f"{k}={_brief(v)}" for k, v in step.settings.items())
+            given = ", ".join(step.written_settings())
             lines.append(Line(given, 9.5, colour="#555", most=WIDE))
         if settings.tags.get(id(step)):
             lines.insert(0, Line(settings.tags[id(step)], 9.5, italic=True, colour="#5f4480", most=WIDE))
@@ -505,11 +505,6 @@ def _about(step):
     if step.op.document:
         lines.append(f"source: {step.op.document}")
     return "\n".join(lines)
-
-
-def _brief(value):
-    words = f"{value:g}" if isinstance(value, float) else str(value)
-    return words if len(words) < 30 else words[:28] + "…"
 
 
 def _last(name, group):

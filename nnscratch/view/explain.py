@@ -2,12 +2,14 @@
 
 import html
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
 from nnscratch import markup
 from nnscratch.autograd import OPS
 from nnscratch.files import as_path, write_bytes
+from nnscratch.tensor import Tensor
 from nnscratch.view import formula, working
 from nnscratch.view.computation import Computation
 
@@ -96,18 +98,17 @@ class Explanation:
     """
 
     def __init__(self, y, names=None):
-        self._computation = computation = Computation(y, names, gradients=False, what="explain")
+        single = isinstance(y, Tensor) and y.size == 1
+        self._computation = computation = Computation(y, names, gradients=single, what="explain")
         if computation.stale:
             raise RuntimeError(
                 f"explain: {computation.stale.partition(', so its')[0]}; compute the tensor anew, and explain it before the "
                 f"parameters change"
             )
-        if y.size == 1:
-            self._computation = computation = Computation(y, names, gradients=True, what="explain")
         self.notes = list(computation.notes)
         self.forward = [self._forward(step) for step in computation.steps]
         self.backward: list = []
-        if y.size == 1:
+        if single:
             left = self._uses()
             self.backward = [self._backward(step, left) for step in reversed(computation.steps) if step.gradients]
         else:
@@ -123,7 +124,7 @@ class Explanation:
         if inside is not None:
             z = step.inputs[0][2].array
             given.append(Entry("ŷ", inside(z), note=f"{inside.name}({step.inputs[0][2].name}), of {inside.document}"))
-        return Part(_call(step), _where(step), step.formula, step.op.document, given=given, found=[result])
+        return Part(_call(step), step.where, step.formula, step.op.document, given=given, found=[result])
 
     def _backward(self, step, left):
         y = self._computation.output.name
@@ -155,7 +156,7 @@ class Explanation:
             if self._many[id(value)] and not left[id(value)]:
                 found.append(Entry(_slope(y, value.name), value.gradient, note="all uses together"))
         whole = [("", step.derivative)] if step.derivative and not rules else shown
-        return Part(f"back through {_call(step)}", _where(step), step.formula, step.op.document, whole, given, found)
+        return Part(f"back through {_call(step)}", step.where, step.formula, step.op.document, whole, given, found)
 
     def _uses(self):
         """How many gradients each value is still to be given."""
@@ -261,18 +262,8 @@ def explain(y, names=None):
 
 
 def _call(step):
-    inputs = [v.name for _, _, v in step.inputs]
-    settings = [f"{name}={_short(value)}" for name, value in step.settings.items()]
-    return f"{step.result.name} = {step.op.name}({', '.join(inputs + settings)})"
-
-
-def _short(value):
-    text = f"{value:g}" if isinstance(value, float) else repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
-
-
-def _where(step):
-    return f"{step.frames[-1].path} {step.frames[-1].kind}".strip() if step.frames else ""
+    given = [*(v.name for _, _, v in step.inputs), *step.written_settings()]
+    return f"{step.result.name} = {step.op.name}({', '.join(given)})"
 
 
 def _once(step):
@@ -290,9 +281,8 @@ def _lines(value, written):
 
 def _elements(array, name, written):
     """The lines for the first elements of an array, where the formula can be written out for them."""
-    shown = list(np.ndindex(array.shape))[: ELEMENTS if array.size <= ELEMENTS else 1] if array.size else []
     lines = []
-    for index in shown:
+    for index in islice(np.ndindex(array.shape), array.size if array.size <= ELEMENTS else 1):
         latex = written(index)
         if latex and latex.strip("()") != f"{array[index]:.6g}":
             at = f"{name}[{', '.join(map(str, index))}]" if index else name

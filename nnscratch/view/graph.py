@@ -242,14 +242,16 @@ def graph(y, names=None, gradients=None, unfold=None, values=True):
 
 def _computation(y, names, gradients):
     """The computation, with gradients where they are wanted and can be had."""
+    wanted = gradients
     if gradients is None:
         wanted = isinstance(y, Tensor) and y._node is not None and y.size == 1 and _has_gradients(y)
-        if wanted:
-            try:
-                return Computation(y, names, gradients=True, what="graph")
-            except RuntimeError:  # changed in place since: what can still be told is drawn
-                pass
-    return Computation(y, names, gradients=bool(gradients), what="graph")
+    computation = Computation(y, names, gradients=bool(wanted), what="graph")
+    if gradients and computation.stale:
+        raise RuntimeError(
+            f"graph: {computation.stale.partition(', so its')[0]}, so its gradients can no longer be told; leave gradients out, "
+            f"or compute the tensor anew"
+        )
+    return computation
 
 
 def _has_gradients(y):
@@ -281,9 +283,8 @@ def _listing(computation, values):
     for s in steps:
         inputs = ", ".join(v.name for _, _, v in s.inputs)
         shape, *told = _row(s.result, values)
-        where = f"{s.frames[-1].path} {s.frames[-1].kind}".strip() if s.frames else ""
         rows.append(
-            [str(s.number), f"{s.result.name} = {s.op.name}({inputs})", shape, where, formula.text(s.formula), *told]
+            [str(s.number), f"{s.result.name} = {s.op.name}({inputs})", shape, s.where, formula.text(s.formula), *told]
         )
     yield ""
     yield from _aligned(rows)
