@@ -77,7 +77,7 @@ def gradients(owner, params):
             raise ValueError(
                 f"{owner}: parameter {i} is {describe(p)}, its .grad {describe(g)}; give them one shape and dtype"
             )
-        if backend.of(d) is not backend.of(array):
+        if type(d) is not type(array):
             raise ValueError(
                 f"{owner}: parameter {i} is on {p.device}, its .grad on {g.device}, expected one device; move the module with "
                 f".to(...), which moves both"
@@ -232,17 +232,16 @@ class Optimizer:
                 # Half precision has no room for a mean of squares: step in float32, and round once.
                 if array.itemsize < 4:
                     wide, g = array.astype(np.float32), g.astype(np.float32)
-                here = backend.of(array)
                 for slot in slots:
                     if slot not in state:
                         state[slot] = np.zeros_like(wide)
                     elif type(state[slot]) is not type(wide):  # the parameter has moved to another device
-                        state[slot] = backend.asarray(state[slot], device=here.name)
+                        state[slot] = backend.asarray(state[slot], device=backend.of(array).name)
                     elif step % FADING == 0 and slot in self.fading:
                         a = state[slot]
                         a[np.abs(a) < np.finfo(a.dtype).tiny] = 0
                 p._version[0] += 1
-                if here is not backend.cpu and self._update_all is not None:
+                if type(array) is not np.ndarray and self._update_all is not None:
                     together.setdefault(step, []).append((wide, g, state, array))
                     continue
                 self._update(wide, g, state, step, group)
