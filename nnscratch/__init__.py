@@ -4,7 +4,6 @@ Tensors and their derivatives are in this namespace, together with NumPy's funct
 `nnscratch.nn`, what they are made of in `nnscratch.functional`, optimisers in `nnscratch.optim`.
 """
 
-import importlib as _importlib
 import os as _os
 
 __version__ = "0.1.0"
@@ -16,6 +15,7 @@ if not _os.path.isdir(_os.path.join(__path__[0], "kernels")):
 from nnscratch.autograd import GradientError, enable_grad, grad, is_grad_enabled, no_grad, op
 from nnscratch.backend import devices, manual_seed, use_device
 from nnscratch.gradcheck import gradcheck
+from nnscratch.lazy import find as _find
 from nnscratch.ops.elementwise import (
     abs,
     acos,
@@ -111,14 +111,7 @@ _LATER = {
 
 
 def __getattr__(name):
-    if name not in _LATER:
-        raise AttributeError(f"nnscratch has no attribute {name!r}")
-    module, _, attribute = _LATER[name].partition(":")
-    value = _importlib.import_module(module)
-    if attribute:
-        value = getattr(value, attribute)
-    globals()[name] = value
-    return value
+    return _find(globals(), _LATER, name)
 
 
 def __dir__():

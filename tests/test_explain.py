@@ -280,3 +280,22 @@ def test_a_model_that_is_gone_leaves_a_computation_to_be_told():
     loss = s1()[1]
     assert [f.path for f in Computation(loss).steps[0].frames] == ["", ""]
     assert "h1 = linear" in str(ns.explain(loss))
+
+
+def test_certain_outcomes_are_not_written_out_wrongly():
+    p, y = single([0.0, 0.5]), ns.tensor([0.0, 1.0], dtype="float64")
+    part = ns.explain(F.binary_cross_entropy(p, y)).forward[-1]
+    assert part.found[0].lines == [] and float(part.found[0].array) == pytest.approx(-math.log(0.5) / 2)
+
+
+def test_the_way_back_has_its_own_colour_with_or_without_a_derivative():
+    @ns.op
+    def double(x):
+        return x * 2
+
+    @double.rule("x")
+    def _(g):
+        return 2 * g
+
+    page = ns.explain(double(single(1.0)))._repr_html_()
+    assert page.count("border-left:3px solid #0072b2") == page.count("border-left:3px solid #d55e00") == 1

@@ -6,7 +6,7 @@ from nnscratch import backend
 from nnscratch.autograd import describe, is_basic, op
 from nnscratch.checks import count
 from nnscratch.ops.elementwise import where
-from nnscratch.ops.shape import flip, normalise_axis, operand
+from nnscratch.ops.shape import beside, flip, normalise_axis, operand
 from nnscratch.samples import Case, apart, integers, normal
 
 
@@ -279,12 +279,7 @@ def take(x, indices, axis=None):
     """
     shape = np.shape(x)
     n = np.size(x) if axis is None else shape[normalise_axis(axis, len(shape), "take")[0]]
-    return np.take(x, _beside(x, whole_indices("take", indices, n)), axis)
-
-
-def _beside(x, indices):
-    """Indices where `x` is."""
-    return backend.asarray(indices, device=backend.of(x).name)
+    return np.take(x, beside(x, whole_indices("take", indices, n)), axis)
 
 
 @take.rule("x")
@@ -334,7 +329,7 @@ def take_along_axis(x, indices, axis):
             [3.]])
     """
     indices, axis = _along_axis("take_along_axis", np.shape(x), indices, axis)
-    return np.take_along_axis(x, _beside(x, indices), axis)
+    return np.take_along_axis(x, beside(x, indices), axis)
 
 
 def _along_axis(name, shape, indices, axis):

@@ -16,8 +16,9 @@ def operand(x):
 
 
 def beside(x, array):
-    """An array of the CPU on the device of `x`, a Tensor or an array."""
-    return backend.of(x if backend.is_array(x) else x.data).as_result(array)
+    """An array of any device on that of `x`, a Tensor or an array."""
+    here = backend.of(x if backend.is_array(x) else x.data)
+    return array if backend.of(array) is here else here.as_result(backend.to_numpy(array))
 
 
 def normalise_axis(axis, ndim, name):

@@ -5,28 +5,24 @@ those of Okabe and Ito (2008), which the colour-blind tell apart, and lines and 
 printing in grey. Models are run in evaluation mode without a graph, and left as they were.
 """
 
-import importlib as _importlib
+from nnscratch.lazy import find as _find
 
 # Found when first used: matplotlib loads only then.
 _LATER = {
-    "activations": "nnscratch.pictures.images",
-    "confusion": "nnscratch.pictures.classes",
-    "curves": "nnscratch.pictures.learning",
-    "decision_animation": "nnscratch.pictures.boundaries",
-    "decision_boundary": "nnscratch.pictures.boundaries",
-    "filters": "nnscratch.pictures.images",
-    "histograms": "nnscratch.pictures.learning",
-    "mistakes": "nnscratch.pictures.classes",
-    "roc": "nnscratch.pictures.classes",
+    "activations": "nnscratch.pictures.images:activations",
+    "confusion": "nnscratch.pictures.classes:confusion",
+    "curves": "nnscratch.pictures.learning:curves",
+    "decision_animation": "nnscratch.pictures.boundaries:decision_animation",
+    "decision_boundary": "nnscratch.pictures.boundaries:decision_boundary",
+    "filters": "nnscratch.pictures.images:filters",
+    "histograms": "nnscratch.pictures.learning:histograms",
+    "mistakes": "nnscratch.pictures.classes:mistakes",
+    "roc": "nnscratch.pictures.classes:roc",
 }
 
 
 def __getattr__(name):
-    if name not in _LATER:
-        raise AttributeError(f"nnscratch.pictures has no attribute {name!r}")
-    value = getattr(_importlib.import_module(_LATER[name]), name)
-    globals()[name] = value
-    return value
+    return _find(globals(), _LATER, name)
 
 
 def __dir__():

@@ -5,32 +5,28 @@
 of convolution and pooling, labels and probabilities that fit together by construction.
 """
 
-import importlib as _importlib
+from nnscratch.lazy import find as _find
 
 # Found when first used: what needs mpmath or hypothesis loads them only then.
 _LATER = {
-    "check_operation": "nnscratch.testing.operations",
-    "exercise": "nnscratch.testing.exercises",
-    "arrays": "nnscratch.testing.strategies",
-    "away_from_kinks": "nnscratch.testing.strategies",
-    "binary_targets": "nnscratch.testing.strategies",
-    "broadcastable_shapes": "nnscratch.testing.strategies",
-    "conv2d_arguments": "nnscratch.testing.strategies",
-    "empty_arrays": "nnscratch.testing.strategies",
-    "labels": "nnscratch.testing.strategies",
-    "one_hot": "nnscratch.testing.strategies",
-    "pool2d_arguments": "nnscratch.testing.strategies",
-    "probabilities": "nnscratch.testing.strategies",
-    "strided": "nnscratch.testing.strategies",
+    "check_operation": "nnscratch.testing.operations:check_operation",
+    "exercise": "nnscratch.testing.exercises:exercise",
+    "arrays": "nnscratch.testing.strategies:arrays",
+    "away_from_kinks": "nnscratch.testing.strategies:away_from_kinks",
+    "binary_targets": "nnscratch.testing.strategies:binary_targets",
+    "broadcastable_shapes": "nnscratch.testing.strategies:broadcastable_shapes",
+    "conv2d_arguments": "nnscratch.testing.strategies:conv2d_arguments",
+    "empty_arrays": "nnscratch.testing.strategies:empty_arrays",
+    "labels": "nnscratch.testing.strategies:labels",
+    "one_hot": "nnscratch.testing.strategies:one_hot",
+    "pool2d_arguments": "nnscratch.testing.strategies:pool2d_arguments",
+    "probabilities": "nnscratch.testing.strategies:probabilities",
+    "strided": "nnscratch.testing.strategies:strided",
 }
 
 
 def __getattr__(name):
-    if name not in _LATER:
-        raise AttributeError(f"nnscratch.testing has no attribute {name!r}")
-    value = getattr(_importlib.import_module(_LATER[name]), name)
-    globals()[name] = value
-    return value
+    return _find(globals(), _LATER, name)
 
 
 def __dir__():

@@ -118,7 +118,11 @@ class Explanation:
             )
 
     def _forward(self, step):
-        result = Entry(step.result.name, step.result.array, _lines(step.result, lambda i: working.result(step, i)))
+        result = Entry(
+            step.result.name,
+            step.result.array,
+            _elements(step.result.array, step.result.name, lambda i: working.result(step, i)),
+        )
         given = [Entry(v.name, v.array) for v in _once(step)]
         inside = OPS.get(INSIDE.get(step.op.name, ""))
         if inside is not None:
@@ -188,7 +192,7 @@ class Explanation:
         text = "".join(
             f"<h4 style='margin:0.8em 0 0.2em'>{title}</h4>"
             + (f"<div>{BACKWARD}</div>" if parts is self.backward else "")
-            + "".join(_part_html(number, part) for number, part in enumerate(parts, 1))
+            + "".join(_part_html(number, part, parts is self.backward) for number, part in enumerate(parts, 1))
             for title, parts in (("Forward", self.forward), ("Backward", self.backward))
             if parts
         )
@@ -275,10 +279,6 @@ def _slope(y, name):
     return f"∂{y}/∂{name}"
 
 
-def _lines(value, written):
-    return _elements(value.array, value.name, written)
-
-
 def _elements(array, name, written):
     """The lines for the first elements of an array, where the formula can be written out for them."""
     lines = []
@@ -323,7 +323,7 @@ def _note(entry):
     return ", ".join(filter(None, (shape, entry.note)))
 
 
-def _part_html(number, part):
+def _part_html(number, part, back):
     where = f" <span style='color:#666'>{html.escape(part.where)}</span>" if part.where else ""
     stated = f" <small style='color:#666'>{html.escape(part.document)}</small>" if part.document else ""
     lines = [f"<div><b>{number}.</b> <code>{html.escape(part.title)}</code>{where}</div>"]
@@ -343,7 +343,9 @@ def _part_html(number, part):
         if len(e.lines) != 1 or np.ndim(e.array):
             rows.append(_row(e.name, _numbers(e.array), _note(e), strong=True))
     lines.append(f"<table style='border-collapse:collapse;margin:0.1em 0 0 1em'><tbody>{''.join(rows)}</tbody></table>")
-    return f"<div style='border-left:3px solid {COLOURS[bool(part.rules)]};padding:0.2em 0.8em;margin:0.5em 0'>{''.join(lines)}</div>"
+    return (
+        f"<div style='border-left:3px solid {COLOURS[back]};padding:0.2em 0.8em;margin:0.5em 0'>{''.join(lines)}</div>"
+    )
 
 
 def _row(name, text, note="", typeset=False, strong=False):

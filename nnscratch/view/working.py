@@ -215,20 +215,28 @@ def _difference(a, b):
     return f"({number(a)} - {number(b)})"
 
 
-def _of_loss(step, g, inner, n):
-    return rf"{number(g)} \cdot {_share(step, n)}{inner}".replace(r"\cdot \cdot", r"\cdot") if np.ndim(g) == 0 else ""
+def _both(a, b):
+    """The elements of two arrays in pairs."""
+    return zip(*(v.flat for v in np.broadcast_arrays(a, b)), strict=True)
+
+
+def _negative(text):
+    return f"-{text}" if text[:1] in ("\\", "(") else f"-({text})" if text else ""
+
+
+def _of_loss(step, g, n, *factors):
+    """The product of the loss's own gradient, the share of a mean over n, and factors."""
+    return r" \cdot ".join(filter(None, (number(g), _share(step, n).strip(), *factors))) if np.ndim(g) == 0 else ""
 
 
 RESULTS["mse_loss"] = lambda x, index, step: _summed(
     step,
-    (f"{_difference(y, p)}^2" for p, y in zip(x["prediction"].flat, x["target"].flat, strict=True)),
+    (f"{_difference(y, p)}^2" for p, y in _both(x["prediction"], x["target"])),
     x["prediction"].size,
 )
 GRADIENTS["mse_loss"] = {
     "prediction": lambda x, g, index, step: (
-        _of_loss(
-            step, g, rf"\cdot 2 \cdot {_difference(x['prediction'][index], x['target'][index])}", x["prediction"].size
-        )
+        _of_loss(step, g, x["prediction"].size, "2", _difference(x["prediction"][index], x["target"][index]))
         if x["prediction"].shape == x["target"].shape
         else ""
     ),
@@ -240,20 +248,17 @@ RESULTS["softmax_cross_entropy"] = lambda x, index, step: _entropy(step, OPS["so
 
 
 def _entropy(step, p, q):
-    terms = [rf"{number(y)} \cdot \ln {number(a)}" for a, y in zip(p.flat, q.flat, strict=True) if y]
-    text = _summed(step, terms, step.settings["n"])
-    return f"-{text}" if text[:1] in ("\\", "(") else f"-({text})" if text else ""
+    terms = [rf"{number(y)} \cdot \ln {number(a)}" for a, y in _both(p, q) if y]
+    return _negative(_summed(step, terms, step.settings["n"]))
 
 
 def _of_probability(x, g, index, step):
-    inner = rf"\cdot (-\frac{{{number(x['q'][index])}}}{{{number(x['p'][index])}}})"
-    return _of_loss(step, g, inner, step.settings["n"])
+    return _of_loss(step, g, step.settings["n"], rf"(-\frac{{{number(x['q'][index])}}}{{{number(x['p'][index])}}})")
 
 
 def _of_logit(x, g, index, step):
     p, q = OPS["softmax"](x["z"]), x["q"]
-    inner = rf"\cdot ({product(p[index], q[index[:-1]].sum())} - {number(q[index])})"
-    return _of_loss(step, g, inner, step.settings["n"])
+    return _of_loss(step, g, step.settings["n"], f"({product(p[index], q[index[:-1]].sum())} - {number(q[index])})")
 
 
 GRADIENTS["probability_cross_entropy"] = {"p": _of_probability}
@@ -261,23 +266,23 @@ GRADIENTS["softmax_cross_entropy"] = {"z": _of_logit}
 
 
 def _two_outcomes(x, index, step):
+    if not np.all((x["p"] > 0) & (x["p"] < 1)):  # 0 log 0 counts as 0, which the line could not say
+        return ""
     terms = (
         rf"{number(y)} \cdot \ln {number(p)} + {number(1 - y)} \cdot \ln {number(1 - p)}"
-        for p, y in zip(x["p"].flat, x["q"].flat, strict=True)
-        if 0 < p < 1
+        for p, y in _both(x["p"], x["q"])
     )
-    text = _summed(step, terms, x["p"].size)
-    return f"-{text}" if text[:1] in ("\\", "(") else f"-({text})" if text else ""
+    return _negative(_summed(step, terms, x["p"].size))
 
 
 def _of_outcome(x, g, index, step):
     p, y = x["p"][index], x["q"][index]
-    inner = rf"\cdot \frac{{{number(p)} - {number(y)}}}{{{number(p)} \cdot {number(1 - p)}}}"
-    return _of_loss(step, g, inner, x["p"].size) if 0 < p < 1 else ""
+    ratio = rf"\frac{{{number(p)} - {number(y)}}}{{{number(p)} \cdot {number(1 - p)}}}"
+    return _of_loss(step, g, x["p"].size, ratio) if 0 < p < 1 else ""
 
 
 def _binary_logits(x, index, step):
-    terms = (rf"\ln(1 + e^{{{f'{z:.6g}'}}}) - {product(y, z)}" for z, y in zip(x["z"].flat, x["q"].flat, strict=True))
+    terms = (rf"\ln(1 + e^{{{f'{z:.6g}'}}}) - {product(y, z)}" for z, y in _both(x["z"], x["q"]))
     return _summed(step, terms, x["z"].size)
 
 
@@ -286,7 +291,7 @@ GRADIENTS["probability_binary_cross_entropy"] = {"p": _of_outcome}
 RESULTS["sigmoid_binary_cross_entropy"] = _binary_logits
 GRADIENTS["sigmoid_binary_cross_entropy"] = {
     "z": lambda x, g, index, step: _of_loss(
-        step, g, rf"\cdot {_difference(OPS['sigmoid'](x['z'][index]), x['q'][index])}", x["z"].size
+        step, g, x["z"].size, _difference(OPS["sigmoid"](x["z"][index]), x["q"][index])
     )
 }
 
