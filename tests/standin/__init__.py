@@ -63,6 +63,7 @@ def where(condition, x=None, y=None):
             else TypeError(f"Unsupported type {type(condition)}")
         )
     if x is None:
+        cuda.log.append(("get", "where"))
         return wrap(np.nonzero(unwrap(condition)))
     for a in (x, y):
         if not isinstance(a, (ndarray, *SCALARS)):

@@ -66,25 +66,25 @@ class ndarray:
         return (self[i] for i in range(len(self)))
 
     def __repr__(self):
-        return repr(self._a)
+        return repr(self.get())
 
     __str__ = __repr__
 
     def __format__(self, spec):
-        return format(self._a, spec)
+        return format(self.get(), spec)
 
     def __bool__(self):
         if self.size != 1:
             raise ValueError(
                 "The truth value of an array with more than one element is ambiguous. Use a.any() or a.all()"
             )
-        return bool(self._a)
+        return bool(self.item())
 
     def __int__(self):
-        return int(self._a)
+        return int(self.item())
 
     def __float__(self):
-        return float(self._a)
+        return float(self.item())
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError(
@@ -121,19 +121,23 @@ class ndarray:
 
     def item(self):
         """The only element, as a Python number."""
-        return self._a.item()
+        return self.get().item()
 
     def tolist(self):
         """Nested lists of Python numbers."""
-        return self._a.tolist()
+        return self.get().tolist()
 
     def tobytes(self, order="C"):
         """The elements' bytes."""
-        return self._a.tobytes(order)
+        return self.get().tobytes(order)
 
     # Indexing
 
     def __getitem__(self, index):
+        if any(
+            isinstance(i, ndarray) and i.dtype.kind == "b" for i in (index if isinstance(index, tuple) else (index,))
+        ):
+            cuda.log.append(("get", self.shape))  # the host has to know how many there are
         return wrap(self._a[_index(index, self.shape)], (self,))
 
     def __setitem__(self, index, value):
@@ -309,6 +313,8 @@ def function_like(name, function):
     @functools.wraps(function, updated=())
     def wrapped(*args, **kwargs):
         _checked(name, kwargs)
+        if name in lacking.SIZED:
+            cuda.log.append(("get", name))
         out = kwargs.get("out")
         inputs = tuple(ours([*args, *kwargs.values()]))
         result = function(*map(unwrap, args), **{k: unwrap(v) for k, v in kwargs.items()})
@@ -342,6 +348,8 @@ def _method(name):
 
     def method(self, *args, **kwargs):
         _checked(name, kwargs)
+        if name in lacking.SIZED:
+            cuda.log.append(("get", name))
         inputs = (self, *ours([*args, *kwargs.values()]))
         result = function(self._a, *map(unwrap, args), **{k: unwrap(v) for k, v in kwargs.items()})
         if kwargs.get("out") is not None:

@@ -16,6 +16,9 @@ PLAIN = frozenset(
     "shape ndim size result_type can_cast isscalar may_share_memory shares_memory min_scalar_type".split()
 )
 
+#: Functions whose result has as many elements as the values say, so that the host has to wait for them.
+SIZED = frozenset("argwhere extract flatnonzero nonzero unique".split())
+
 #: Keywords, by function or method.
 KEYWORDS = {
     "all": ("where",),
