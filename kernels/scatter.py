@@ -1,4 +1,4 @@
-"""Adding into places of an array that an index names, places named twice included."""
+"""Numbers put into places of an array: added where an index names them, places named twice included, and 1 for each label."""
 
 import numpy as np
 
@@ -25,3 +25,28 @@ def put_add(x, shape, index):
     out = np.zeros_like(x, shape=shape)
     np.add.at(out, index, x)
     return out
+
+
+def one_hot(labels, classes, dtype):
+    """Rows of zeros with a 1 in the place that a label names.
+
+    Parameters
+    ----------
+    labels : integer ndarray
+        From 0 to ``classes - 1``; on a GPU the row of another one becomes nan.
+    classes : int
+    dtype : floating point
+
+    Returns
+    -------
+    ndarray (*labels.shape, classes) of that dtype
+
+    Examples
+    --------
+    >>> one_hot(np.array([1, 0]), 2, np.float32)
+    array([[0., 1.],
+           [1., 0.]], dtype=float32)
+    """
+    rows = np.zeros((*labels.shape, classes), dtype)
+    rows.reshape(-1)[labels.reshape(-1) + np.arange(labels.size) * classes] = 1
+    return rows

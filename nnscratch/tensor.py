@@ -158,7 +158,7 @@ class Tensor:
             raise ValueError(
                 f"bool: a tensor of shape {self.shape} is neither true nor false; use .numpy().any() or .numpy().all()"
             )
-        return bool(self.data)
+        return bool(self.item())
 
     def __float__(self):
         return float(self.item())
@@ -169,7 +169,7 @@ class Tensor:
     def __index__(self):
         if self.size != 1 or self.dtype.kind not in "iu":
             raise TypeError(f"index: only an integer tensor of one element is an index, got {autograd.describe(self)}")
-        return int(self.data)
+        return int(self.item())
 
     def __array__(self, dtype=None, copy=None):
         return np.array(self.numpy(), dtype=dtype, copy=copy)
@@ -188,7 +188,7 @@ class Tensor:
         """
         if self.size != 1:
             raise ValueError(f"item: the tensor has shape {self.shape}, expected one element; index it first")
-        return self.data.item()
+        return self.numpy().item()
 
     def numpy(self):
         """The values as a NumPy array (the memory itself, where it lives on the CPU)."""

@@ -5,6 +5,7 @@ from here where there is none in CUDA C++. Names, arguments and results are thos
 is im2col and one matrix product for each group.
 """
 
+import contextlib
 import math
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from ..double_double import two_sum
 from ..numerics import ERF_NEAR, ERFC_FAR
 from ..windows import half_through_single, output_sizes, taps, unpadded
+from . import runtime
 
 # Convolution
 
@@ -407,13 +409,45 @@ def adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay,
 def sgd_all(parameters, gradients, lr, momentum, nesterov, weight_decay, velocities=None):
     """`sgd` of all parameters."""
     for i, (p, g) in enumerate(zip(parameters, gradients, strict=True)):
-        sgd(p, g, lr, momentum, nesterov, weight_decay, velocities and velocities[i])
+        velocity = velocities and velocities[i]
+        with _unless_failed(p, velocity):
+            sgd(p, g, lr, momentum, nesterov, weight_decay, velocity)
 
 
 def adam_all(parameters, gradients, means, squares, *settings):
     """`adam` of all parameters."""
     for p, g, m, v in zip(parameters, gradients, means, squares, strict=True):
-        adam(p, g, m, v, *settings)
+        with _unless_failed(p, m, v):
+            adam(p, g, m, v, *settings)
+
+
+# Checks of values, and what follows from them
+
+
+def outside(x, low, high, number):
+    """Let the word say if an element of x is not from low to high."""
+    word, wide = runtime.word(), _wide(x)
+    bits = wide.view(np.uint64)
+    ordered = np.where(wide.view(np.int64) < 0, ~bits, bits | np.uint64(1 << 63)) >> np.uint64(12)
+    fine = (wide >= low) & (wide <= high)
+    word[...] = np.minimum(word, np.min(np.where(fine, np.uint64(runtime.CLEAR), ordered | np.uint64(number << 52))))
+
+
+@contextlib.contextmanager
+def _unless_failed(*arrays):
+    """What this block writes into arrays is undone where a check has failed."""
+    arrays = [a for a in arrays if a is not None]
+    before = [a.copy() for a in arrays]
+    yield
+    for array, old in zip(arrays, before, strict=True):
+        array[...] = np.where(runtime.word() == np.uint64(runtime.CLEAR), array, old)
+
+
+def one_hot(labels, classes, dtype):
+    """1 in each label's place, and nan in the row of what is no class."""
+    places = np.cumsum(np.ones_like(labels, shape=(classes,))) - 1
+    known = (labels >= 0) & (labels < classes)
+    return np.where(known[..., None], labels[..., None] == places, np.nan).astype(dtype)
 
 
 # Random numbers

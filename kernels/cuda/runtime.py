@@ -42,6 +42,9 @@ C_TYPES = {
     "float64": "double",
 }
 
+#: What `word` says while no check has failed.
+CLEAR = 2**64 - 1
+
 #: Bytes of dynamic shared memory that a kernel may have without asking for more.
 _SHARED = 48 * 1024
 
@@ -159,6 +162,17 @@ def forget():
     """Drop what was compiled: for tests that put something else in CuPy's place."""
     _function.cache_clear()
     _module.cache_clear()
+    _word.cache_clear()
+
+
+def word():
+    """The current device's word for what checks find (``checks.cu``), an array of one; also in the way of optimisers' steps."""
+    return _word(xp(), _device())
+
+
+@functools.cache
+def _word(namespace, device):
+    return namespace.full(1, np.uint64(CLEAR), np.uint64)
 
 
 @functools.cache

@@ -50,3 +50,12 @@ extern "C" __global__ void add_edges(const A *rows, const long long *places, lon
                                      long long *edge_places) {
     add_segments(rows, (const long long *)nullptr, places, n, width, out, edges, edge_places);
 }
+
+// 1 where a label names the column, 0 elsewhere, and nan in the row of what is no column.
+extern "C" __global__ void one_hot(const long long *labels, T *rows, long long n, int columns) {
+    FOR_EACH(i, n) {
+        long long label = labels[i / columns];
+        if (label < 0 || label >= columns) put(rows, i, __longlong_as_double(0x7ff8000000000000));
+        else put(rows, i, (double)(label == i % columns));
+    }
+}

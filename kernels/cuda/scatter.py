@@ -1,4 +1,4 @@
-"""Sums by index on a GPU, in the same order at every run: `put_add`, and `add_rows` for an embedding's gradient.
+"""Sums by index on a GPU, in the same order at every run: `put_add`, and `add_rows` for an embedding's gradient; `one_hot`.
 
 ``scatter.cu`` says how they are computed and why they are fast.
 """
@@ -45,7 +45,7 @@ def add_rows(rows, places, count):
     ----------
     rows : ndarray (n, width)
     places : integer ndarray (n,)
-        From ``-count`` up to below `count`; a negative one counts from the end.
+        From ``-count`` up to below `count`; a negative one counts from the end, and one beyond wraps around.
     count : int
 
     Returns
@@ -57,8 +57,8 @@ def add_rows(rows, places, count):
     out = xp.zeros((count, width), wide)
     if not n or not width:
         return out.astype(dtype)
-    places = places.astype(np.int64)
-    places = xp.where(places < 0, places + count, places)
+    # Within the memory, whatever is wrong with them and not found yet.
+    places = places.astype(np.int64, copy=False) % count
     # Place and row in one number: no two are equal, so that the order does not depend on how they are sorted.
     keys = xp.sort(places * n + xp.arange(n))
     places, order = keys // n, keys % n
@@ -74,3 +74,13 @@ def add_rows(rows, places, count):
         if chunks == 1:
             return out.astype(dtype)
         rows, places, order, n = edges, edge_places, None, 2 * chunks
+
+
+def one_hot(labels, classes, dtype):
+    """Rows of zeros with a 1 in the place that a label names, as `nnscratch.kernels.scatter.one_hot`; nan for what is no class."""
+    rows = runtime.xp().empty((*labels.shape, classes), dtype)
+    labels = runtime.xp().ascontiguousarray(labels.astype(np.int64, copy=False))
+    grid = min(runtime.blocks(rows.size), 1 << 20)
+    args = labels, rows, np.int64(rows.size), classes
+    runtime.launch("scatter.cu", "one_hot", grid, runtime.THREADS, args, ELEMENT=rows.dtype, CHUNK=CHUNK)
+    return rows

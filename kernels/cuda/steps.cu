@@ -3,6 +3,7 @@
 // What limits them: memory, 28 bytes an element for Adam in float32, if the launches do not. A network has many parameters
 // that take a microsecond each, less than it takes to start a kernel, so the kernels `_all` take a table of addresses: each
 // block finds its parameter by bisection and does CHUNK of its elements. Everything is read once and written once.
+// The word of checks.cu is looked at first: after a check has failed the parameters stay as they are.
 // The formulas round where nnscratch.kernels.steps rounds (`Rounded` never merges a product and a sum into one rounding), so
 // that float64 gives the same bits as on the CPU.
 
@@ -79,14 +80,16 @@ __device__ inline Share share(const long long *table, int parameters, int column
     return {row + 1, begin, end < row[0] ? end : row[0]};
 }
 
-extern "C" __global__ void sgd_all(const long long *table, int parameters, DESCENT) {
+extern "C" __global__ void sgd_all(const long long *table, int parameters, const unsigned long long *word, DESCENT) {
+    if (~*word) return;
     Descent s = {{lr}, {momentum}, {decay}, nesterov};
     Share own = share(table, parameters, 4);
     for (long long i = own.begin + threadIdx.x; i < own.end; i += blockDim.x)
         descend((T *)own.row[0], (const T *)own.row[1], (T *)own.row[2], i, s);
 }
 
-extern "C" __global__ void adam_all(const long long *table, int parameters, ADAM) {
+extern "C" __global__ void adam_all(const long long *table, int parameters, const unsigned long long *word, ADAM) {
+    if (~*word) return;
     Adam s = {ADAM_VALUES};
     Share own = share(table, parameters, 5);
     for (long long i = own.begin + threadIdx.x; i < own.end; i += blockDim.x)

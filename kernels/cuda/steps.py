@@ -87,7 +87,7 @@ def _step_all(name, columns, written, scalars):
         addresses = tuple(tuple(map(_address, row)) for row in flat)
         if sizes:
             table, blocks = _table(xp, runtime._device(), sizes, addresses)
-            args = table, len(sizes), *scalars(dtype)
+            args = table, len(sizes), runtime.word(), *scalars(dtype)
             runtime.launch("steps.cu", name, blocks, runtime.THREADS, args, **_constants(dtype))
         for row, plain in zip(chosen, flat, strict=True):
             for i in written:
@@ -96,7 +96,7 @@ def _step_all(name, columns, written, scalars):
 
 
 def sgd_all(parameters, gradients, lr, momentum, nesterov, weight_decay, velocities=None):
-    """`sgd` of all parameters, in one launch for each dtype among them.
+    """`sgd` of all parameters, in one launch for each dtype among them; nothing while a check has failed (``checks.cu``).
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def sgd_all(parameters, gradients, lr, momentum, nesterov, weight_decay, velocit
 def adam_all(
     parameters, gradients, means, squares, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled
 ):
-    """`adam` of all parameters, which are at the same step, in one launch for each dtype among them."""
+    """`adam` of all parameters, which are at the same step, as `sgd_all` does it."""
 
     def scalars(dtype):
         return _adam(dtype, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled)

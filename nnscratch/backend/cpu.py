@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import math
 import os
 import sys
 import types
@@ -37,7 +38,7 @@ KERNELS = {
         "softplus",
         "tanh",
     ),
-    "scatter": ("put_add",),
+    "scatter": ("one_hot", "put_add"),
     "steps": ("adam", "sgd"),
 }
 
@@ -119,6 +120,26 @@ class CPU:
     def dropout_mask(self, shape, dtype, p):
         """What dropout multiplies by: 0 with probability `p`, else 1 / (1 - p)."""
         return (self.rng.random(shape, np.float32) >= p) * dtype.type(1 / (1 - p))
+
+    def check(self, array, low, high, error):
+        """Raise what ``error(value)`` returns if a value is not from `low` to `high`, as nan never is."""
+        if not array.size:
+            return
+        if array.size == 1:
+            least = most = array.item()
+        elif -low == high == math.inf:
+            least = most = np.vdot(array, array)  # squares do not cancel, so only nan makes it nan
+        elif low == 0 and array.dtype == np.intp:
+            least, most = 0, array.view(np.uintp).max()  # negative ones are great without a sign
+        else:
+            least, most = array.min(), array.max()
+        if not (least >= low and most <= high):
+            least, most = array.min(), array.max()
+            raise error(most if least >= low else least)
+
+    def behind(self, results):
+        """Tuples of results as they are computed: they can be read at once."""
+        return results
 
     def synchronize(self):
         """Nothing: what is asked of the CPU is done when the call returns."""

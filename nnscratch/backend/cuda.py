@@ -8,9 +8,10 @@ import types
 import numpy as np
 
 from nnscratch.backend.cpu import CPU, KERNELS
+from nnscratch.backend.late import Late
 
 #: What a GPU has beyond the table of every backend.
-MORE = {"dropout": ("mask",), "steps": ("adam_all", "sgd_all")}
+MORE = {"checks": ("outside",), "dropout": ("mask",), "steps": ("adam_all", "sgd_all")}
 
 #: What turns a host's data into arrays, and complains about those that are none.
 HOST = CPU()
@@ -82,7 +83,7 @@ def _version(number):
     return f"{number // 1000}.{number % 1000 // 10}"
 
 
-class CUDA:
+class CUDA(Late):
     """CuPy as a backend: kernels, transfer, random numbers, sync. It is CuPy's current GPU, the first by default."""
 
     name = "cuda"
@@ -90,6 +91,7 @@ class CUDA:
     plain = False
 
     def __init__(self, xp):
+        super().__init__()
         self.xp = xp
         self.array = xp.ndarray
         self.rng = Generator()
@@ -113,8 +115,10 @@ class CUDA:
         return value if isinstance(value, self.array) else self.xp.asarray(value)
 
     def to_numpy(self, array):
-        """A copy in the host's memory; waits for what is still being computed."""
-        return array.get()
+        """A copy in the host's memory; waits for what is still being computed, and raises what was found wrong till now."""
+        copy = array.get()
+        self._look()
+        return copy
 
     def zeros(self, shape, dtype):
         """An array of zeros."""
@@ -171,8 +175,9 @@ class CUDA:
         """Nothing: kernels are compiled when they are first used, and kept."""
 
     def synchronize(self):
-        """Wait until everything that was asked of the GPU is done."""
+        """Wait until everything that was asked of the GPU is done, and raise what was found wrong till now."""
         self.xp.cuda.Device().synchronize()
+        self._look()
 
     def describe(self):
         """Versions and properties, as pairs of words."""

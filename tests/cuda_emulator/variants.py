@@ -16,6 +16,7 @@ VARIANTS = {
     "rows.cu": [{"ELEMENT": t, "TEAM": team} for t in FLOATS for team in (32, 256)],
     "pool.cu": [{"ELEMENT": t, "INDEX": UINT8} for t in [*FLOATS, INT64]]
     + [{"ELEMENT": DOUBLE, "INDEX": i} for i in (UINT16, INT64)],
+    "checks.cu": [{"ELEMENT": t} for t in [*FLOATS, INT64]],
     "steps.cu": [{"ELEMENT": t, "CHUNK": steps.CHUNK} for t in FLOATS],
     "dropout.cu": [{"ELEMENT": t} for t in FLOATS],
     "scatter.cu": [{"ELEMENT": t, "CHUNK": scatter.CHUNK} for t in [*FLOATS, INT64]],
