@@ -13,6 +13,8 @@ from . import threads
 
 #: Multiplications up to which a product is not worth BLAS's threads, once there are ours.
 MOST = 1 << 25
+#: Multiplications up to which OpenBLAS takes one thread by itself.
+LEAST = 1 << 18
 
 
 @functools.cache
@@ -69,7 +71,8 @@ def dot(a, b):
     >>> float(dot(np.array([1.0, 2.0]), np.array([3.0, 4.0])))
     11.0
     """
-    if not threads.running() or a.size * b.size > MOST * a.shape[-1]:
+    work = a.size * b.size  # the multiplications, times the length of the sums
+    if work <= LEAST or not threads.running() or work > MOST * a.shape[-1]:
         return np.dot(a, b)
     with one_thread():
         return np.dot(a, b)

@@ -36,8 +36,9 @@ def _elementwise(function):
     def wrapper(*args):
         if len(args) > 1:
             args = np.broadcast_arrays(*args)
-        if args[0].size <= PIECE and args[0].ndim:
-            return function(*[a.astype(np.float64, copy=False) for a in args]).astype(args[0].dtype, copy=False)
+        first = args[0]
+        if first.size <= PIECE and first.ndim:
+            return function(*[a.astype(np.float64, copy=False) for a in args]).astype(first.dtype, copy=False)
         y = np.empty(args[0].shape, args[0].dtype)
         flat, flats = y.reshape(-1), [a.reshape(-1) for a in args]
         for start in range(0, y.size, PIECE):
@@ -77,7 +78,10 @@ def _sigmoid(x):
 @_elementwise
 def _short_sigmoid(x):
     """Where exp(-x) is infinite in float64 the result is 0 in float32."""
-    return ONE / (ONE + np.exp(-x))
+    y = np.negative(x)
+    np.exp(y, y)
+    y += ONE
+    return np.divide(ONE, y, y)
 
 
 def tanh(x):

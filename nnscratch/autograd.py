@@ -240,7 +240,7 @@ class Op:
             )
 
         def register(function):
-            self.rules[name] = _Rule(self, name, function)
+            self.rules[name] = _rule(self, name, function)
             self._plans.clear()
             return function
 
@@ -311,27 +311,30 @@ class Op:
         if not active:
             return
         node = Node()
+        out = result.data
         node.op = self
-        node.args = kept = list(args)
         node.kwargs = kwargs
         node.active = active
         node.plan = plan
-        out = result.data
         node.data = out if keep_result else None
         node.shape = out.shape
         node.dtype = out.dtype
-        node.version = version = result._version
-        node.versions = versions = [0] * len(kept)
-        for i, a in enumerate(args):
-            if a is not raw[i]:
-                versions[i] = a._version[0]
-                if a._node is not None:
-                    kept[i] = a = a._node
-                    if i in keep:
-                        a.data = raw[i]
-        versions.append(version[0])
+        node.version = result._version
         node.sequence = next(_sequence)
         node.scope = _state.scope
+        node.args = kept = []
+        node.versions = versions = []
+        for i, a in enumerate(args):
+            if a is raw[i]:
+                versions.append(0)
+            else:
+                versions.append(a._version[0])
+                if a._node is not None:
+                    a = a._node
+                    if i in keep:
+                        a.data = raw[i]
+            kept.append(a)
+        versions.append(result._version[0])
         result._node = node
         result.requires_grad = True
 
@@ -407,64 +410,48 @@ class Op:
         return kind(f"{self.name}: {message} ({given})")
 
 
-class _Rule:
-    """A rule and where each of its parameters comes from."""
+def _rule(op, name, function):
+    """A rule as a function of a node, the argument's place, the result's gradient, and `value`.
 
-    __slots__ = ("function", "name", "needs", "sources")
-
-    def __init__(self, op, name, function):
-        self.function = function
-        self.name = name
-        self.sources = []
-        self.needs = set()
-        code = function.__code__
-        for parameter in code.co_varnames[: code.co_argcount]:
-            base = parameter.removesuffix("_shape")
-            if parameter in ("g", "y"):
-                source = (parameter, None, None)
-                self.needs.add(parameter)
-            elif parameter == "index" and op.variadic:
-                source = ("index", None, None)
-            elif parameter == op.variadic:
-                source = ("all", len(op.positional), None)
-                self.needs.add(parameter)
-            elif base == op.variadic:
-                source = ("shapes", len(op.positional), None)
-            elif parameter in op.names:
-                position = op.positional.index(parameter) if parameter in op.positional else None
-                source = ("value", position, parameter)
-                self.needs.add(parameter)
-            elif base in op.positional:
-                source = ("shape", op.positional.index(base), base)
-            else:
-                raise TypeError(
-                    f"{op.name}.rule({name!r}): the parameter {parameter!r} is none of g, y, {', '.join(op.names)} "
-                    f"or a shape such as {op.names[0] if op.names else op.variadic}_shape"
-                )
-            self.sources.append(source)
-
-    def __call__(self, node, i, g, value):
-        """The gradient by argument `i` of `node`; `value` turns a kept argument into an array or a Tensor."""
-        args, given = node.args, []
-        for kind, position, name in self.sources:
-            if kind == "g":
-                given.append(g)
-            elif kind == "y":
-                given.append(value(node))
-            elif kind == "value":
-                if position is not None and position < len(args):
-                    given.append(value(args[position]))
-                else:
-                    given.append(node.kwargs[name] if name in node.kwargs else node.op.defaults[name])
-            elif kind == "shape":
-                given.append(_shape(args[position]))
-            elif kind == "index":
-                given.append(i - len(node.op.positional))
-            elif kind == "all":
-                given.append(tuple(map(value, args[position:])))
-            else:
-                given.append(tuple(map(_shape, args[position:])))
-        return self.function(*given)
+    `value` turns a kept argument into an array or a Tensor. What looks up the rule's parameters is written as source, once:
+    a loop over them would cost each call as much as a small kernel.
+    """
+    given, needs = [], set()
+    start = len(op.positional)
+    code = function.__code__
+    for parameter in code.co_varnames[: code.co_argcount]:
+        base = parameter.removesuffix("_shape")
+        if parameter == "g":
+            source = "g"
+        elif parameter == "y":
+            source = "value(node)"
+        elif parameter == "index" and op.variadic:
+            source = f"i - {start}"
+        elif parameter == op.variadic:
+            source = f"tuple(map(value, node.args[{start}:]))"
+        elif base == op.variadic:
+            source = f"tuple(map(shape, node.args[{start}:]))"
+        elif parameter in op.positional:
+            position = op.positional.index(parameter)
+            source = f"value(node.args[{position}])"
+            if parameter in op.defaults:
+                source = f"{source} if len(node.args) > {position} else defaults[{parameter!r}]"
+        elif parameter in op.names:
+            source = f"node.kwargs[{parameter!r}] if {parameter!r} in node.kwargs else defaults[{parameter!r}]"
+        elif base in op.positional:
+            source = f"shape(node.args[{op.positional.index(base)}])"
+        else:
+            raise TypeError(
+                f"{op.name}.rule({name!r}): the parameter {parameter!r} is none of g, y, {', '.join(op.names)} "
+                f"or a shape such as {op.names[0] if op.names else op.variadic}_shape"
+            )
+        given.append(source)
+        if parameter in ("g", "y", op.variadic, *op.names):
+            needs.add(parameter)
+    names = {"function": function, "shape": _shape, "defaults": op.defaults}
+    call = eval(f"lambda node, i, g, value: function({', '.join(given)})", names)
+    call.function, call.needs = function, needs
+    return call
 
 
 def op(forward=None, **details):

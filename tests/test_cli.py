@@ -103,10 +103,10 @@ def test_check_prints_a_line_for_each_operation_and_a_summary(capsys):
 
 
 def test_check_fails_where_an_operation_does(monkeypatch, capsys, tmp_path):
-    from nnscratch.autograd import _Rule
+    from nnscratch.autograd import _rule
     from nnscratch.ops import activation
 
-    monkeypatch.setitem(activation.sigmoid.rules, "x", _Rule(activation.sigmoid, "x", lambda g: g))
+    monkeypatch.setitem(activation.sigmoid.rules, "x", _rule(activation.sigmoid, "x", lambda g: g))
     file = tmp_path / "figures.json"
     assert run("check", "sigmoid", "exp", "--json", str(file)) == 1
     out = capsys.readouterr().out

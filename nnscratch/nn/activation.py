@@ -16,7 +16,8 @@ class _Activation(Module):
 
     def forward(self, x):
         """(...) -> (...), each value (for softmax: each row) by the function"""
-        return type(self).function(x, *[getattr(self, name) for name in self.settings])
+        settings = self.settings
+        return self.function(x, *[getattr(self, name) for name in settings]) if settings else self.function(x)
 
     def extra_repr(self):
         return ", ".join(f"{name}={getattr(self, name)}" for name in self.settings)
