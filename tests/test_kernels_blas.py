@@ -9,10 +9,11 @@ from nnscratch.kernels import blas, threads
 
 @pytest.fixture
 def numbers(monkeypatch):
-    """BLAS's number of threads as it is set, 2 at the beginning; and our threads running."""
+    """BLAS's number of threads as it is set, 2 at the beginning; and our threads running, whatever the size."""
     found = [2]
     monkeypatch.setattr(blas, "_number_of_threads", lambda: (found.append, lambda: found[-1]))
     monkeypatch.setattr(threads, "running", lambda: True)
+    monkeypatch.setattr(blas, "LEAST", 0)
     return found
 
 
@@ -37,6 +38,14 @@ def test_left_alone(numbers, monkeypatch):
     monkeypatch.setattr(threads, "running", lambda: False)
     assert blas.dot(np.ones((2, 3)), np.ones((3, 4))).shape == (2, 4)
     assert numbers == [2]
+
+
+def test_of_very_small_products_blas_decides_itself(numbers, monkeypatch):
+    monkeypatch.setattr(blas, "LEAST", 6 * 12)
+    assert blas.dot(np.ones((2, 3)), np.ones((3, 4))).shape == (2, 4)
+    assert numbers == [2]
+    assert blas.dot(np.ones((2, 3)), np.ones((3, 5))).shape == (2, 5)
+    assert numbers == [2, 1, 2]
 
 
 def test_another_blas(monkeypatch):
