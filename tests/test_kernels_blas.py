@@ -51,6 +51,7 @@ def test_of_very_small_products_blas_decides_itself(numbers, monkeypatch):
 def test_another_blas(monkeypatch):
     monkeypatch.setattr(threads, "running", lambda: True)
     monkeypatch.setattr(blas, "_number_of_threads", lambda: None)
+    monkeypatch.setattr(blas, "LEAST", 0)
     assert blas.dot(np.ones((2, 3)), np.ones((3, 4))).shape == (2, 4)
 
 
