@@ -143,12 +143,12 @@ def conv2d_input(g, w, size, stride, padding, dilation, groups):
              [2., 4., 2.],
              [1., 2., 1.]]]])
     """
-    (images, _, *windows), kernel = g.shape, w.shape[2:]
-    edges = full_padding(size, windows, kernel, padding, dilation)
+    images, _, *windows = g.shape
     work = images * w.size * math.prod(windows)
     if loops := direct.loops(work, windows, w.shape[1], g.dtype):
-        if min(map(min, edges)) >= 0 and winograd.suits(g.dtype, w.shape, stride, dilation, groups):
-            return winograd.correlate(loops, g, turned(w, groups), None, edges, size, groups)
+        suits = winograd.suits(g.dtype, w.shape, stride, dilation, groups)
+        if suits and winograd.covers(size, windows, padding):
+            return winograd.conv2d_input(loops, g, w, size, padding, groups)
         return direct.conv2d_input(loops, g, w, size, stride, padding, dilation, groups)
     if threads.parts(images, work) == 1:
         return _input_by_columns(g, w, size, stride, padding, dilation, groups)

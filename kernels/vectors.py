@@ -17,6 +17,8 @@ from .simd import BYTES
 ROWS = 8 if BYTES == 64 or platform.machine().lower() in ("aarch64", "arm64") else 4
 #: Vectors in a tile.
 VECTORS = 3
+#: Rows in a tile of two vectors, which has as many sums.
+TALL = ROWS * VECTORS // 2
 #: Vectors of a row of results that are taken at once for the gradient by the weight: 8 rows then fit the first-level cache.
 CHUNK = 48
 
@@ -32,23 +34,26 @@ def _outer(code, left, right, sums):
     return [code.fma(*term, s) for term, s in zip(terms, sums, strict=True)]
 
 
-def _products(rows, vectors):
+def _products(rows, vectors, onto=False):
     """The kernel ``out[m, v] = sum over k of w[k, m] * x[offsets[k] + v]``: m of `rows`, v in `vectors` vectors.
 
-    The rows of w are `step` elements apart, those of `out` `row`.
+    The rows of w are `step` elements apart, its columns `apart`; the vectors of x `beside`, the rows of `out` `row`. With `onto`
+    the sums are added to `out`.
     """
 
     @simd.kernel
-    def products(code, w, at_w, step, x, at_x, offsets, count, out, at_out, row):
+    def products(code, w, at_w, step, apart, x, at_x, beside, offsets, count, out, at_out, row):
         w, x, out = code.at(w, at_w), code.at(x, at_x), code.at(out, at_out)
 
         def body(k, sums):
             run, weights = code.at(x, code.builder.load(code.at(offsets, k))), code.at(w, code.times(k, step))
-            values = [code.load(code.at(run, v * code.lanes)) for v in range(vectors)]
-            return _outer(code, [code.fill(code.builder.load(code.at(weights, m))) for m in range(rows)], values, sums)
+            values = [code.load(code.at(run, code.times(v, beside))) for v in range(vectors)]
+            left = [code.fill(code.builder.load(code.at(weights, code.times(m, apart)))) for m in range(rows)]
+            return _outer(code, left, values, sums)
 
         for i, s in enumerate(code.loop(count, [code.zero] * (rows * vectors), body)):
-            code.store(s, code.at(out, code.times(row, i // vectors), i % vectors * code.lanes))
+            place = code.at(out, code.times(row, i // vectors), i % vectors * code.lanes)
+            code.store(code.builder.fadd(s, code.load(place)) if onto else s, place)
 
     return products
 
@@ -82,20 +87,9 @@ def _dots(rows, taps):
     return dots
 
 
-@simd.kernel
-def _add(code, source, at, target, to, count):
-    """``target[to + i] += source[at + i]`` for `count` i, at least 1."""
-    source, target = code.at(source, at), code.at(target, to)
-
-    def piece(i, lanes):
-        place = code.at(target, i)
-        terms = code.load_some(code.at(source, i), lanes), code.load_some(place, lanes)
-        code.store_some(code.builder.fadd(*terms), place, lanes)
-
-    code.pieces(count, piece)
-
-
 _tile_1, _tile_2, _tile_3 = (_products(ROWS, v) for v in (1, 2, 3))
+_add_1, _add_2, _add_3 = (_products(ROWS, v, onto=True) for v in (1, 2, 3))
+_tall_1, _tall_2 = (_products(TALL, v) for v in (1, 2))
 _tile_dots = _dots(ROWS, VECTORS)
 
 
@@ -108,48 +102,95 @@ def _transpose(code, source, at, step, last, count, target, to, across):
         code.store(column, code.at(target, to, code.times(across, i)))
 
 
-def _store_grid(code, grid, out, at_out, step):
-    """Store a list of vectors, `step` elements apart."""
-    for i, v in enumerate(grid):
-        code.store(v, code.at(out, at_out, code.times(step, i)))
+@simd.kernel
+def _transpose_back(code, source, at, across, target, to, step, last, count):
+    """``target[min(k, last), i] = source[i, k]`` for `count` i, at most a vector of them, and a vector of k from the last down."""
+    inside = code.first(count)
+    columns = code.transpose([code.load(code.at(source, at, code.times(across, i))) for i in range(code.lanes)])
+    for k, column in reversed(list(enumerate(columns))):  # what stands at `last` too early is written over
+        code.store_some(column, code.at(target, to, code.times(code.least(last, k), step)), inside)
 
 
 @simd.kernel
-def _patch_of_columns(code, x, at_x, rows, out, at_out, step):
-    """``out[16] = B d B'`` of 4 by 4 patches d whose rows begin at `rows`; each lane's patch two columns after the last."""
-
-    def pairs(pointer):
-        return code.separate(code.load(pointer), code.load(code.at(pointer, code.lanes)))
-
-    starts = [code.at(x, at_x, code.builder.load(code.at(rows, i))) for i in range(4)]
-    grid = [[*pairs(start), *pairs(code.at(start, 2))] for start in starts]
-    _store_grid(code, code.both_ways(WINOGRAD_B, grid), out, at_out, step)
+def _clear(code, out, at, count):
+    """``out[at + i] = 0`` for `count` i."""
+    out = code.at(out, at)
+    with code.builder.if_then(code.more(count, 0)):
+        code.pieces(count, lambda i, lanes: code.store_some(code.zero, code.at(out, i), lanes))
 
 
-@simd.kernel
-def _patch_of_channels(code, x, at_x, rows, across, out, at_out, step):
-    """``out[16] = B d B'`` of 4 by 4 patches d whose rows begin at `rows`, its columns `across` apart; in each lane a channel's."""
-    starts = [code.at(x, at_x, code.builder.load(code.at(rows, i))) for i in range(4)]
-    grid = [[code.load(code.at(start, code.times(across, j))) for j in range(4)] for start in starts]
-    _store_grid(code, code.both_ways(WINOGRAD_B, grid), out, at_out, step)
+def _transposed(matrix):
+    return tuple(zip(*matrix, strict=True))
 
 
-@simd.kernel
-def _spread(code, g, at_g, across, down, out, at_out, step):
-    """``out[16] = A' g A`` of 2 by 2 gradients g, whose columns are `across` and whose rows are `down` elements apart."""
-    starts = [code.at(g, at_g, code.times(down, i)) for i in range(2)]
-    grid = [[code.load(code.at(start, code.times(across, j))) for j in range(2)] for start in starts]
-    _store_grid(code, code.both_ways(tuple(zip(*WINOGRAD_A, strict=True)), grid), out, at_out, step)
+def _square(vectors, size):
+    """A list as rows of so many."""
+    return [vectors[i : i + size] for i in range(0, len(vectors), size)]
 
 
-@simd.kernel
-def _unpatch(code, x, at_x, step, out, at_out, row):
-    """Two rows of ``A x A'``, each patch's two results of a row side by side."""
-    cells = [code.load(code.at(x, at_x, code.times(step, i))) for i in range(16)]
-    y = code.both_ways(WINOGRAD_A, [cells[i : i + 4] for i in range(0, 16, 4)])
-    for i in range(2):
-        for half, v in enumerate(code.interleave(y[2 * i], y[2 * i + 1])):
-            code.store(v, code.at(out, at_out, code.times(row, i), half * code.lanes))
+def _places(code, pointer, size, across, down):
+    """Where the cells of a square begin, row by row."""
+    return [code.at(pointer, code.times(down, i), code.times(across, j)) for i in range(size) for j in range(size)]
+
+
+def _each_patch(code, count, beside, body):
+    """``body(cell, patch, i)`` for a row of patches and each vector of `beside` channels.
+
+    Patches begin two columns after each other: where in their row one's first cell is, where the patch in a row of patches, and
+    where the vector in either.
+    """
+
+    def patch(q, nothing):
+        def vector(k, nothing):
+            i, at = code.times(k, code.lanes), code.times(q, beside)
+            body(code.builder.add(code.times(at, 2), i), code.builder.add(at, i), i)
+            return nothing
+
+        return code.loop(code.builder.sdiv(beside, code.number(code.lanes)), nothing, vector)
+
+    code.loop(count, [], patch)
+
+
+def _to_patches(size, signs):
+    """The kernel ``out[16] = signs d signs'`` of a row of `count` patches d of size by size cells, of `beside` channels each.
+
+    Rows of cells are `down` elements apart, the 16 `step`.
+    """
+
+    @simd.kernel
+    def to_patches(code, x, at_x, beside, down, count, out, at_out, step):
+        x, out = code.at(x, at_x), code.at(out, at_out)
+
+        def body(cell, patch, i):
+            cells = [code.load(place) for place in _places(code, code.at(x, cell), size, beside, down)]
+            for k, v in enumerate(code.both_ways(signs, _square(cells, size))):
+                code.store(v, code.at(out, patch, code.times(step, k)))
+
+        _each_patch(code, count, beside, body)
+
+    return to_patches
+
+
+def _from_patches(size, signs, onto):
+    """The kernel ``d = signs m[16] signs'``, the other way round, and `bias`; with `onto` added to what the cells hold instead."""
+
+    @simd.kernel
+    def from_patches(code, m, at_m, step, count, bias, out, at_out, beside, down):
+        m, out = code.at(m, at_m), code.at(out, at_out)
+
+        def body(cell, patch, i):
+            values = [code.load(code.at(m, patch, code.times(step, k))) for k in range(16)]
+            places = _places(code, code.at(out, cell), size, beside, down)
+            for place, v in zip(places, code.both_ways(signs, _square(values, 4)), strict=True):
+                code.store(code.builder.fadd(v, code.load(place if onto else code.at(bias, i))), place)
+
+        _each_patch(code, count, beside, body)
+
+    return from_patches
+
+
+_patch, _spread = _to_patches(4, WINOGRAD_B), _to_patches(2, _transposed(WINOGRAD_A))
+_unpatch, _overlap = _from_patches(2, WINOGRAD_A, onto=False), _from_patches(4, _transposed(WINOGRAD_B), onto=True)
 
 
 @simd.kernel
@@ -202,15 +243,15 @@ def _fill(image, n, layout, scratch, at, plane):
 
 
 @numba.njit(inline="always")
-def _multiply(vectors, w, at_w, step, x, at_x, offsets, out, at_out, row):
-    """One tile of products."""
-    taps = len(offsets)
+def _multiply(vectors, w, at_w, x, at_x, offsets, out, at_out, row):
+    """One tile of products with packed filters."""
+    taps, lanes = len(offsets), BYTES // x.itemsize
     if vectors == 3:
-        _tile_3(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
+        _tile_3(w, at_w, ROWS, 1, x, at_x, lanes, offsets, taps, out, at_out, row)
     elif vectors == 2:
-        _tile_2(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
+        _tile_2(w, at_w, ROWS, 1, x, at_x, lanes, offsets, taps, out, at_out, row)
     else:
-        _tile_1(w, at_w, step, x, at_x, offsets, taps, out, at_out, row)
+        _tile_1(w, at_w, ROWS, 1, x, at_x, lanes, offsets, taps, out, at_out, row)
 
 
 @numba.njit(inline="always")
@@ -242,7 +283,7 @@ def correlate(image, images, layout, w, offsets, result, bias, target, scratch, 
                 i = 0
                 while i < length:
                     vectors, at = _next((length - i + lanes - 1) // lanes), above * width + i
-                    _multiply(vectors, w, done * taps, ROWS, scratch, at, offsets, wide, i, room)
+                    _multiply(vectors, w, done * taps, scratch, at, offsets, wide, i, room)
                     i += vectors * lanes
                 for m in range(min(ROWS, filters - done)):
                     o = first + done + m
@@ -280,103 +321,141 @@ def correlate_weight(gradient, image, images, layout, offsets, block, gradients,
                     _tile_dots(gradients, at_g, plane, image_g, scratch, i, image_x, offsets, k, count, vectors, out, at, taps)  # fmt: skip
 
 
-@simd.compiled
-def winograd(image, images, block, layout, rows_of_patch, u, steps, result, bias, patches, room, scratch, v, m, wide):
-    """`correlate` for kernels of 3 by 3 one step apart, with 16 products for every 2 by 2 results instead of 36.
+@simd.inner
+def _turn(image, n, begin, count, left, width, out, beside):
+    """Rows of image n, from `begin` on, with the channels side by side, into rows of `width` cells of `beside` elements.
 
-    `layout` divides rows into even and odd ones, `rows_of_patch` is where those of a channel's first patch begin, `patches` (rows,
-    columns) how many there are. `u` (16, blocks of ROWS filters) has the weights as ``G w G'``, as `correlate` has them. `v` (16,
-    channels, room) and `m` (16, ROWS, room), both with a vector more in each of the 16 to keep these out of each other's way in the
-    cache, are for the patches that are taken at once: those of `block` images or, where this is 1, maybe of some rows; `steps` is
-    where the channels are in v. `wide` (4 room) is for the results of one filter.
+    There are `left` cells before each; rows that the image does not have are zeros. Up to a vector of cells behind each row, and
+    `beside` up to whole vectors, are written, too: zeros, and channels again.
     """
-    y, (_, every, rows, columns), first, filters = result
-    channels, (height, width) = image[3], layout[4:]
-    lanes, step_u, step_v, step_m = BYTES // y.itemsize, len(u) // 16, len(v) // 16, len(m) // 16
-    strip = (room // block - patches[1]) * 2 // width + 1
-    for n in range(images[0], images[1], block):
-        size = min(block, images[1] - n)
-        for above in range(0, patches[0], strip):
-            lines = min(strip, patches[0] - above)
-            length = (lines - 1) * (width // 2) + patches[1]
-            for b in range(size):
-                if above == 0:
-                    _fill(image, n + b, layout, scratch, _NONE, height * width)
-                for c in range(channels):
-                    at, to = (2 * c * height + above) * width, c * room + b * length
-                    for i in range(0, length, lanes):
-                        # what it writes behind an image's patches, the next image's stand over
-                        _patch_of_columns(scratch, at + 2 * i, rows_of_patch, v, to + i, step_v)
-            total = (size * length + lanes - 1) // lanes
-            for done in range(0, filters, ROWS):
-                for f in range(16):
-                    at_u, i = f * step_u + done * channels, 0
-                    while i < total:
-                        vectors, at = _next(total - i), i * lanes
-                        _multiply(vectors, u, at_u, ROWS, v, f * step_v + at, steps, m, f * step_m + at, room)
-                        i += vectors
-                for k in range(min(ROWS, filters - done)):
-                    o = first + done + k
-                    for b in range(size):
-                        for i in range(0, length, lanes):
-                            _unpatch(m, k * room + b * length + i, step_m, wide, 2 * i, 2 * room)
-                        at, to = 0, (((n + b) * every + o) * rows + 2 * above) * columns
-                        for p in range(2 * above, min(2 * (above + lines), rows)):
-                            odd = p % 2
-                            _move(wide, at + odd * 2 * room, 1, y, to, 1, columns, bias[o])
-                            at, to = at + odd * width, to + columns
+    x, (_, every, rows, columns), first, channels = image
+    lanes, row = BYTES // x.itemsize, width * beside
+    top = min(max(begin, 0), begin + count)
+    bottom = max(min(begin + count, rows), top)
+    _clear(out, 0, (top - begin) * row)
+    for c in range(0, channels, lanes):
+        last = min(lanes, channels - c) - 1
+        for h in range(top, bottom):
+            line, to = ((n * every + first + c) * rows + h) * columns, (h - begin) * row + left * beside + c
+            for i in range(0, columns, lanes):
+                _transpose(x, line + i, rows * columns, last, columns - i, out, to + i * beside, beside)
+    _clear(out, (bottom - begin) * row, (begin + count - bottom) * row)
 
 
 @simd.inner
-def _turn(image, n, edge, width, out, beside):
-    """Image n's channels side by side: to out[row + edge[0], column + edge[1]] in rows of `width` cells of `beside` elements.
-
-    Up to a vector of cells behind each row, and `beside` up to whole vectors, are written, too: zeros, and channels again.
-    """
-    x, (_, every, rows, columns), first, channels = image
-    lanes = BYTES // x.itemsize
-    for h in range(rows):
-        to = ((edge[0] + h) * width + edge[1]) * beside
-        for c in range(0, channels, lanes):
-            line = ((n * every + first + c) * rows + h) * columns
-            last = min(lanes, channels - c) - 1
+def _turn_back(cells, beside, width, left, begin, count, result, n):
+    """The other way round: `count` rows of cells to image n's rows from `begin` on, where it has them."""
+    y, (_, every, rows, columns), first, channels = result
+    lanes = BYTES // y.itemsize
+    for c in range(0, channels, lanes):
+        last = min(lanes, channels - c) - 1
+        for h in range(max(begin, 0), min(begin + count, rows)):
+            line, at = ((n * every + first + c) * rows + h) * columns, ((h - begin) * width + left) * beside + c
             for i in range(0, columns, lanes):
-                _transpose(x, line + i, rows * columns, last, columns - i, out, to + i * beside + c, beside)
+                there = min(lanes, columns - i)
+                _transpose_back(cells, at + i * beside, beside, y, line + i, rows * columns, last, there)
 
 
 @simd.compiled
-def winograd_weight(gradient, image, images, edge, rows_of_patch, steps, patches, beside, turned, v, w, tile, out):
+def winograd(image, result, images, blocks, edge, patches, back, beside, u, steps, bias, scratch):
+    """`correlate` for kernels of 3 by 3 one step apart, with 16 products for every 2 by 2 results instead of 36.
+
+    With `back` its transpose: from the result's gradient as `image` to that by the image, without a bias. `edge` is (top, left),
+    `patches` (rows, columns), `blocks` how many images, or rows of patches of one, are taken at once. `beside` is (channels of
+    `image`, of `result`), both up to whole vectors: `scratch` is (turned, v, m, wide), where the channels stand side by side in
+    the image's rows, zeros, in the patches (16, patches, channels) before and after the products, and in the result's rows. `u`
+    (16, vectors of the result's channels, channels of `image`, a vector) has the weights as ``G w G'``; `steps` says where there
+    each channel of `image` begins.
+    """
+    (wide_x, wide_y), (turned, v, m, wide) = beside, scratch
+    step_u, step_v, step_m = len(u) // 16, len(v) // 16, len(m) // 16
+    lanes, channels = BYTES // u.itemsize, len(steps)
+    beside_u = channels * lanes
+    over_x, over_y = (0, 2) if back else (2, 0)  # cells by which 4 by 4 patches reach over the next ones
+    top_x, top_y = (_NONE, edge[0]) if back else (edge[0], _NONE)
+    left_x, left_y = (_NONE, edge[1]) if back else (edge[1], _NONE)
+    across_x, across_y = 2 * patches[1] + over_x, 2 * patches[1] + over_y
+    down_x, down_y = across_x * wide_x, across_y * wide_y
+    for n in range(images[0], images[1], blocks[0]):
+        size = min(blocks[0], images[1] - n)
+        for above in range(0, patches[0], blocks[1]):
+            lines, t = min(blocks[1], patches[0] - above), 0
+            for b in range(size):
+                _turn(image, n + b, 2 * above - top_x, 2 * lines + over_x, left_x, across_x, turned, wide_x)
+                for p in range(lines):
+                    if back:
+                        _spread(turned, 2 * p * down_x, wide_x, down_x, patches[1], v, t * wide_x, step_v)
+                    else:
+                        _patch(turned, 2 * p * down_x, wide_x, down_x, patches[1], v, t * wide_x, step_v)
+                    t += patches[1]
+            for f in range(16):
+                i = 0
+                while i < wide_y:
+                    vectors = _next((wide_y - i) // lanes)
+                    rows = ROWS if vectors == 3 else TALL
+                    for r in range(0, t, rows):
+                        at_v, at_u, at_m = (
+                            f * step_v + r * wide_x,
+                            f * step_u + i * channels,
+                            f * step_m + r * wide_y + i,
+                        )
+                        if vectors == 3:
+                            _tile_3(v, at_v, 1, wide_x, u, at_u, beside_u, steps, channels, m, at_m, wide_y)
+                        elif vectors == 2:
+                            _tall_2(v, at_v, 1, wide_x, u, at_u, beside_u, steps, channels, m, at_m, wide_y)
+                        else:
+                            _tall_1(v, at_v, 1, wide_x, u, at_u, beside_u, steps, channels, m, at_m, wide_y)
+                    i += vectors * lanes
+            t, first, last = 0, above == 0, above + lines == patches[0]
+            for b in range(size):
+                if back and first:
+                    _clear(wide, 0, 2 * down_y)
+                if back:
+                    _clear(wide, 2 * down_y, 2 * lines * down_y)
+                for p in range(lines):
+                    if back:
+                        _overlap(m, t * wide_y, step_m, patches[1], bias, wide, 2 * p * down_y, wide_y, down_y)
+                    else:
+                        _unpatch(m, t * wide_y, step_m, patches[1], bias, wide, 2 * p * down_y, wide_y, down_y)
+                    t += patches[1]
+                done = 2 * lines + (over_y if last else 0)
+                _turn_back(wide, wide_y, across_y, left_y, 2 * above - top_y, done, result, n + b)
+                if back and not last:  # the next patches are added to these two rows, too
+                    _move(wide, 2 * lines * down_y, 1, wide, 0, 1, 2 * down_y, u.dtype.type(0))
+
+
+@simd.compiled
+def winograd_weight(gradient, image, images, blocks, edge, patches, beside, steps, scratch, out):
     """The gradient of `winograd` by the weight, as ``G w G'`` has it: added to `out` (16, filters, channels).
 
-    `beside` is (filters, channels), both up to whole vectors. `turned` is a pair of arrays, zeros, for a gradient and for an
-    image with `edge` = (top, left) around it, and for what `_turn` writes behind, where the channels stand side by side. So
-    they do in `w` (16, patches of some images and one more, filters) and `v`, where `steps` is where the patches are; `tile` is
-    for ROWS by VECTORS vectors.
+    `beside` is (filters, channels), `scratch` (gradient turned, image turned, patches of either), as there; `steps` says where
+    each patch of an image is.
     """
-    (wide_g, wide_x), (turned_g, turned_x), lanes = beside, turned, BYTES // tile.itemsize
-    count, step_v, step_w = patches[0] * patches[1], len(v) // 16, len(w) // 16
-    across_x, across_g = 2 * patches[1] + 2, 2 * patches[1]
-    block = (step_v // wide_x - 1) // count
-    for n in range(images[0], images[1], block):
-        size = min(block, images[1] - n)
-        t = 0
-        for b in range(size):
-            _turn(image, n + b, edge, across_x, turned_x, wide_x)
-            _turn(gradient, n + b, (_NONE, _NONE), across_g, turned_g, wide_g)
-            for p in range(0, 2 * patches[0], 2):
-                for q in range(0, 2 * patches[1], 2):
-                    at_x, at_g = (p * across_x + q) * wide_x, (p * across_g + q) * wide_g
-                    for i in range(0, wide_x, lanes):
-                        _patch_of_channels(turned_x, at_x + i, rows_of_patch, wide_x, v, t * wide_x + i, step_v)
-                    for i in range(0, wide_g, lanes):
-                        _spread(turned_g, at_g + i, wide_g, across_g * wide_g, w, t * wide_g + i, step_w)
-                    t += 1
-        taken = steps[:t]
-        for f in range(16):
-            at_w = f * step_w
-            for o in range(0, wide_g, ROWS):
-                for c in range(0, wide_x, VECTORS * lanes):
-                    vectors = min(VECTORS, (wide_x - c) // lanes)
-                    _multiply(vectors, w, at_w + o, wide_g, v, f * step_v + c, taken, tile, 0, VECTORS * lanes)
-                    for m in range(ROWS):
-                        _add(tile, m * VECTORS * lanes, out, (f * wide_g + o + m) * wide_x + c, vectors * lanes)
+    (wide_g, wide_x), (turned_g, turned_x, w, v) = beside, scratch
+    step_w, step_v, lanes = len(w) // 16, len(v) // 16, BYTES // out.itemsize
+    across_g, across_x = 2 * patches[1], 2 * patches[1] + 2
+    down_g, down_x = across_g * wide_g, across_x * wide_x
+    for n in range(images[0], images[1], blocks[0]):
+        size = min(blocks[0], images[1] - n)
+        for above in range(0, patches[0], blocks[1]):
+            lines, t = min(blocks[1], patches[0] - above), 0
+            for b in range(size):
+                _turn(gradient, n + b, 2 * above, 2 * lines, _NONE, across_g, turned_g, wide_g)
+                _turn(image, n + b, 2 * above - edge[0], 2 * lines + 2, edge[1], across_x, turned_x, wide_x)
+                for p in range(lines):
+                    _spread(turned_g, 2 * p * down_g, wide_g, down_g, patches[1], w, t * wide_g, step_w)
+                    _patch(turned_x, 2 * p * down_x, wide_x, down_x, patches[1], v, t * wide_x, step_v)
+                    t += patches[1]
+            for f in range(16):
+                for o in range(0, wide_g, ROWS):
+                    i = 0
+                    while i < wide_x:
+                        vectors = _next((wide_x - i) // lanes)
+                        at_w, at_v, at = f * step_w + o, f * step_v + i, (f * wide_g + o) * wide_x + i
+                        if vectors == 3:
+                            _add_3(w, at_w, wide_g, 1, v, at_v, lanes, steps, t, out, at, wide_x)
+                        elif vectors == 2:
+                            _add_2(w, at_w, wide_g, 1, v, at_v, lanes, steps, t, out, at, wide_x)
+                        else:
+                            _add_1(w, at_w, wide_g, 1, v, at_v, lanes, steps, t, out, at, wide_x)
+                        i += vectors * lanes

@@ -2,8 +2,9 @@
 
 A patch of 2 by 2 results needs 36 products for each channel; after sums over the patch's 4 by 4 cells, 16 will do:
 ``y = A [(G w Gᵀ) ∘ (B d Bᵀ)] Aᵀ``, with the matrices of `nnscratch.kernels.vectors`. The sums over channels are then 16 products
-of matrices, taken by the same compiled loops as in `nnscratch.kernels.direct`. The gradient by the input is such a
-convolution, too; that by the weight is the transpose, ``Gᵀ [(Aᵀ g A) ∘ (B d Bᵀ)] G``.
+of matrices. Each step has its transpose: the gradient by the input is ``B [(G w Gᵀ) ∘ (Aᵀ g A)] Bᵀ``, added up where patches
+overlap, that by the weight ``Gᵀ [(Aᵀ g A) ∘ (B d Bᵀ)] G``. The channels of a cell are put side by side for all this, so that
+every vector is full, whatever the images' width; some rows of patches are taken at once, so that they stay in the cache.
 
 Rounding errors stay below three times those of plain sums by BLAS (tests/test_kernels_winograd.py compares them), so float64,
 in which people check derivatives, is left alone. An infinite value makes nan of its whole patch. It takes some channels to make up for the work on the patches.
@@ -18,8 +19,8 @@ from .windows import output_sizes
 
 #: Channels and filters from which on the patches are worth their work.
 LEAST = 16
-#: Patches that are taken at once, and bytes of them for the gradient by the weight: what the second-level cache holds.
-STRIP, BLOCK_BYTES = 128, 1 << 20
+#: Patches that are taken at once: so many that the second-level cache holds them for 64 channels.
+STRIP = 120
 
 
 def suits(dtype, shape, stride, dilation, groups):
@@ -33,55 +34,80 @@ def _patches(windows):
     return tuple(-(-n // 2) for n in windows)
 
 
-def _weights(vectors, w):
-    """Filters (O, C, 3, 3) as ``G w Gᵀ``, packed: (16, blocks)."""
-    packed = direct.pack_filters(np.moveaxis(w.reshape(*w.shape[:2], 9), 2, 0), vectors.ROWS)
-    return blas.dot(_both_ways(vectors), packed).astype(w.dtype)
+def covers(size, windows, padding):
+    """Whether all of an image lies within the patches, as it does unless rows or columns behind the last window are left over."""
+    reach = (2 * n + 2 - before for n, (before, _) in zip(_patches(windows), padding, strict=True))
+    return all(n <= most for n, most in zip(size, reach, strict=True))
+
+
+def _blocks(patches, images):
+    """How many images are taken at once, and how many rows of patches of each."""
+    if patches[0] * patches[1] > STRIP:
+        return 1, max(1, STRIP // patches[1])
+    return max(1, min(images, STRIP // (patches[0] * patches[1]))), patches[0]
+
+
+def _scratch(vectors, patches, blocks, over, channels, dtype):
+    """Room for a strip of cells with `channels` side by side, and for its patches, with a vector more of each of the 16.
+
+    Without that the 16 would be in each other's way in the cache.
+    """
+    across, lanes = 2 * patches[1] + over, vectors.BYTES // dtype.itemsize
+    cells = (2 * blocks[1] + over) * across + lanes  # `_turn` writes up to a vector of cells behind a row
+    # a tile reads up to its height
+    count = blocks[0] * blocks[1] * patches[1] + max(vectors.ROWS, vectors.TALL)
+    return [direct.aligned_zeros((n,), dtype) for n in (cells * channels, 16 * (count * channels + lanes))]
+
+
+def _whole(vectors, channels, dtype):
+    """So many channels, up to whole vectors and tiles."""
+    unit = max(vectors.BYTES // dtype.itemsize, vectors.ROWS)
+    return -(-channels // unit) * unit
 
 
 @functools.cache
-def _both_ways(vectors):
-    """The (16, 9) matrix that takes w to ``G w Gᵀ``."""
-    g = np.array(vectors.WINOGRAD_G)
+def _both_ways(vectors, dtype):
+    """The (16, 9) matrix that takes w to ``G w Gᵀ``; its elements, quarters, have no rounding error in any dtype."""
+    g = np.array(vectors.WINOGRAD_G, dtype)
     return np.kron(g, g)
 
 
-@functools.lru_cache(maxsize=256)
-def _plan(size, padding, windows, channels, lanes):
-    """The layout of x, the rows of a patch and those of the channels in v, its room for each, and images taken at once."""
-    patches = _patches(windows)
-    (top, bottom), (left, _) = padding
-    across = patches[1] + 1
-    layout = top, left, 2, 1, -(-(top + size[0] + bottom) // 2), 2 * across
-    offsets = direct.tap_offsets(layout, 1, range(4), range(1))
-    length = (patches[0] - 1) * across + patches[1]
-    block = max(1, STRIP // length)
-    if block == 1:
-        length = (max(1, min(patches[0], STRIP // across)) - 1) * across + patches[1]
-    room = (-(-block * length // lanes) + 1) * lanes
-    return layout, offsets, np.arange(channels) * room, room, block
+def _weights(vectors, w, back, wide):
+    """w (groups, O, C, 3, 3) as ``G w Gᵀ``: (groups, 16, vectors of `wide` results, channels that they are sums over, a vector)."""
+    axis, lanes = 2 if back else 1, vectors.BYTES // w.itemsize
+    if missing := wide - w.shape[axis]:
+        w = np.pad(w, [(0, missing if i == axis else 0) for i in range(5)])
+    groups, filters, channels = w.shape[:3]
+    u = blas.dot(_both_ways(vectors, w.dtype), w.reshape(-1, 9).T)
+    if back:
+        u = u.reshape(16, groups, filters, -1, lanes).transpose(1, 0, 3, 2, 4)
+    else:
+        u = u.reshape(16, groups, -1, lanes, channels).transpose(1, 0, 2, 4, 3)
+    return np.ascontiguousarray(u).reshape(groups, -1)
 
 
-def correlate(vectors, x, w, bias, padding, windows, groups):
-    """The convolution of x (N, C, H, W) with the weight w (O, C / groups, 3, 3), to height and width `windows`."""
-    filters, each = w.shape[0] // groups, w.shape[1]
+def _correlate(vectors, x, w, bias, y, padding, windows, back):
+    """Convolve x into y or, with `back`, take y's gradient x back to that of the input, y; w is (groups, O, C, 3, 3)."""
+    groups, filters, channels = w.shape[:3]
     lanes = vectors.BYTES // x.itemsize
-    layout, rows, steps, room, block = _plan(x.shape[2:], padding, windows, each, lanes)
-    u = [_weights(vectors, part).reshape(-1) for part in w.reshape(groups, filters, each, 3, 3)]
+    each, results = (filters, channels) if back else (channels, filters)
+    beside = wide_x, wide_y = _whole(vectors, each, x.dtype), _whole(vectors, results, x.dtype)
+    u = _weights(vectors, w, back, wide_y)
+    biases = np.zeros((groups, wide_y), x.dtype)
+    if bias is not None:
+        biases[:, :results] = bias.reshape(groups, -1)
+    patches, steps = _patches(windows), np.arange(each) * lanes
+    blocks, edge = _blocks(patches, len(x)), (padding[0][0], padding[1][0])
     x = compiled.plain(x)
-    y = np.empty((len(x), groups * filters, *windows), x.dtype)
-    bias = np.zeros(groups * filters, x.dtype) if bias is None else compiled.plain(bias)
-    sizes = 16 * (each * room + lanes), 16 * (vectors.ROWS * room + lanes), 4 * room
 
     def run(begin, end):
-        scratch = direct.image_scratch(vectors, layout, each, x.dtype)
-        blocks = [direct.aligned_zeros((size,), x.dtype) for size in sizes]
+        before = _scratch(vectors, patches, blocks, 0 if back else 2, wide_x, x.dtype)
+        after = _scratch(vectors, patches, blocks, 2 if back else 0, wide_y, x.dtype)
+        scratch = *before, *reversed(after)
         for group in range(groups):
-            image, result = direct.image_argument(x, group, each), direct.image_argument(y, group, filters)
-            places = layout, rows, u[group], steps
-            vectors.winograd(
-                image, (begin, end), block, *places, result, bias, _patches(windows), room, scratch, *blocks
-            )
+            image, result = direct.image_argument(x, group, each), direct.image_argument(y, group, results)
+            places = (begin, end), blocks, edge, patches, back, beside
+            vectors.winograd(image, result, *places, u[group], steps, biases[group], scratch)
 
     threads.split(len(x), len(x) * w.size * windows[0] * windows[1], run)
     return y
@@ -90,39 +116,38 @@ def correlate(vectors, x, w, bias, padding, windows, groups):
 def conv2d(vectors, x, w, bias, padding, groups):
     """`nnscratch.kernels.conv.conv2d` for such a weight."""
     windows = output_sizes(x.shape[2:], (3, 3), (1, 1), padding, (1, 1))
-    return correlate(vectors, x, w, bias, padding, windows, groups)
+    y = np.empty((len(x), len(w), *windows), x.dtype)
+    return _correlate(vectors, x, w.reshape(groups, -1, *w.shape[1:]), bias, y, padding, windows, False)
+
+
+def conv2d_input(vectors, g, w, size, padding, groups):
+    """`nnscratch.kernels.conv.conv2d_input` for such a weight, where the patches cover the image."""
+    dx = np.empty((len(g), groups * w.shape[1], *size), g.dtype)
+    return _correlate(vectors, g, w.reshape(groups, -1, *w.shape[1:]), None, dx, padding, g.shape[2:], True)
 
 
 def conv2d_weight(vectors, g, x, padding, groups):
     """`nnscratch.kernels.conv.conv2d_weight` for such a weight."""
     filters, each = g.shape[1] // groups, x.shape[1] // groups
-    lanes = vectors.BYTES // x.itemsize
-    (top, _), (left, _) = padding
-    patches = _patches(g.shape[2:])
-    across, count = 2 * patches[1] + 2, patches[0] * patches[1]
-    wide_g, wide_x = beside = tuple(-(-n // lanes) * lanes for n in (filters, each))
-    rows = np.arange(4) * (across * wide_x)
+    beside = wide_g, wide_x = _whole(vectors, filters, x.dtype), _whole(vectors, each, x.dtype)
     bounds = direct.image_parts(len(x), 16 * wide_x * wide_g * x.itemsize)
-    parts = len(bounds) - 1
-    block = max(1, min(BLOCK_BYTES // (16 * count * (wide_x + wide_g) * x.itemsize), -(-len(x) // parts)))
-    steps = np.arange(block * count) * wide_x
+    parts, patches = len(bounds) - 1, _patches(g.shape[2:])
+    blocks, edge = _blocks(patches, -(-len(x) // parts)), (padding[0][0], padding[1][0])
+    steps = np.arange(blocks[0] * blocks[1] * patches[1]) * wide_x
     sums = np.zeros((groups, parts, 16 * wide_g * wide_x), x.dtype)
     g, x = compiled.plain(g), compiled.plain(x)
-    sizes = (4 * count + lanes) * wide_g, ((2 * patches[0] + 2) * across + lanes) * wide_x
-    room = 16 * (block * count + 1)
-    more = room * wide_x, room * wide_g, vectors.ROWS * vectors.VECTORS * lanes
 
     def run(begin, end):
-        turned = tuple(direct.aligned_zeros((size,), x.dtype) for size in sizes)
-        blocks = [direct.aligned_zeros((size,), x.dtype) for size in more]
+        turned_g, w = _scratch(vectors, patches, blocks, 0, wide_g, x.dtype)
+        turned_x, v = _scratch(vectors, patches, blocks, 2, wide_x, x.dtype)
         for group in range(groups):
             gradient, image = direct.image_argument(g, group, filters), direct.image_argument(x, group, each)
             for part in range(begin, end):
                 images, out = (bounds[part], bounds[part + 1]), sums[group, part]
-                places = (top, left), rows, steps, patches, beside
-                vectors.winograd_weight(gradient, image, images, *places, turned, *blocks, out)
+                places = images, blocks, edge, patches, beside
+                vectors.winograd_weight(gradient, image, *places, steps, (turned_g, turned_x, w, v), out)
 
     threads.split(parts, g.size * each * 9, run)
     total = np.add.reduce(sums, axis=1).reshape(groups, 16, wide_g, wide_x)[:, :, :filters, :each]
-    dw = [blas.dot(_both_ways(vectors).T, part.reshape(16, -1)) for part in total]
-    return np.stack(dw).astype(x.dtype).swapaxes(1, 2).reshape(groups * filters, each, 3, 3)
+    dw = [blas.dot(_both_ways(vectors, x.dtype).T, part.reshape(16, -1)) for part in total]
+    return np.stack(dw).swapaxes(1, 2).reshape(groups * filters, each, 3, 3)
