@@ -13,7 +13,7 @@ if not _os.path.isdir(_os.path.join(__path__[0], "kernels")):
     __path__.append(_os.path.dirname(__path__[0]))
 
 from nnscratch.autograd import GradientError, enable_grad, grad, is_grad_enabled, no_grad, op
-from nnscratch.backend import devices, manual_seed, use_device
+from nnscratch.backend import devices, manual_seed, use_device, use_precision
 from nnscratch.gradcheck import gradcheck
 from nnscratch.lazy import find as _find
 from nnscratch.ops.elementwise import (

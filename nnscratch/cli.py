@@ -78,6 +78,12 @@ def _parse(argv):
     train.add_argument(
         "--device", type=_device, default="cpu", help=f"one of {', '.join(backend.NAMES)} (default: cpu)"
     )
+    train.add_argument(
+        "--precision",
+        type=_precision,
+        default="float32",
+        help=f"of float32's products on a GPU: one of {', '.join(backend.PRECISIONS)} (default: float32)",
+    )
     train.add_argument("--full", action="store_true", help="the full data set, where there is one")
     train.add_argument("--resume", action="store_true", help="go on from the last complete epoch in DIR")
     train.add_argument("--out", metavar="DIR", help="where the results go (default: runs/SYSTEM)")
@@ -102,6 +108,11 @@ def _parse(argv):
     if arguments.command is None:
         parser.print_help()
         return None
+    if arguments.command == "train" and arguments.precision != "float32" and arguments.device == "cpu":
+        own.error(
+            f"--precision {arguments.precision} is for GPUs, on the CPU products are float32; "
+            f"add --device cuda, or leave it out"
+        )
     return arguments
 
 
@@ -142,6 +153,12 @@ def _device(name):
         raise argparse.ArgumentTypeError(str(error).removeprefix("device: ")) from None
 
 
+def _precision(name):
+    if name not in backend.PRECISIONS:
+        raise argparse.ArgumentTypeError(f"there is no precision {name!r}; {_close(name, backend.PRECISIONS)}")
+    return name
+
+
 def _count(least):
     def count(text):
         try:
@@ -168,16 +185,17 @@ def _rate(text):
 
 
 def _train(arguments):
-    arguments.system.run(
-        epochs=arguments.epochs,
-        batch_size=arguments.batch_size,
-        lr=arguments.lr,
-        seed=arguments.seed,
-        device=arguments.device,
-        full=arguments.full,
-        resume=arguments.resume,
-        out=arguments.out,
-    )
+    with backend.use_precision(arguments.precision):
+        arguments.system.run(
+            epochs=arguments.epochs,
+            batch_size=arguments.batch_size,
+            lr=arguments.lr,
+            seed=arguments.seed,
+            device=arguments.device,
+            full=arguments.full,
+            resume=arguments.resume,
+            out=arguments.out,
+        )
 
 
 def _check(arguments):

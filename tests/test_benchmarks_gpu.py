@@ -13,7 +13,6 @@ import os
 import re
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -53,11 +52,7 @@ def readable_run(module, kernel, shape, first, second, *settings):
 @pytest.fixture
 def gpu(monkeypatch):
     """The stand-in, with events that tell the time, and small workloads."""
-    linear = types.SimpleNamespace(COMPUTE_TYPE_TF32="tf32", COMPUTE_TYPE_FP32="float32", used=["float32"])
-    linear.get_compute_type = lambda dtype: linear.used[-1]
-    linear.set_compute_type = lambda dtype, name: linear.used.append(name)
     with standing_in() as cupy:
-        monkeypatch.setitem(sys.modules, "cupy._core._routines_linalg", linear)
         ticks = itertools.count(1)
         monkeypatch.setattr(cupy.cuda.Event, "record", lambda self, stream=None: setattr(self, "at", next(ticks)))
         monkeypatch.setattr(cupy.cuda, "get_elapsed_time", lambda start, end: 1e3 * (end.at - start.at))
@@ -109,7 +104,7 @@ def test_everything_that_was_asked_for_is_measured():
     )
     for name in ("conv-1x28", "conv-3x224", "resnet-3x224-64-7x7", "resnet-512x7-512-3x3"):
         for direction in ("forward", "input", "weight"):
-            assert {"nnscratch", "torch", "torch tf32"} <= set(found[f"{name}-{direction}"].builders)
+            assert {"nnscratch", "nnscratch tf32", "torch", "torch tf32"} <= set(found[f"{name}-{direction}"].builders)
     assert {"Numba direct", "Numba tiled"} < set(found["conv-1x28-forward"].builders)
     assert [w.size for w in found.values() if w.group == "s2"] == [64, 512, 4096]
     assert set(found["s2-64"].builders) == {"nnscratch", "torch", "torch compiled"}
@@ -233,13 +228,27 @@ def test_a_process_says_what_went_wrong_and_goes_on(gpu):
     assert one.obey("drop", "nobody") == {"value": None}
 
 
-def test_only_the_entry_that_names_it_uses_tf32(gpu):
-    used = sys.modules["cupy._core._routines_linalg"].used
+def test_only_the_entry_that_names_a_precision_uses_it(gpu):
     one = worker.Worker("nnscratch", "gpu")
-    one.obey("build", "matmul-20", "nnscratch", 1)
-    assert "tf32" not in used
-    assert "value" in one.obey("build", "matmul-20", "nnscratch tf32", 1)
-    assert used.count("tf32") == 2 and used[-1] == "float32"  # when it was built, and when it was checked
+    errors = {}
+    for entry in ("nnscratch", *(f"nnscratch {p}" for p in peers.PRECISIONS)):
+        found = np.array(one.obey("build", "matmul-20", entry, 1)["value"])
+        errors[entry] = abs(found - workloads.product(20).truth(*workloads.product(20).arrays())).max()
+        assert ns.backend.precision.name == "float32"
+    assert errors["nnscratch"] < 1e-5 < errors["nnscratch tf32"] < 1e-2 > errors["nnscratch float16"] > 1e-5
+    assert errors["nnscratch bfloat16"] > 3 * errors["nnscratch tf32"]
+
+
+def test_pytorch_uses_the_precision_that_the_entry_names():
+    torch = pytest.importorskip("torch", reason="looks at PyTorch's own settings")
+    peer = peers.Torch("cpu")
+    x = torch.ones(2, 2)
+    for entry, dtype in (("torch", "float32"), ("torch float16", "float16"), ("torch bfloat16", "bfloat16")):
+        with peer.settings(entry):
+            assert (x @ x).dtype == getattr(torch, dtype) and not torch.backends.cuda.matmul.allow_tf32
+            assert peer.array(x @ x).dtype == np.float32
+    with peer.settings("torch tf32"):
+        assert torch.backends.cuda.matmul.allow_tf32 and torch.backends.cudnn.allow_tf32
 
 
 def test_peaks_are_flops_and_bytes_a_second(gpu):
@@ -325,9 +334,9 @@ def test_who_is_far_from_the_truth_is_not_timed():
     )
 
 
-def test_tf32_may_be_further_from_the_truth():
-    workload = workloads.product(4)
-    assert workload.allowed("torch tf32") == workloads.TF32 > workload.allowed("torch") == 1e-4
+def test_fewer_digits_may_be_further_from_the_truth():
+    allowed = workloads.product(4).allowed
+    assert allowed("torch bfloat16") > allowed("torch tf32") == allowed("nnscratch float16") > allowed("torch") == 1e-4
 
 
 def test_an_entry_that_fails_leaves_the_others_alone():
@@ -419,7 +428,8 @@ def test_the_page_names_the_device_and_says_what_was_found(tmp_path):
 
 def test_every_entry_has_a_look():
     entries = {e for w in workloads.WORKLOADS if w.command == "gpu" for e in w.builders}
-    assert {e.removesuffix(" tf32") for e in entries} <= set(report.LOOKS)
+    assert {e.removesuffix(f" {peers.precision(e)}") for e in entries} <= set(report.LOOKS)
+    assert set(report.LINES) == {None, *peers.PRECISIONS}
 
 
 def test_the_page_says_where_the_gpu_overtakes(tmp_path):

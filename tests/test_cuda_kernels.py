@@ -12,7 +12,6 @@ import importlib
 import importlib.util
 import re
 import sys
-import types
 from pathlib import Path
 from unittest import mock
 
@@ -22,7 +21,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nnscratch.kernels import reference
-from nnscratch.kernels.cuda import conv, dropout, matmul, normalise, numerics, pool, runtime, scatter, steps
+from nnscratch.kernels.cuda import (
+    conv,
+    cublas,
+    dropout,
+    matmul,
+    normalise,
+    numerics,
+    plain,
+    pool,
+    runtime,
+    scatter,
+    steps,
+)
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 emulator = importlib.import_module("tests.cuda_emulator")
@@ -204,7 +215,7 @@ def _columns(state):
 
 def _bias(state):
     d = state.standard_normal((500, 40))
-    return to_host(matmul.bias_gradient(to_device(d))), d.sum(0)
+    return to_host(matmul.column_sums(to_device(d))), d.sum(0)
 
 
 @pytest.mark.parametrize(
@@ -499,27 +510,22 @@ def test_linear_with_bias_and_activation(dtype, activation, shape):
     functions = {
         None: lambda z: z,
         "relu": lambda z: np.maximum(z, 0),
-        "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
         "tanh": np.tanh,
-    }
-    slopes = {
-        None: lambda y: y * 0 + 1,
-        "relu": lambda y: 1.0 * (y > 0),
-        "sigmoid": lambda y: y * (1 - y),
-        "tanh": lambda y: 1 - y * y,
     }
     for bias in (b, None):
         y = to_host(matmul.linear(*to_device([x, w]), None if bias is None else to_device(bias), activation))
         wide = functions[activation](x.astype(float) @ w.T.astype(float) + (0 if bias is None else bias.astype(float)))
         assert y.dtype == dtype
         np.testing.assert_allclose(y, wide, rtol=20 * np.finfo(dtype).eps, atol=10 * np.finfo(dtype).eps)
-        dz = to_host(matmul.activation_gradient(*to_device([np.full_like(y, 2), y]), activation))
-        np.testing.assert_allclose(
-            dz,
-            2 * slopes[activation](y.astype(float)),
-            rtol=4 * np.finfo(dtype).eps,
-            atol=1e-7 if dtype != np.float16 else 2e-3,
-        )
+
+
+def test_a_bias_of_another_type_is_promoted():
+    x, w, b = np.ones((2, 3), np.float32), np.ones((4, 3), np.float32), np.full(4, 1e-9)
+    y = to_host(matmul.linear(*to_device([x, w, b])))
+    assert y.dtype == np.float64
+    np.testing.assert_array_equal(y, np.full((2, 4), 3 + 1e-9))
+    y = to_host(matmul.linear(*to_device([x.astype(int), w.astype(int), np.arange(4)])))
+    np.testing.assert_array_equal(y, 3 + np.arange(4) * np.ones((2, 1), int))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -527,30 +533,40 @@ def test_linear_with_bias_and_activation(dtype, activation, shape):
 def test_gradient_by_a_bias(dtype, shape):
     d = np.random.default_rng(0).standard_normal(shape).astype(dtype)
     exact = d.astype(float).sum(axis=tuple(range(d.ndim - 1)))
-    out = to_host(matmul.bias_gradient(to_device(d)))
+    out = to_host(matmul.column_sums(to_device(d)))
     assert out.dtype == dtype
     np.testing.assert_allclose(out, exact, rtol=np.finfo(dtype).eps, atol=1e-12)
 
 
-def test_a_precision_holds_within_its_context(device, monkeypatch):
-    """CuPy's setting needs a driver, so a module with its names stands in for it."""
-    if device is not standin:
-        pytest.skip("looks at the calls that the stand-in gets")
-    calls = []
-    settings = types.SimpleNamespace(
-        COMPUTE_TYPE_TF32="tf32",
-        COMPUTE_TYPE_FP32="float32",
-        get_compute_type=lambda dtype: "before",
-        set_compute_type=lambda dtype, kind: calls.append((dtype, kind)),
-    )
-    monkeypatch.setitem(sys.modules, "cupy._core._routines_linalg", settings)
-    for name in ("tf32", "float32"):
-        with contextlib.suppress(KeyError), matmul.precision(name):
-            assert calls == [(np.dtype(np.float32), name)]
-            raise KeyError
-        assert calls.pop() == (np.dtype(np.float32), "before") and calls.pop()
+def test_rounding_to_bfloat16(device):
+    """Against the nearest of all bfloat16 numbers, which float64 holds without loss."""
+    bits = np.arange(0x7F81, dtype=np.uint32)  # all from 0 to infinity
+    whole = (bits << 16).view(np.float32)
+    middle = (((bits[:-1] << 16) + 0x8000).view(np.float32), bits[:-1] + bits[:-1] % 2)  # a tie goes to the even one
+    below, above = (np.nextafter(middle[0], np.float32(to)) for to in (-np.inf, np.inf))
+    x = np.concatenate([whole, middle[0], below, above])
+    expected = np.concatenate([bits, middle[1], bits[:-1], bits[1:]])
+    for sign, numbers in ((0, x), (0x8000, -x)):
+        out = to_host(cublas.rounded(to_device(numbers), "bfloat16"))
+        np.testing.assert_array_equal(out, expected + sign)
+    out = to_host(cublas.rounded(to_device(np.array([0x7F800001, 0xFFFFFFFF], np.uint32).view(np.float32)), "bfloat16"))
+    assert np.isnan((out.astype(np.uint32) << 16).view(np.float32)).all()
 
 
-def test_a_precision_that_there_is_not():
-    with pytest.raises(ValueError, match="'half' is unknown"), matmul.precision("half"):
-        pass
+@pytest.mark.parametrize("precision", cublas.NAMES)
+def test_rounding_keeps_the_layout(precision):
+    """And the reference rounds as cuBLAS's operands are rounded."""
+    x = np.random.default_rng(0).standard_normal((4, 5, 6)).astype(np.float32)
+    for make in (
+        lambda a: a,
+        lambda a: a.swapaxes(1, 2),
+        lambda a: a[:, 1:, ::2],
+        lambda a: a[1, 1],
+        lambda a: a[0, :, 2],
+    ):
+        out = cublas.rounded(make(to_device(x)), precision)
+        assert out.flags.c_contiguous or out.swapaxes(-1, -2).flags.c_contiguous
+        kept = to_host(out)
+        wide = (kept.astype(np.uint32) << 16).view(np.float32) if precision == "bfloat16" else kept.astype(np.float32)
+        wide = plain.rounded(wide, precision) if precision == "tf32" else wide
+        np.testing.assert_array_equal(wide, plain.rounded(make(x), precision))

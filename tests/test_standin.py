@@ -125,3 +125,66 @@ def test_cupys_modules_have_what_the_stand_ins_have():
             if n[0] != "_" and (inspect.isfunction(v) or inspect.isclass(v)) and v.__module__ == ours.__name__
         ]  # fmt: skip
         assert used and [n for n in used if not hasattr(theirs, n)] == [], name
+
+
+# cuBLAS, which has its own idea of a matrix
+
+CUBLAS = standin.cuda.cublas
+ONE, ZERO = np.ones(1, np.float32), np.zeros(1, np.float32)
+
+
+def gemm(a, b, c, *lengths, transposed=(0, 0), leading, kind=0, way=CUBLAS.CUBLAS_COMPUTE_32F, handle=CUBLAS.HANDLE):
+    given = [(x.ctypes.data, k, line) for x, k, line in zip((a, b, c), (kind, kind, 0), leading, strict=True)]
+    CUBLAS.gemmEx(
+        handle, *transposed, *lengths, ONE.ctypes.data, *given[0], *given[1], ZERO.ctypes.data, *given[2], way, -1
+    )
+
+
+def test_matrices_are_read_column_by_column():
+    a, b = np.arange(8, dtype=np.float32), np.arange(1, 7, dtype=np.float32)
+    c = np.zeros(8, np.float32)
+    gemm(a, b, c, 3, 2, 2, leading=(4, 3, 4))  # 3×2 in columns of 4, 2×2 in columns of 3, into columns of 4
+    assert c.tolist() == [8, 11, 14, 0, 20, 29, 38, 0]
+    gemm(a, b, c, 2, 3, 2, transposed=(1, 1), leading=(2, 3, 2))
+    assert c.tolist()[:6] == [4, 14, 5, 19, 6, 24]
+
+
+def test_operands_are_what_the_types_say():
+    a, c = np.array([1.0009765625, 3], np.float32), np.zeros(1, np.float32)
+    gemm(a, a, c, 1, 1, 2, leading=(1, 2, 1))
+    assert c[0] == a.dot(a)
+    gemm(a * np.float32(1.0001), a, c, 1, 1, 2, leading=(1, 2, 1), way=CUBLAS.CUBLAS_COMPUTE_32F_FAST_TF32)
+    assert c[0] == a.dot(a)
+    for kind, x in ((2, a.astype(np.float16)), (14, (a.view(np.uint32) >> 16).astype(np.uint16))):
+        gemm(x, x, c, 1, 1, 2, leading=(1, 2, 1), kind=kind)
+        assert c[0] == (a.dot(a) if kind == 2 else 10)
+
+
+@pytest.mark.parametrize(
+    ("error", "change"),
+    [
+        (TypeError, {"lengths": (1, 1.0, 2)}),
+        (OverflowError, {"lengths": (1, 1, 2**31)}),
+        (CUBLAS.CUBLASError, {"leading": (0, 2, 1)}),
+        (CUBLAS.CUBLASError, {"lengths": (1, -1, 2)}),
+        (CUBLAS.CUBLASError, {"kind": 1}),
+        (CUBLAS.CUBLASError, {"kind": 2, "way": CUBLAS.CUBLAS_COMPUTE_32F_FAST_TF32}),
+        (CUBLAS.CUBLASError, {"way": 0}),
+        (CUBLAS.CUBLASError, {"handle": 0}),
+    ],
+)
+def test_what_cublas_refuses(error, change):
+    x = np.ones(4, np.float32)
+    settings = {"lengths": (1, 1, 2), "leading": (1, 2, 1), **change}
+    with pytest.raises(error):
+        gemm(x, x, x, *settings.pop("lengths"), **settings)
+
+
+def test_cupys_functions_of_cublas_take_the_same_arguments():
+    cupy()
+    theirs = pytest.importorskip("cupy_backends.cuda.libs.cublas", reason="needs cuBLAS", exc_type=ImportError)
+    for name in ("gemmEx", "gemmStridedBatchedEx"):
+        words = getattr(theirs, name).__doc__.partition("(")[2].rpartition(")")[0].split(", ")
+        assert [w.split()[-1] for w in words] == list(inspect.signature(getattr(CUBLAS, name)).parameters)
+    for name in ("CUBLAS_COMPUTE_32F", "CUBLAS_COMPUTE_32F_FAST_TF32", "CUBLAS_GEMM_DEFAULT"):
+        assert getattr(theirs, name) == getattr(CUBLAS, name)

@@ -10,6 +10,21 @@ import numpy as np
 
 from benchmarks.worker import Missing
 
+#: What an entry's name may end with.
+PRECISIONS = ("tf32", "float16", "bfloat16")
+
+
+def precision(entry):
+    """The precision that an entry's name ends with, or None.
+
+    Examples
+    --------
+    >>> precision("torch tf32"), precision("torch")
+    ('tf32', None)
+    """
+    last = entry.rpartition(" ")[2]
+    return last if last in PRECISIONS else None
+
 
 class NNScratch:
     """nnscratch on a device, with CuPy's arrays and the kernels that take them where the device is a GPU."""
@@ -48,15 +63,10 @@ class NNScratch:
 
     @contextlib.contextmanager
     def settings(self, name):
-        """Within this context steps are computed as the entry's name says: "tf32", or as ever."""
+        """Within this context steps are computed in the precision that the entry's name says, or in float32."""
         import nnscratch as ns
 
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(ns.use_device(self.device))
-            if "tf32" in name.split():
-                from nnscratch.kernels.cuda import matmul
-
-                stack.enter_context(matmul.precision("tf32"))
+        with ns.use_device(self.device), ns.use_precision(precision(name) or "float32"):
             yield
 
     def timed(self, step, count):
@@ -74,7 +84,7 @@ class NNScratch:
 
 
 class Torch:
-    """PyTorch, with cuDNN's fastest algorithm for each shape; TF32 is off where the entry does not name it."""
+    """PyTorch, with cuDNN's fastest algorithm for each shape; in float32 where the entry names no other precision."""
 
     def __init__(self, device):
         try:
@@ -104,14 +114,19 @@ class Torch:
 
     def array(self, value):
         """A result as NumPy's array."""
-        return value.detach().cpu().numpy()
+        return value.detach().float().cpu().numpy()  # NumPy has no bfloat16
 
     @contextlib.contextmanager
     def settings(self, name):
-        """Within this context steps are computed as the entry's name says: "tf32", or in float32."""
-        backends = self.torch.backends
-        backends.cuda.matmul.allow_tf32 = backends.cudnn.allow_tf32 = "tf32" in name.split()
-        yield
+        """Within this context steps are computed in the precision that the entry's name says, or in float32.
+
+        float16 and bfloat16 are PyTorch's autocast, which rounds results, too.
+        """
+        backends, chosen = self.torch.backends, precision(name)
+        backends.cuda.matmul.allow_tf32 = backends.cudnn.allow_tf32 = chosen == "tf32"
+        half = chosen in ("float16", "bfloat16")
+        with self.torch.autocast(self.device, getattr(self.torch, chosen)) if half else contextlib.nullcontext():
+            yield
 
     def timed(self, step, count):
         """Seconds that `count` calls take, on the device from the first call's start to the last one's end."""

@@ -3,11 +3,14 @@
 import json
 from pathlib import Path
 
+from benchmarks.gpu.peers import precision
 from benchmarks.gpu.runner import crossing
 from benchmarks.report import seconds, table
 
 NAMES = {"gpu": "Benchmark on a GPU", "cpu-vs-gpu": "CPU against GPU"}
-#: Of each entry a colour and a marker; with TF32 the marker is hollow.
+#: Of each precision but float32 the line; its markers are hollow.
+LINES = {None: "-", "tf32": "--", "float16": ":", "bfloat16": "-."}
+#: Of each entry a colour and a marker.
 LOOKS = {
     "nnscratch": ("#000000", "o"),
     "CuPy": ("#7f7f7f", "x"),
@@ -162,8 +165,9 @@ def _measured(workloads, rows, sized):
 
 def _draw(axes, entry, points, **more):
     if points:
-        colour, marker = LOOKS[entry.removesuffix(" tf32")]
-        hollow = {"markerfacecolor": "none"} if entry.endswith(" tf32") else {}
+        chosen = precision(entry)
+        colour, marker = LOOKS[entry.removesuffix(f" {chosen}")]
+        hollow = {"markerfacecolor": "none"} if chosen else {}
         axes.plot(*zip(*points, strict=True), marker, color=colour, label=entry, markersize=5, **hollow, **more)
 
 
@@ -185,7 +189,7 @@ def plot_sizes(workloads, rows, facts):
         for entry in dict.fromkeys(e for w in family for e in w.builders):
             found = [(w.size, ok(rows, w, entry)) for w in family]
             points = [(size, row["flops"] / row["median"] / 1e12) for size, row in found if row]
-            _draw(axes, entry, points, linestyle="--" if entry.endswith(" tf32") else "-")
+            _draw(axes, entry, points, linestyle=LINES[precision(entry)])
         axes.set_xticks([w.size for w in family], [str(w.size) for w in family])
         axes.minorticks_off()
         axes.grid(alpha=0.3)

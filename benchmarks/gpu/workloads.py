@@ -10,13 +10,15 @@ from math import prod
 import numpy as np
 
 from benchmarks import roofline
+from benchmarks.gpu.peers import PRECISIONS, precision
 from benchmarks.gpu.targets import Target
 from benchmarks.workloads import conv as cpu_conv
 from benchmarks.workloads import labelled, mlp, s2
 
 PICKS = 64  # elements of a result that are compared
 STEPS = 3  # of a training that are compared
-TF32 = 5e-3  # TF32 keeps 10 bits of each factor
+#: What rounding the operands may cost: 10 bits of their mantissas are kept, or 7.
+ROUNDED = {"tf32": 5e-3, "float16": 5e-3, "bfloat16": 4e-2}
 SIZES = tuple(2**k for k in range(8, 14))
 BATCHES = tuple(2**k for k in range(13))
 
@@ -89,7 +91,7 @@ class Workload:
 
     def allowed(self, entry):
         """By how much an entry may differ from the truth."""
-        return max(TF32, self.tolerance) if "tf32" in entry.split() else self.tolerance
+        return max(ROUNDED.get(precision(entry), 0), self.tolerance)
 
 
 @functools.lru_cache(maxsize=1)
@@ -163,8 +165,8 @@ def product(n):
             "CuPy": product_in_cupy,
             **{f"Numba {k}": functools.partial(product_in_numba, k) for k in ("naive", "tiled", "blocked")},
             "torch": product_in_torch,
-            "nnscratch tf32": product_in_nnscratch,
-            "torch tf32": product_in_torch,
+            **{f"nnscratch {p}": product_in_nnscratch for p in PRECISIONS},
+            **{f"torch {p}": product_in_torch for p in PRECISIONS},
         },
         [roofline.product(n, n, n)],
         size=n,
@@ -263,7 +265,7 @@ def convolution_in_torch(direction, stride, padding, peer, x, weight, g):
 def convolution(name, x, weight, stride, padding, direction, quick=False):
     y = cpu_conv.result_shape(x, weight, stride, padding)
     given = direction, stride, padding
-    builders = {"nnscratch": functools.partial(convolution_in_nnscratch, *given)}
+    builders = {e: functools.partial(convolution_in_nnscratch, *given) for e in ("nnscratch", "nnscratch tf32")}
     if direction == "forward":
         for kernel in ("direct", "tiled"):
             builders[f"Numba {kernel}"] = functools.partial(convolution_in_numba, kernel, stride, padding)

@@ -2,6 +2,9 @@
 
 ``conv.cu`` says how they are computed and why they are fast: as products of matrices whose operands are picked from the
 images on the way to shared memory. Here the tiles are chosen and the tables of taps made.
+
+Within `nnscratch.use_precision` they are products of rounded columns by cuBLAS, which has the tensor cores' speed: a part of
+the images at a time, so that the columns do not fill the memory.
 """
 
 import functools
@@ -10,7 +13,8 @@ import math
 import numpy as np
 
 from ..windows import output_sizes
-from . import runtime
+from . import cublas, plain, runtime
+from .precision import chosen
 
 #: Tiles of the result (BM outputs by BN positions) and of a thread (TM by TN), the one with the least traffic first.
 TILES = ((128, 128, 8, 8), (64, 128, 8, 8), (64, 64, 8, 4))
@@ -26,6 +30,8 @@ FEW_CHANNELS = 16
 SHARE = 512
 #: Positions an image from which on a convolution by 1 is left to cuBLAS, image by image.
 PLAIN_PRODUCT = 512
+#: Bytes of columns, in float32, that are made at a time.
+COLUMNS = 1 << 28
 
 
 def _tile(dtype, outputs, columns, times=1, small=False):
@@ -127,13 +133,32 @@ def _gather(x, w, bias, shape, tables, groups, steps, strides, backwards):
     return out
 
 
+def _parts(images, *numbers):
+    """The images a part at a time, where each has columns of so many numbers."""
+    step = max(1, COLUMNS // (4 * math.prod(numbers)))
+    return (slice(begin, begin + step) for begin in range(0, images, step))
+
+
+def _for_cublas(precision, *arrays):
+    """A product for the columns of `plain`, and its operands."""
+    return functools.partial(cublas.product, precision=precision), *(cublas.rounded(a, precision) for a in arrays)
+
+
 def conv2d(x, w, bias, stride, padding, dilation, groups):
     """Cross-correlate images with filters, as `nnscratch.kernels.conv.conv2d`."""
     xp, kernel = runtime.xp(), w.shape[2:]
     windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
     shape = len(x), len(w), *windows
-    plain = kernel == stride == (1, 1) and padding == ((0, 0), (0, 0)) and x.dtype != np.float16
-    if plain and math.prod(windows) >= PLAIN_PRODUCT:
+    if (precision := chosen(x, w)) and math.prod(shape):
+        y = xp.empty(shape, x.dtype)
+        product, x, w = _for_cublas(precision, x, w)
+        for part in _parts(len(x), x.shape[1], *kernel, *windows):
+            y[part] = plain.convolve(product, x[part], w, stride, padding, dilation, groups)
+        if bias is not None:
+            y += bias[:, None, None]
+        return y
+    pointwise = kernel == stride == (1, 1) and padding == ((0, 0), (0, 0)) and x.dtype != np.float16
+    if pointwise and math.prod(windows) >= PLAIN_PRODUCT:
         matrices = x.reshape(len(x), groups, w.shape[1], math.prod(windows))
         y = xp.matmul(w.reshape(groups, len(w) // groups, w.shape[1]), matrices).reshape(shape)
         if bias is not None:
@@ -146,6 +171,12 @@ def conv2d(x, w, bias, stride, padding, dilation, groups):
 def conv2d_input(g, w, size, stride, padding, dilation, groups):
     """The gradient of `conv2d` by its input, as `nnscratch.kernels.conv.conv2d_input`."""
     shape = len(g), w.shape[1] * groups, *size
+    if (precision := chosen(g, w)) and g.size and w.size:
+        dx = runtime.xp().empty(shape, g.dtype)
+        product, g, w = _for_cublas(precision, g, w)
+        for part in _parts(len(g), shape[1], *w.shape[2:], *g.shape[2:]):
+            dx[part] = plain.convolve_back(product, g[part], w, size, stride, padding, dilation, groups)
+        return dx
     tables = _tables(runtime.xp(), runtime._device(), g.shape[2:], w.shape[2:], stride, padding, dilation, tuple(size))
     return _gather(g, w, None, shape, tables, groups, stride, (1, 1), True)
 
@@ -159,6 +190,12 @@ def conv2d_weight(g, x, kernel, stride, padding, dilation, groups):
         return xp.zeros((g.shape[1], channels, *kernel), dtype)
     dw = xp.empty((g.shape[1], channels, *kernel), dtype)
     if not dw.size:
+        return dw
+    if precision := chosen(g, x):
+        dw[...] = 0
+        product, g, x = _for_cublas(precision, g, x)
+        for part in _parts(len(x), x.shape[1], *kernel, *windows):
+            dw += plain.weigh(product, g[part], x[part], kernel, stride, padding, dilation, groups)
         return dw
     g, x = xp.ascontiguousarray(g), xp.ascontiguousarray(x)
     _, taps, _ = _tables(xp, runtime._device(), windows, tuple(kernel), stride, padding, dilation, None)

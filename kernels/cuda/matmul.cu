@@ -1,4 +1,4 @@
-// What follows a matrix product: the bias and the activation, in place, and their gradients.
+// What stands around a matrix product: operands rounded before it, the bias and the activation after it, the bias's gradient.
 //
 // What limits it: memory. The product is cuBLAS's, and it leaves its result in the second-level cache where that is large
 // enough; a bias and an activation as operations of their own would each read and write it again. Here it is read once and
@@ -6,41 +6,33 @@
 
 #include "common.h"
 
-// ACTIVATION: 0 none, 1 rectifier, 2 sigmoid, 3 tanh.
+// ACTIVATION: 0 none, 1 rectifier, 2 tanh.
 __device__ inline A activated(A z) {
 #if ACTIVATION == 1
     return z > 0 || z != z ? z : A(0);
 #elif ACTIVATION == 2
-    double e = exp(-fabs((double)z));
-    return (A)((z >= 0 ? 1 : z < 0 ? e : z) / (1 + e));
-#elif ACTIVATION == 3
     return (A)tanh((double)z);
 #else
     return z;
 #endif
 }
 
-// The derivative, by the activation's result.
-__device__ inline A slope(A y) {
-#if ACTIVATION == 1
-    return y > 0 ? A(1) : A(0);
-#elif ACTIVATION == 2
-    return y * (1 - y);
-#elif ACTIVATION == 3
-    return 1 - y * y;
-#else
-    return A(1);
-#endif
-}
-
-// y (rows, columns) <- activation(y + bias); `bias` (columns) or null.
+// y (rows, columns) <- activation(y + bias); `bias` (columns) or null. The sum is rounded to an element, as if it were written
+// and read again, so that the result is that of two operations to the last bit.
 extern "C" __global__ void epilogue(T *y, const T *bias, long long n, int columns) {
-    FOR_EACH(i, n) put(y, i, activated(get(y, i) + (bias ? get(bias, i % columns) : A(0))));
+    FOR_EACH(i, n) {
+        T z = bias ? To<T>::from(get(y, i) + get(bias, i % columns)) : y[i];
+        put(y, i, activated(to_arithmetic(z)));
+    }
 }
 
-// dz <- dy * activation'(z), where y is the activation's result.
-extern "C" __global__ void epilogue_gradient(const T *dy, const T *y, T *dz, long long n) {
-    FOR_EACH(i, n) put(dz, i, get(dy, i) * slope(get(y, i)));
+// float32 numbers as bfloat16, which is float32's first 16 bits: half of the last place that stays is added before the others are
+// dropped, and one less where the number would stay even, so that ties go to even. A nan might lose all that makes it one.
+extern "C" __global__ void to_bfloat16(const float *x, unsigned short *y, long long n) {
+    FOR_EACH(i, n) {
+        unsigned bits = __float_as_uint(x[i]);
+        y[i] = x[i] != x[i] ? 0x7fff : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    }
 }
 
 // The sums of columns, the bias's gradient, in two steps with a fixed order: a block of 32 columns and 8 rows of threads goes

@@ -1,51 +1,45 @@
 """Matrix products on a GPU: cuBLAS by CuPy, and what follows a product, bias and activation, in one kernel.
 
-float32 is multiplied as float32. TF32, which keeps 10 bits of an operand's mantissa, is used only inside of `precision`.
+float32 is multiplied as float32, but within `nnscratch.use_precision`, where ``cublas.py`` takes over.
 """
 
-import contextlib
 import functools
-import importlib
 import math
 
 import numpy as np
 
-from . import runtime
+from . import cublas, runtime
+from .precision import chosen
 
 #: The activations that a product can end with, and their numbers in ``matmul.cu``.
-ACTIVATIONS = {None: 0, "relu": 1, "sigmoid": 2, "tanh": 3}
+ACTIVATIONS = {None: 0, "relu": 1, "tanh": 2}
 #: Into how many parts the rows of a sum of columns are divided, at most.
 PARTS = 128
 
 
 def matmul(a, b):
-    """The matrix product over the last two axes, the others broadcast, as ``numpy.matmul``: cuBLAS, also for batches."""
-    return runtime.xp().matmul(a, b)
-
-
-@contextlib.contextmanager
-def precision(name):
-    """Within this context float32 products are computed in this precision.
+    """The matrix product over the last two axes, the others broadcast, as ``numpy.matmul``: cuBLAS, also for batches.
 
     Parameters
     ----------
-    name : str
-        ``"float32"``, or ``"tf32"``: tensor cores, with operands rounded to 10 bits and sums in float32.
+    a, b : ndarray (..., n, k) and (..., k, m), or vectors
 
-    Raises
-    ------
-    ValueError
-        Where there is no such precision.
+    Returns
+    -------
+    ndarray (..., n, m)
     """
-    if name not in ("float32", "tf32"):
-        raise ValueError(f"precision: {name!r} is unknown; pass 'float32' or 'tf32'")
-    core = importlib.import_module("cupy._core._routines_linalg")
-    before = core.get_compute_type(np.dtype(np.float32))
-    core.set_compute_type(np.dtype(np.float32), core.COMPUTE_TYPE_TF32 if name == "tf32" else core.COMPUTE_TYPE_FP32)
-    try:
-        yield
-    finally:
-        core.set_compute_type(np.dtype(np.float32), before)
+    product, precision = runtime.xp().matmul, chosen(a, b)
+    if precision is not None:
+        product = functools.partial(cublas.product, precision=precision)
+        a, b = cublas.rounded(a, precision), cublas.rounded(b, precision)
+    if a.ndim > 2 and b.ndim == 2:
+        # As one product of matrices: a batch of small ones would be slower.
+        return product(_rows(a), b).reshape(*a.shape[:-1], b.shape[1])
+    return product(a, b)
+
+
+def _rows(x):
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def _constants(dtype, activation=None):
@@ -64,32 +58,24 @@ def linear(x, weight, bias=None, activation=None):
     x : ndarray (..., in)
     weight : ndarray (out, in)
     bias : ndarray (out,), or None
-    activation : None, "relu", "sigmoid" or "tanh"
+    activation : None, "relu" or "tanh"
 
     Returns
     -------
     ndarray (..., out)
     """
-    # As one product of matrices: a batch of small ones would be slower.
-    y = matmul(x.reshape(math.prod(x.shape[:-1]), x.shape[-1]), weight.T).reshape(*x.shape[:-1], weight.shape[0])
+    y = matmul(x, weight.T)
+    if bias is not None and (bias.dtype != y.dtype or y.dtype.kind != "f"):
+        y, bias = y + bias, None
     if bias is not None or activation is not None:
+        bias = None if bias is None else runtime.xp().ascontiguousarray(bias)
         args = y, bias, np.int64(y.size), weight.shape[0]
         runtime.launch("matmul.cu", "epilogue", _grid(y.size), runtime.THREADS, args, **_constants(y.dtype, activation))
     return y
 
 
-def activation_gradient(dy, y, activation):
-    """The gradient before the activation: `dy` times its derivative, by its result y (arrays of one shape and dtype)."""
-    xp = runtime.xp()
-    dy, y = xp.ascontiguousarray(dy), xp.ascontiguousarray(y)
-    dz, constants = xp.empty(y.shape, y.dtype), _constants(y.dtype, activation)
-    args = dy, y, dz, np.int64(y.size)
-    runtime.launch("matmul.cu", "epilogue_gradient", _grid(y.size), runtime.THREADS, args, **constants)
-    return dz
-
-
-def bias_gradient(d):
-    """The sum over all axes but the last, in float64 and in the same order at every run.
+def column_sums(d):
+    """The sum over all axes but the last, in float64 and in the same order at every run: the gradient by `linear`'s bias.
 
     Parameters
     ----------

@@ -15,6 +15,39 @@ from ..double_double import two_sum
 from ..numerics import ERF_NEAR, ERFC_FAR
 from ..windows import half_through_single, output_sizes, taps, unpadded
 from . import runtime
+from .precision import chosen
+
+# Products
+
+
+def rounded(x, precision):
+    """float32 numbers rounded to the nearest of a precision, ties to even; float32 still, and nan stays nan."""
+    if precision == "float16":
+        return x.astype(np.float16).astype(np.float32)
+    dropped = {"tf32": 13, "bfloat16": 16}[precision]  # of the 23 bits of float32's mantissa
+    bits = x.view(np.uint32)
+    # Half of the last place that stays, less one where the number would stay even.
+    bits = bits + ((1 << dropped - 1) - 1) + (bits >> dropped & 1)
+    return np.where(np.isnan(x), x, (bits >> dropped << dropped).view(np.float32))
+
+
+def matmul(a, b):
+    """The matrix product, of operands rounded as `nnscratch.use_precision` says."""
+    precision = chosen(a, b)
+    return np.matmul(a, b) if precision is None else np.matmul(rounded(a, precision), rounded(b, precision))
+
+
+def linear(x, weight, bias=None, activation=None):
+    """The activation of x Wᵀ + b."""
+    y = matmul(x, weight.T)
+    y = y if bias is None else y + bias
+    return np.maximum(y, 0) if activation == "relu" else tanh(y) if activation == "tanh" else y
+
+
+def column_sums(x):
+    """The sum over all axes but the last."""
+    return np.sum(x, axis=tuple(range(x.ndim - 1)))
+
 
 # Convolution
 
@@ -41,30 +74,52 @@ def _matrix(w, groups):
 @half_through_single
 def conv2d(x, w, bias, stride, padding, dilation, groups):
     """The filters times the windows."""
-    windows = output_sizes(x.shape[2:], w.shape[2:], stride, padding, dilation)
-    y = np.matmul(_matrix(w, groups), _columns(x, w.shape[2:], stride, padding, dilation, groups))
-    y = y.reshape(len(x), len(w), *windows)
+    y = convolve(matmul, x, w, stride, padding, dilation, groups)
     return y if bias is None else y + bias[:, None, None]
 
 
 @half_through_single
 def conv2d_input(g, w, size, stride, padding, dilation, groups):
     """The transposed filters times the gradient, each product added to the places its window saw."""
-    (images, filters, *windows), kernel = g.shape, w.shape[2:]
-    rows = g.reshape(images, groups, filters // groups, math.prod(windows))
-    columns = np.matmul(_matrix(w, groups).swapaxes(1, 2), rows)
-    columns = columns.reshape(images, w.shape[1] * groups, kernel[0] * kernel[1], *windows)
-    terms = (columns[:, :, k] for k in range(kernel[0] * kernel[1]))
-    return _add_to_taps(terms, g, w.shape[1] * groups, size, kernel, stride, padding, dilation)
+    return convolve_back(matmul, g, w, size, stride, padding, dilation, groups)
 
 
 @half_through_single
 def conv2d_weight(g, x, kernel, stride, padding, dilation, groups):
     """The gradient times the transposed windows, added up over the images."""
+    return weigh(matmul, g, x, kernel, stride, padding, dilation, groups)
+
+
+def convolve(product, x, w, stride, padding, dilation, groups):
+    """`conv2d` without a bias, by a matrix product of one's own: x and w hold what it takes."""
+    windows = output_sizes(x.shape[2:], w.shape[2:], stride, padding, dilation)
+    y = product(_matrix(w, groups), _columns(x, w.shape[2:], stride, padding, dilation, groups))
+    return y.reshape(len(x), len(w), *windows)
+
+
+def convolve_back(product, g, w, size, stride, padding, dilation, groups):
+    """`conv2d_input` by a matrix product of one's own."""
+    (images, filters, *windows), kernel = g.shape, w.shape[2:]
+    rows = g.reshape(images, groups, filters // groups, math.prod(windows))
+    columns = product(_matrix(w, groups).swapaxes(1, 2), rows)
+    columns = columns.reshape(images, w.shape[1] * groups, kernel[0] * kernel[1], *windows)
+    terms = (columns[:, :, k] for k in range(kernel[0] * kernel[1]))
+    return _add_to_taps(terms, columns[:, :, 0], w.shape[1] * groups, size, kernel, stride, padding, dilation)
+
+
+def weigh(product, g, x, kernel, stride, padding, dilation, groups):
+    """`conv2d_weight` by a matrix product of one's own, whose sums go over the images, too."""
     images, filters, *windows = g.shape
     rows = g.reshape(images, groups, filters // groups, math.prod(windows))
     columns = _columns(x, kernel, stride, padding, dilation, groups)
-    return np.matmul(rows, columns.swapaxes(2, 3)).sum(axis=0).reshape(filters, x.shape[1] // groups, *kernel)
+    dw = product(_side_by_side(rows), _side_by_side(columns).swapaxes(1, 2))
+    return dw.reshape(filters, x.shape[1] // groups, *kernel)
+
+
+def _side_by_side(matrices):
+    """(N, groups, n, m) as (groups, n, N * m)."""
+    images, groups, n, m = matrices.shape
+    return matrices.transpose(1, 2, 0, 3).reshape(groups, n, images * m)
 
 
 # Pooling

@@ -6,6 +6,8 @@ import numpy as np
 
 from nnscratch import checks
 from nnscratch.backend.cpu import CPU
+from nnscratch.kernels.cuda.precision import PRECISIONS
+from nnscratch.kernels.cuda.precision import setting as precision
 
 #: Every device there may be, in the order of `devices`.
 NAMES = ("cpu", "cuda")
@@ -128,6 +130,45 @@ def use_device(device):
         yield
     finally:
         _default = before
+
+
+@contextlib.contextmanager
+def use_precision(name):
+    """Within this block products of float32 arrays are computed on a GPU from operands rounded to a precision.
+
+    This is so for `matmul`, `linear`, convolutions and `einsum` of two arrays, in the forward and backward passes that this thread
+    runs within the block. Operands are rounded to the nearest number of that precision, sums are float32, and results stay float32.
+    Arrays of other dtypes are multiplied as they are. On the CPU it does nothing: products there are float32.
+
+    Parameters
+    ----------
+    name : "float32", "tf32", "float16" or "bfloat16"
+        What operands are rounded to; "float32" takes them as they are. Of the 24 bits of a float32's digits "tf32" and "float16" keep
+        11, "bfloat16" 8. float16 has less range, too: what is beyond 65504 becomes infinite, and small gradients become 0.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such precision.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> x = ns.tensor([[1.0, 2.0]], device=ns.devices()[-1])
+    >>> with ns.use_precision("bfloat16"):
+    ...     y = x @ x.T
+    >>> y.dtype, y.item()
+    (dtype('float32'), 5.0)
+    """
+    if name not in PRECISIONS:
+        raise ValueError(
+            f"use_precision: got {name!r}, expected one of {', '.join(map(repr, PRECISIONS))}; pass one of those"
+        )
+    before, precision.name = precision.name, name
+    try:
+        yield
+    finally:
+        precision.name = before
 
 
 def asarray(data, dtype=None, device=None):

@@ -10,9 +10,12 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import describe, op
+from nnscratch.kernels import blas
+from nnscratch.kernels.blas import dot
+from nnscratch.kernels.matmul import column_sums
 from nnscratch.kernels.windows import output_sizes
 from nnscratch.ops.elementwise import common_dtype
-from nnscratch.ops.linear import ones_beside, times
+from nnscratch.ops.reduce import sum
 from nnscratch.ops.shape import beside, expand_dims, operand, reshape, squeeze
 from nnscratch.samples import Case, normal
 
@@ -181,10 +184,12 @@ def _(g, x, weight_shape, stride, padding, dilation, groups):
 
 @conv2d.rule("bias")
 def _(g):
+    if type(g) is not np.ndarray:
+        return sum(g, (0, 2, 3))
+    # As two products, which BLAS takes quicker than NumPy's own sum.
     images, channels, height, width = g.shape
-    rows = reshape(g, (images * channels, height * width))
-    each = reshape(times(rows, ones_beside(g, (height * width,))), (images, channels))
-    return times(ones_beside(g, (images,)), each)
+    each = dot(g.reshape(images * channels, height * width), blas.ones((height * width,), g.dtype))
+    return column_sums(each.reshape(images, channels))
 
 
 @op(

@@ -8,7 +8,11 @@ from nnscratch import backend
 from nnscratch.autograd import describe, op
 from nnscratch.kernels import blas
 from nnscratch.kernels.blas import dot
+from nnscratch.kernels.cuda.precision import chosen
+from nnscratch.kernels.matmul import column_sums
+from nnscratch.kernels.matmul import linear as linear_here
 from nnscratch.ops.elementwise import multiply
+from nnscratch.ops.reduce import sum
 from nnscratch.ops.shape import beside, broadcast_to, expand_dims, reshape, swapaxes
 from nnscratch.samples import Case, normal
 
@@ -63,7 +67,7 @@ def matmul(a, b):
         raise ValueError(
             f"matmul: a has {sa[-1]} columns, b has {inner} rows (a: {describe(a)}, b: {describe(b)}); transpose one or check the sizes"
         )
-    return np.matmul(a, b)
+    return np.matmul(a, b) if type(a) is np.ndarray else backend.of(a).kernels.matmul(a, b)
 
 
 @matmul.rule("a")
@@ -134,14 +138,11 @@ def linear(x, weight, bias=None):
             f"linear: x has {found}, weight expects {shape[1]} "
             f"(x: {describe(x)}, weight: {describe(weight)}); check in_features"
         )
-    out = dot(x, weight.T) if len(features) < 3 else np.matmul(x, weight.T)
-    if bias is None:
-        return out
-    if getattr(bias, "shape", ()) != shape[:1]:
+    if bias is not None and getattr(bias, "shape", ()) != shape[:1]:
         raise ValueError(
             f"linear: bias has shape {np.shape(bias)}, weight {shape} expects {shape[:1]}; check out_features"
         )
-    return np.add(out, bias, out=out if out.dtype == bias.dtype else None)
+    return (linear_here if type(x) is np.ndarray else backend.of(x).kernels.linear)(x, weight, bias)
 
 
 def _rows(x):
@@ -176,8 +177,9 @@ def _(g, x):
 
 @linear.rule("bias")
 def _(g):
-    g = _rows(g)
-    return times(ones_beside(g, g.shape[:1]), g)
+    if type(g) is np.ndarray:
+        return column_sums(g)
+    return backend.of(g).kernels.column_sums(g) if backend.is_array(g) else sum(g, tuple(range(len(g.shape) - 1)))
 
 
 @op(
@@ -231,10 +233,38 @@ def einsum(subscripts, *operands):
             f"einsum: {subscripts!r} names {subscripts.split('->')[0].count(',') + 1} operands, got {len(operands)}; "
             f"write one group of letters for each"
         )
-    out = np.einsum(subscripts, *operands)
+    out = _as_product(subscripts, operands)
+    if out is None:
+        out = np.einsum(subscripts, *operands)
     if any(0 in np.shape(o) for o in operands):  # where NumPy does not compare lengths
         _sizes(_letters(subscripts, list(map(np.ndim, operands)))[0], operands)
     return out
+
+
+def _as_product(subscripts, operands):
+    """Two arrays' einsum as a product of matrices, where `use_precision` has something to say about it; else None."""
+    if len(operands) != 2 or not all(map(backend.is_array, operands)) or backend.of(operands[0]) is backend.cpu:
+        return None
+    terms, result, _ = _letters(subscripts, [o.ndim for o in operands])
+    if not chosen(*operands) or any(len(t) != o.ndim for t, o in zip(terms, operands, strict=True)):
+        return None
+    lengths = [dict(zip(t, o.shape, strict=True)) for t, o in zip(terms, operands, strict=True)]
+    both = [c for c in lengths[0] if c in lengths[1]]
+    summed = [c for c in both if c not in result]
+    if not summed or any(lengths[0][c] != lengths[1][c] for c in both):
+        return None
+    batch = [c for c in both if c in result]
+    rows, columns = ([c for c in found if c in result and c not in both] for found in lengths)
+    sizes = lengths[0] | lengths[1]
+
+    def arranged(term, operand, *groups):
+        """An operand with the batch's axes and one for each group of others; what else it has is summed."""
+        found = np.einsum("".join(term) + "->" + "".join([*batch, *groups[0], *groups[1]]), operand)
+        return found.reshape([sizes[c] for c in batch] + [math.prod(sizes[c] for c in group) for group in groups])
+
+    y = matmul.forward(arranged(terms[0], operands[0], rows, summed), arranged(terms[1], operands[1], summed, columns))
+    letters = [*batch, *rows, *columns]
+    return np.einsum("".join(letters) + "->" + result, y.reshape([sizes[c] for c in letters]))
 
 
 def _letters(subscripts, ndims):

@@ -6,7 +6,7 @@ import types
 
 import numpy as np
 
-from . import nvrtc, runtime  # noqa: F401
+from . import cublas, nvrtc, runtime  # noqa: F401
 from .runtime import CUDARuntimeError
 
 #: The calls whose order matters, as tuples that begin with a name.
@@ -105,6 +105,11 @@ _current = _Current()
 def get_current_stream():
     """The queue that work is put into."""
     return _current.stack[-1]
+
+
+def get_cublas_handle():
+    """What cuBLAS is called with."""
+    return cublas.HANDLE
 
 
 def alloc_pinned_memory(n):

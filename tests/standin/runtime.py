@@ -5,6 +5,9 @@ driver, devices = 13020, 1
 
 RUNTIME = 13020
 
+#: Types of numbers, for libraries that are told by a number.
+CUDA_R_32F, CUDA_R_16F, CUDA_R_16BF = 0, 2, 14
+
 NAMES = {
     35: "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version",
     100: "cudaErrorNoDevice: no CUDA-capable device is detected",
