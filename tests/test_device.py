@@ -382,6 +382,59 @@ def test_the_table_of_kernels_is_whole(standin):
             assert callable(getattr(table, name)) and callable(getattr(backend.cpu.kernels, name))
 
 
+# A layer and its activation in one kernel
+
+
+@pytest.mark.parametrize("device", ["standin", "emulated", "cuda"], indirect=True)
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_layer_and_its_activation_are_one_step_where_nothing_is_recorded(device, dtype, bias, monkeypatch):
+    model = nn.Sequential(
+        nn.Linear(3, 4, bias, dtype=dtype), nn.ReLU(), nn.Linear(4, 5, bias, dtype=dtype), nn.Tanh(), nn.Linear(5, 2, dtype=dtype)
+    )  # fmt: skip
+    for p in model.parameters():
+        p.data = p.data + p.data.dtype.type(0.3)
+    x = ns.tensor(np.random.default_rng(0).standard_normal((6, 3)), dtype)
+    called = []
+    real = backend.get("cuda").kernels.linear
+    monkeypatch.setattr(backend.get("cuda").kernels, "linear", lambda *a: called.append(a[3:]) or real(*a))
+    apart = model(x)
+    assert called == [()] * 3 and apart.requires_grad
+    with ns.no_grad():
+        called.clear()
+        joined = model(x)
+        assert called == [("relu",), ("tanh",), ()]
+        monkeypatch.setattr(nn.Sequential, "rearrange", False)
+        called.clear()
+        model(x)
+        assert called == [()] * 3
+    assert joined.dtype == apart.dtype == np.dtype(dtype)
+    np.testing.assert_array_equal(joined.numpy(), apart.numpy())
+
+
+def test_what_is_watched_or_followed_by_a_loss_stays_apart(cuda):
+    model = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1), nn.Sigmoid())
+    x, seen = ns.tensor(np.ones((1, 3), np.float32)), []
+    relu = model[1].forward
+    model[1].forward = lambda x: seen.append(x.shape) or relu(x)
+    with ns.no_grad():
+        model.to("cuda")
+        y = model(x.to("cuda"))
+        assert seen == [(1, 2)]
+        model[2].bias[...] = 200.0  # a sigmoid of 1, whose loss only the logit knows
+        assert F.binary_cross_entropy(model(x.to("cuda")), ns.tensor([[0.0]], device="cuda")).item() > 150
+    assert y.shape == (1, 1)
+
+
+def test_a_layer_before_an_activation_says_what_does_not_fit(cuda):
+    model = nn.Sequential(nn.Linear(3, 2), nn.ReLU()).to("cuda")
+    with (
+        ns.no_grad(),
+        pytest.raises(ValueError, match="linear: x has 4 features, weight expects 3 .*check in_features"),
+    ):
+        model(ns.tensor(np.ones((1, 4)), device="cuda"))
+
+
 # What looks at a computation
 
 
