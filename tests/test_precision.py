@@ -249,6 +249,20 @@ def test_devices_are_not_mixed(device):
                     call(x, w)
 
 
+def test_a_trainer_trains_in_it(device):
+    x, y = numbers((16, 3), (16, 2))
+    start, found = None, []
+    for precision in ("float32", "bfloat16"):
+        model = ns.nn.Sequential(ns.nn.Linear(3, 8), ns.nn.ReLU(), ns.nn.Linear(8, 2))
+        start = start or model.state_dict()
+        model.load_state_dict(start)
+        trainer = ns.Trainer(model, "mse", ns.optim.SGD(model.parameters(), lr=0.1))
+        with ns.use_precision(precision):
+            trainer.fit(x, y, epochs=2, batch_size=4, shuffle=False, verbose=False)
+        found.append(model[0].weight.numpy())
+    assert 1e-5 < abs(found[0] - found[1]).max() < 1e-2
+
+
 def test_the_command_trains_in_it(device, monkeypatch, capsys):
     used = []
     system = ns.systems.get("mnist-cnn")
