@@ -48,6 +48,9 @@ from nnscratch.ops.reduce import logsumexp, norm, sum
 from nnscratch.ops.shape import operand, reshape, transpose
 from nnscratch.tensor import Tensor
 
+#: The least number above 0.
+SMALLEST = math.ulp(0.0)
+
 __all__ = [
     "adaptive_avg_pool2d",
     "avg_pool1d",
@@ -241,11 +244,14 @@ def nll_loss(log_probability, target, reduction="mean", weight=None, ignore_inde
     losses = -sum(where(equal(q, 0), 0, log_probability) * q, -1)
     if reduction == "none":
         return losses
-    return sum(losses) / n if reduction == "mean" else sum(losses)
+    return sum(losses) / loss.divisor(n, losses.dtype) if reduction == "mean" else sum(losses)
 
 
 def _distributions(name, prediction, target, reduction, weight, smoothing, ignored):
-    """The target as (weighted) distributions in the prediction's shape, and what a mean is divided by."""
+    """The target as (weighted) distributions in the prediction's shape, and what a mean is divided by.
+
+    The latter is a number, or an array of a GPU where it depends on values there.
+    """
     shape, dtype = prediction.shape, prediction.dtype
     if prediction.ndim == 0 or prediction.size == 0:
         raise ValueError(
@@ -256,15 +262,11 @@ def _distributions(name, prediction, target, reduction, weight, smoothing, ignor
         raise ValueError(
             f"{name}: label_smoothing is {smoothing!r}, expected a number from 0 up to below 1; pass for example 0.1"
         )
+    here = _backend(prediction)
     if weight is not None:
-        weight = np.asarray(weight.numpy() if isinstance(weight, Tensor) else backend.to_numpy(weight), dtype)
-        if weight.shape != (classes,) or not np.all(weight >= 0):
-            raise ValueError(
-                f"{name}: weight must hold a factor of at least 0 for each of {classes} classes, got {describe(weight)}; pass {classes} of them"
-            )
-    values = _target(name, prediction, target, np.asarray)
-    here = backend.of(prediction.data if isinstance(prediction, Tensor) else prediction)
-    weight = weight if weight is None else here.as_result(weight)
+        weight = _class_weights(name, weight, classes, dtype, here)
+    _check_device(name, prediction, target)
+    values = target if isinstance(target, Tensor) or backend.is_array(target) else np.asarray(target)
     if values.shape == shape:
         if values.dtype.kind not in "biuf":
             raise TypeError(f"{name}: target has dtype {values.dtype}, expected labels or probabilities; convert it")
@@ -274,19 +276,22 @@ def _distributions(name, prediction, target, reduction, weight, smoothing, ignor
             )
         if values.dtype != dtype:
             values = values.astype(dtype)
-        raw = values.data if isinstance(values, Tensor) else values
-        if not np.all((raw >= 0) & (raw <= 1)):
-            raise ValueError(
+        values = values if isinstance(values, Tensor) else here.as_result(values)
+        raw = _raw(values)
+
+        def no_probability(value):
+            return ValueError(
                 f"{name}: target of shape {shape} holds values outside [0, 1] or nan, expected probabilities; pass labels of shape {shape[:-1]} or one-hot rows"
             )
+
+        here.check(raw, 0, 1, no_probability)
         if smoothing:
             values = values * (1 - smoothing) + raw.sum(-1, keepdims=True) * (smoothing / classes)
         # F7 divides a single vector's sum by its length, rows' sums by the number of rows
         rows = classes if len(shape) == 1 else prediction.size // classes
         return values if weight is None else values * weight, rows
-    labels, counted = _labels(name, values, shape[:-1], classes, ignored)
-    q = here.zeros(shape, dtype)
-    q.reshape(-1)[labels.reshape(-1) + here.arange(labels.size) * classes] = 1
+    labels, counted = map(here.as_result, _labels(name, values, shape[:-1], classes, ignored))
+    q = here.kernels.one_hot(labels, classes, dtype)
     if smoothing:
         q = q * dtype.type(1 - smoothing) + dtype.type(smoothing / classes)
     if ignored is not None:
@@ -295,18 +300,40 @@ def _distributions(name, prediction, target, reduction, weight, smoothing, ignor
     if weight is not None:
         q *= weight
         n = np.sum(weight[labels] * counted, dtype=np.float64)
-    n = float(n)
-    if n == 0 and reduction == "mean":
-        raise ValueError(
+    n = float(n) if here is backend.cpu or isinstance(n, int) else n.astype(np.float64)
+
+    def nothing(value):
+        return ValueError(
             f"{name}: the weights of all labels given are 0, or all are ignore_index, so their mean has no meaning; "
             f"give a class that occurs a weight, or pass reduction='sum'"
         )
+
+    if reduction == "mean" and (weight is not None or ignored is not None):
+        here.check(here.as_result(n), SMALLEST, math.inf, nothing)
     return q, n
+
+
+def _class_weights(name, weight, classes, dtype, here):
+    """A factor for each class, as an array of the backend `here`."""
+    weight = _raw(weight)
+    if not isinstance(weight, here.array):
+        weight = np.asarray(backend.to_numpy(weight))
+    what = describe(weight)
+
+    def error(value=None):
+        return ValueError(
+            f"{name}: weight must hold a factor of at least 0 for each of {classes} classes, got {what}; pass {classes} of them"
+        )
+
+    if weight.shape != (classes,):
+        raise error()
+    backend.of(weight).check(weight, 0, math.inf, error)
+    return here.as_result(weight.astype(dtype, copy=False))
 
 
 def _labels(name, values, shape, classes, ignored):
     """Labels as whole numbers in range (0 for the one ignored), and which of them count (True: all)."""
-    values = values.data if isinstance(values, Tensor) else values
+    values = _raw(values)
     if not shape:
         raise ValueError(
             f"{name}: prediction is one vector of {classes}, so target must be one of that length, got shape "
@@ -317,21 +344,30 @@ def _labels(name, values, shape, classes, ignored):
             f"{name}: target has shape {values.shape}, expected labels {shape} or probabilities {(*shape, classes)} "
             f"for this prediction; reshape it"
         )
-    if values.dtype.kind == "f" and np.all(values == np.floor(values)):
-        values = values.astype(np.int64)
+    here, dtype = backend.of(values), values.dtype
+
+    def no_label(value=None):
+        return TypeError(f"{name}: labels must be whole numbers, got {dtype}; convert them with .astype('int64')")
+
+    if dtype.kind == "f":
+        with np.errstate(invalid="ignore"):
+            here.check(values - np.floor(values), 0, 0, no_label)
+            values = values.astype(np.int64)
     if values.dtype.kind not in "iu":
-        raise TypeError(f"{name}: labels must be whole numbers, got {values.dtype}; convert them with .astype('int64')")
+        raise no_label()
     counted = True
     if ignored is not None:
         counted = values != ignored
         values = np.where(counted, values, 0)
-    labels = values.astype(np.intp, copy=False)
-    if labels.view(np.uintp).max() >= classes:  # negative ones are great without a sign
-        bad = values.min() if values.min() < 0 else values.max()
-        raise ValueError(
-            f"{name}: label {bad} is out of range for {classes} {'class' if classes == 1 else 'classes'}; pass labels from 0 "
+
+    def no_class(value):
+        return ValueError(
+            f"{name}: label {value} is out of range for {classes} {'class' if classes == 1 else 'classes'}; pass labels from 0 "
             f"to {classes - 1}{', or use binary_cross_entropy for a single output' if classes == 1 else ''}"
         )
+
+    labels = values.astype(np.intp, copy=False)
+    here.check(labels, 0, classes - 1, no_class)
     return labels, counted
 
 
@@ -369,11 +405,13 @@ def binary_cross_entropy(prediction, target, from_logits=False, reduction="mean"
     """
     name = "binary_cross_entropy"
     prediction, target = _same_shape(name, prediction, target, reduction)
-    raw = target.data if isinstance(target, Tensor) else target
-    if not np.all((raw >= 0) & (raw <= 1)):
-        raise ValueError(
+
+    def no_probability(value):
+        return ValueError(
             f"{name}: target holds values outside [0, 1] or nan; pass 0 and 1 or probabilities between them"
         )
+
+    _backend(target).check(_raw(target), 0, 1, no_probability)
     if not from_logits:
         logits = _logits_behind(prediction, sigmoid)
         if logits is None:
@@ -408,8 +446,10 @@ def _check_reduction(name, reduction):
 def _same_shape(name, prediction, target, reduction):
     _check_reduction(name, reduction)
     prediction = _floating(name, "prediction", prediction)
-    target = _target(name, prediction, target)
-    ours, theirs = (a.data if isinstance(a, Tensor) else a for a in (prediction, target))
+    _check_device(name, prediction, target)
+    if not isinstance(target, Tensor) and not backend.is_array(target):
+        target = _backend(prediction).as_result(backend.cpu.asarray(target))
+    ours, theirs = map(_raw, (prediction, target))
     if ours.shape != theirs.shape:
         raise ValueError(
             f"{name}: prediction has shape {ours.shape}, target {theirs.shape}; reshape one, as they are compared value by value"
@@ -421,34 +461,42 @@ def _same_shape(name, prediction, target, reduction):
     return prediction, target if theirs.dtype == ours.dtype else target.astype(ours.dtype)
 
 
-def _target(name, prediction, target, convert=backend.cpu.asarray):
-    """The target as a Tensor or an array, which has to be where the prediction is; lists are put there."""
-    here = backend.of(prediction.data if isinstance(prediction, Tensor) else prediction)
-    if not isinstance(target, Tensor) and not backend.is_array(target):
-        return here.as_result(convert(target))
-    there = backend.of(target.data if isinstance(target, Tensor) else target)
-    if there is not here:
+def _check_device(name, prediction, target):
+    """See that the target is where the prediction is, unless it is no array yet."""
+    here, there = _backend(prediction), _backend(target)
+    if there is not here and (isinstance(target, Tensor) or backend.is_array(target)):
         raise ValueError(
             f"{name}: prediction is on {here.name}, target on {there.name}, expected one device; move the target, for "
             f"example by ns.tensor(target, device={here.name!r})"
         )
-    return target
 
 
 def _check_probabilities(name, prediction):
-    p = prediction.data if isinstance(prediction, Tensor) else prediction
-    if not np.all((p >= 0) & (p <= 1)):
-        _check_nan(name, prediction)
-        raise ValueError(
-            f"{name}: prediction holds values outside [0, 1] (from {p.min():.6g} to {p.max():.6g}), expected probabilities; "
-            f"for values before softmax or sigmoid pass from_logits=True"
+    def error(value):
+        if np.isnan(value):
+            return _holds_nan(name)
+        return ValueError(
+            f"{name}: prediction holds {value:.6g}, which is outside [0, 1], expected probabilities; for values before softmax or "
+            f"sigmoid pass from_logits=True"
         )
+
+    _backend(prediction).check(_raw(prediction), 0, 1, error)
 
 
 def _check_nan(name, prediction):
-    p = prediction.data if isinstance(prediction, Tensor) else prediction
-    if np.isnan(np.vdot(p, p)):  # squares do not cancel, so only nan makes it so
-        raise ValueError(f"{name}: prediction holds nan; look for it in the data, or lower the learning rate")
+    _backend(prediction).check(_raw(prediction), -math.inf, math.inf, lambda value: _holds_nan(name))
+
+
+def _holds_nan(name):
+    return ValueError(f"{name}: prediction holds nan; look for it in the data, or lower the learning rate")
+
+
+def _raw(value):
+    return value.data if isinstance(value, Tensor) else value
+
+
+def _backend(value):
+    return backend.of(_raw(value))
 
 
 # Layers
@@ -486,7 +534,7 @@ def dropout(x, p=0.5, training=True):
     x = _floating("dropout", "x", x)
     if not training or p == 0:
         return x
-    raw = x.data if isinstance(x, Tensor) else x
+    raw = _raw(x)
     return x * backend.of(raw).dropout_mask(raw.shape, raw.dtype, p)
 
 
@@ -521,8 +569,7 @@ def embedding(indices, weight):
     weight = operand(weight)
     if weight.ndim != 2:
         raise ValueError(f"embedding: weight must have shape (entries, width), got {describe(weight)}; reshape it")
-    raw = indices.data if isinstance(indices, Tensor) else indices
-    return take(weight, whole_indices("embedding", raw, weight.shape[0], least=0), 0)
+    return take(weight, whole_indices("embedding", _raw(indices), weight.shape[0], least=0), 0)
 
 
 def batch_norm(x, running_mean=None, running_var=None, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
@@ -573,7 +620,7 @@ def batch_norm(x, running_mean=None, running_var=None, weight=None, bias=None, t
                 f"{name}: training needs at least two values a channel, x {x.shape} has {n}; use a larger batch, or eval()"
             )
         if running_mean is not None:
-            raw = x.data if isinstance(x, Tensor) else x
+            raw = _raw(x)
             mean, variance = backend.of(raw).kernels.moments(raw, axes)
             for running, batch in ((running_mean, mean), (running_var, variance * (n / (n - 1)))):
                 running[...] = (1 - momentum) * (

@@ -130,7 +130,7 @@ def _constants_on(xp, device):
 def _cross_entropy(name, z, q, dtype):
     """Launch the kernel that computes the losses of all rows, as an array of that dtype."""
     xp = runtime.xp()
-    y = xp.zeros(z.shape[:-1], dtype)
+    y = xp.empty(z.shape[:-1], dtype) if z.size else xp.zeros(z.shape[:-1], dtype)
     if z.size:
         args = xp.ascontiguousarray(z), xp.ascontiguousarray(q), y, np.int64(y.size), z.shape[-1]
         _launch_rows(name, y.size, _team(z.shape[-1]), args, z.dtype)
@@ -143,19 +143,21 @@ def cross_entropy_logits(z, q):
 
 
 def mean_cross_entropy_logits(z, q, n):
-    """The sum of `cross_entropy_logits`, rounded once, divided by `n`."""
-    return mean_of_losses(_cross_entropy("wide_cross_entropy", z, q, np.float64), n).astype(z.dtype)
+    """The sum of `cross_entropy_logits`, rounded once, divided by `n` (a number, or an array of one in float64)."""
+    losses = _cross_entropy("wide_cross_entropy", z, q, np.float64)
+    return _sums(losses.reshape(1, losses.size), n, dtype=z.dtype).reshape(())
 
 
-def _sums(rows, divisor=1.0, squares=False):
-    """The sums of rows, divided."""
+def _sums(rows, divisor=1.0, squares=False, dtype=None):
+    """The sums of rows, divided; in their own dtype by default."""
     xp, (count, n) = runtime.xp(), rows.shape
-    y = xp.empty(count, rows.dtype)
+    y = xp.empty(count, rows.dtype if dtype is None else dtype)
     parts = max(1, min(n // CHUNK, MOST_PARTS))
     sums = xp.empty((count, parts, 2, 2), np.float64)
     args = rows, sums, np.int64(count), np.int64(n), parts, squares
     _launch_rows("sum_parts", count * parts, _team(n), args, rows.dtype)
-    _launch_rows("sum_of_parts", count, 32, (sums, y, np.int64(count), parts, float(divisor)), rows.dtype)
+    number, array = (1.0, divisor) if isinstance(divisor, xp.ndarray) else (float(divisor), None)
+    _launch_rows("sum_of_parts", count, 32, (sums, y, np.int64(count), parts, number, array), y.dtype)
     return y
 
 
@@ -166,11 +168,10 @@ def accurate_sum(x, axis=None):
 
 
 def mean_of_losses(v, n=None):
-    """The sum of all elements divided by `n`, as `nnscratch.kernels.numerics.mean_of_losses`."""
-    n = v.size if n is None else n
-    if not v.size and not n:
+    """The sum of all elements divided by `n`, as `nnscratch.kernels.numerics.mean_of_losses`; `n` may be an array of one."""
+    if n is None and not v.size:
         return runtime.xp().full((), math.nan, v.dtype)
-    return _sums(runtime.xp().ascontiguousarray(v).reshape(1, v.size), n).reshape(())
+    return _sums(runtime.xp().ascontiguousarray(v).reshape(1, v.size), v.size if n is None else n).reshape(())
 
 
 def mean_of_squares(v):

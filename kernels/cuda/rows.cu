@@ -204,8 +204,10 @@ extern "C" __global__ void sum_parts(const T *x, Sum *sums, long long rows, long
     if (team_rank() == 0) sums[2 * at] = sum, sums[2 * at + 1] = small;
 }
 
-extern "C" __global__ void sum_of_parts(const Sum *sums, T *y, long long rows, int parts, double divisor) {
+// `by`, where it is not null, points to the divisor.
+extern "C" __global__ void sum_of_parts(const Sum *sums, T *y, long long rows, int parts, double divisor, const double *by) {
     BEGIN_ROW(rows)
+    if (by) divisor = *by;
     Sum sum, small;
     sum.clear(), small.clear();
     for (int i = team_rank(); i < parts; i += TEAM) {

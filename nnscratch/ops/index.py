@@ -67,7 +67,7 @@ def plain(indices):
 
 
 def _placed(name, index, x):
-    """An index whose arrays are where `x` is; on a GPU, which wraps what is out of range around, they are checked."""
+    """An index whose arrays are where `x` is; on a GPU, where what is out of range wraps around, they are checked."""
     here = backend.of(x)
     parts = list(index) if isinstance(index, tuple) else [index]
     if here is backend.cpu:
@@ -224,7 +224,10 @@ def _(g, index):
 
 
 def whole_indices(name, indices, n, least=None):
-    """Indices as whole numbers, refused where they are none or out of range: below `least` (-n by default) or n or more."""
+    """Indices as whole numbers, refused where they are none or out of range: below `least` (-n by default) or n or more.
+
+    Those that lie on a GPU may be found out of range only when it is next waited for.
+    """
     indices = plain(indices)
     if indices.size == 0:
         return indices.astype(np.int64)
@@ -232,10 +235,13 @@ def whole_indices(name, indices, n, least=None):
         raise TypeError(
             f"{name}: indices must be whole numbers, got {indices.dtype}; convert them with .astype('int64')"
         )
-    least = -n if least is None else least
-    if indices.min() < least or indices.max() >= n:
-        bad = indices.min() if indices.min() < least else indices.max()
-        raise IndexError(f"{name}: index {bad} is out of range for {n} entries; pass indices from 0 to {n - 1}")
+    if n == 0:
+        raise IndexError(f"{name}: there are no entries for {indices.size} indices; pass an array that has some")
+
+    def error(value):
+        return IndexError(f"{name}: index {value} is out of range for {n} entries; pass indices from 0 to {n - 1}")
+
+    backend.of(indices).check(indices, -n if least is None else least, n - 1, error)
     return indices
 
 

@@ -31,7 +31,12 @@ def _refuse_none(values):
 
 def _scale(g, reduction, n):
     """The gradient by each of the losses that `_reduce` made into one."""
-    return g / n if reduction == "mean" else g
+    return g / divisor(n, g.dtype) if reduction == "mean" else g
+
+
+def divisor(n, dtype):
+    """What a mean is divided by, without changing that dtype: numbers are weak, arrays of a GPU are not."""
+    return n.astype(dtype) if hasattr(n, "astype") else n
 
 
 def _each(g, reduction, n):
@@ -293,12 +298,16 @@ def log_likelihood(probability):
     >>> ns.functional.log_likelihood(ns.tensor([0.5, 0.25]))
     tensor(-2.0794415)
     """
-    if not np.all(np.greater_equal(probability, 0)):
-        raise ValueError(
-            f"log_likelihood: got a negative probability or nan in {describe(probability)}; pass probabilities, not their logarithms"
+    what, here = describe(probability), backend.of(probability)
+
+    def error(value):
+        return ValueError(
+            f"log_likelihood: got a negative probability or nan in {what}; pass probabilities, not their logarithms"
         )
+
+    here.check(here.as_result(probability), 0, np.inf, error)
     with np.errstate(divide="ignore"):  # log 0 = -inf is the true value
-        return backend.of(probability).kernels.accurate_sum(np.log(probability))
+        return here.kernels.accurate_sum(np.log(probability))
 
 
 @log_likelihood.rule("probability")

@@ -226,6 +226,14 @@ def _host(value):
     return np.asarray(backend.to_numpy(value))
 
 
+def _waited(op, args, kwargs):
+    """What an operation returns, after all that it refuses was found: on a GPU some of it is found late."""
+    try:
+        return op(*args, **kwargs)
+    finally:
+        backend.get().synchronize()
+
+
 def _mapped(value, kind, change):
     """An argument with the arrays in it, or in a tuple of them, changed."""
     if isinstance(value, kind):
@@ -319,7 +327,7 @@ def broadcasting(row):
 def _same_values(row, *choices):
     """Whether the operation takes both, and gives the same: then it stretched the one to the other."""
     try:
-        a, b = (row.op(*args, **row.kwargs) for args in choices)
+        a, b = (_waited(row.op, args, row.kwargs) for args in choices)
     except REFUSALS:
         return False
     return np.shape(a) == np.shape(b) and _difference(a, b) <= ROUNDING
@@ -370,7 +378,7 @@ def wrong_shapes(row):
 
 def _taken_or_refused(row, words, args):
     try:
-        row.op(*args, **row.kwargs)
+        _waited(row.op, args, row.kwargs)
     except Exception as error:
         yield from map(row.problem, _judged(row.op, words, error))
         return
@@ -458,7 +466,7 @@ def bad_arguments(row):
             attempts.append((f"a {type(value).__name__} as {row.name(i)}", args, row.kwargs))
     for words, args, kwargs in attempts:
         try:
-            row.op(*args, **kwargs)
+            _waited(row.op, args, kwargs)
         except Exception as error:
             yield from (f"{row.op.name}: {text}" for text in _judged(row.op, words, error))
         else:
