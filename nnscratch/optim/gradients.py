@@ -12,7 +12,7 @@ from nnscratch.tensor import Tensor
 
 def _norm(g):
     """The root of the sum of squares in float64, without overflow on the way."""
-    top = float(np.max(np.abs(g))) if g.size else 0.0
+    top = float(np.max(np.abs(g)))
     if top == 0 or not math.isfinite(top):
         return top
     return top * math.sqrt(np.sum(np.square(np.divide(g, top, dtype=np.float64))))
@@ -21,6 +21,21 @@ def _norm(g):
 def _replace(p, g):
     # A new array, since a gradient may share its memory with the graph of a higher derivative.
     p.grad = Tensor._of(backend.of(g).as_result(g))
+
+
+def _clip_there(found, max_norm, infinite):
+    """`clip_grad_norm` of gradients on a GPU, without waiting for it."""
+    here = backend.of(found[0][1])
+    with np.errstate(all="ignore"):
+        top = np.max(np.stack([np.max(np.abs(g)).astype(np.float64) for _, g in found]))
+        scale = np.where(top > 0, top, 1.0)
+        squares = [np.sum(np.square(np.divide(g, scale, dtype=np.float64))) for _, g in found]
+        norm = np.where(np.isfinite(top), top * np.sqrt(np.sum(np.stack(squares))), top)
+        factor = np.where(np.isfinite(norm) & (norm > max_norm), max_norm / norm, 1.0)
+    here.check(norm, 0, np.finfo(np.float64).max, infinite)
+    for p, g in found:
+        _replace(p, g * factor.astype(g.dtype))
+    return Tensor._of(norm)
 
 
 def clip_grad_norm(params, max_norm):
@@ -38,14 +53,15 @@ def clip_grad_norm(params, max_norm):
     Returns
     -------
     float
-        The norm before.
+        The norm before; on a GPU a Tensor of one element, since a number would have to be waited for.
 
     Raises
     ------
     TypeError
         Where something is no Tensor, or `max_norm` no number.
     ValueError
-        Where `max_norm` is out of range, or a gradient holds nan or an infinity; then nothing is changed.
+        Where `max_norm` is out of range, or a gradient holds nan or an infinity; then nothing is changed. On a GPU
+        that is found when it is next waited for, and until then optimisers' steps do nothing.
 
     Examples
     --------
@@ -59,12 +75,18 @@ def clip_grad_norm(params, max_norm):
     """
     owner = "clip_grad_norm"
     max_norm = checks.number(owner, "max_norm", max_norm, 0, math.inf, "()")
-    found = gradients(owner, tensors(owner, params))
-    norm = math.hypot(*(_norm(g) for _, g in found))
-    if not math.isfinite(norm):
-        raise ValueError(
+    found = [(p, g) for p, g in gradients(owner, tensors(owner, params)) if g.size]
+
+    def infinite(norm):
+        return ValueError(
             f"{owner}: the gradients' norm is {norm}; look for nan in the data, or lower the learning rate"
         )
+
+    if found and not any(isinstance(g, np.ndarray) for _, g in found):
+        return _clip_there(found, max_norm, infinite)
+    norm = math.hypot(*(_norm(g) for _, g in found))
+    if not math.isfinite(norm):
+        raise infinite(norm)
     if norm > max_norm:
         for p, g in found:
             _replace(p, g * (max_norm / norm))
@@ -85,7 +107,8 @@ def clip_grad_value(params, limit):
     TypeError
         Where something is no Tensor, or `limit` no number.
     ValueError
-        Where `limit` is out of range, or a gradient holds nan; then nothing is changed.
+        Where `limit` is out of range, or a gradient holds nan; then nothing is changed. On a GPU a
+        nan is found when it is next waited for, and until then optimisers' steps do nothing.
 
     Examples
     --------
@@ -100,10 +123,8 @@ def clip_grad_value(params, limit):
     limit = checks.number(owner, "limit", limit, 0, math.inf, "()")
     found = gradients(owner, tensors(owner, params))
     for p, g in found:
-        if np.isnan(g).any():
-            raise ValueError(
-                f"{owner}: a gradient of shape {p.shape} holds nan; look for it in the data, or lower the learning rate"
-            )
+        words = f"{owner}: a gradient of shape {p.shape} holds nan; look for it in the data, or lower the learning rate"
+        backend.of(g).check(g, -math.inf, math.inf, lambda value, words=words: ValueError(words))
     for p, g in found:
         _replace(p, np.clip(g, -limit, limit))
 

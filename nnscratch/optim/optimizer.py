@@ -179,7 +179,8 @@ class Optimizer:
         """Write the next values into the arrays `p` and those of `state`; `step` is 1 at the first."""
         raise NotImplementedError
 
-    #: As `_update`, for lists of arrays that are at the same step, on a GPU: one launch for all of them. None: one by one.
+    #: As `_update`, for lists of arrays that are at the same step, on a GPU: one launch for all of them, which does nothing while
+    #: a check has failed (`nnscratch.backend.late`). None: one by one, and the GPU is waited for.
     _update_all = None
 
     def _params(self):
@@ -241,9 +242,11 @@ class Optimizer:
                         a = state[slot]
                         a[np.abs(a) < np.finfo(a.dtype).tiny] = 0
                 p._version[0] += 1
-                if type(array) is not np.ndarray and self._update_all is not None:
-                    together.setdefault(step, []).append((wide, g, state, array))
-                    continue
+                if type(array) is not np.ndarray:
+                    if self._update_all is not None:
+                        together.setdefault(step, []).append((wide, g, state, array))
+                        continue
+                    backend.of(array).synchronize()  # after a failed check no step is taken: here it is raised
                 self._update(wide, g, state, step, group)
                 if wide is not array:
                     array[...] = wide
