@@ -31,6 +31,7 @@ METRICS = {
     "f1": metrics.f1,
 }
 MOST_LINES = 20  # printed by one fit
+GREATEST = np.finfo(np.float64).max
 
 
 class Trainer:
@@ -173,7 +174,8 @@ class Trainer:
         TypeError, ValueError
             Where data or settings do not fit.
         RuntimeError
-            Where the loss is no longer finite; the step is not taken.
+            Where the loss is no longer finite; the step is not taken. On a GPU this is found some batches later, and none
+            of their steps is taken either.
         OSError
             Where a file cannot be read or written.
         KeyboardInterrupt
@@ -301,7 +303,8 @@ class Trainer:
         """
         batch_size = checks.count("predict", "batch_size", batch_size)
         x = self._inputs("predict: x", x)
-        return np.concatenate([p.numpy() for p in self._predictions(x, batch_size)])
+        results = ((prediction.data,) for prediction in self._predictions(x, batch_size))
+        return np.concatenate([prediction for (prediction,) in self._backend().behind(results)])
 
     # One epoch
 
@@ -309,16 +312,20 @@ class Trainer:
         """Train for an epoch; returns the means over its batches."""
         sums, seen = dict.fromkeys(("loss", *self.metrics), 0.0), 0
         with self._mode(True):
-            for number, ((_, y), moved) in enumerate(self._backend().ahead(self._augmented(train)), 1):
-                where = f"fit: epoch {epoch}, batch {number}"
-                prediction, value = self._step(*moved, loss, where)
-                values = {"loss": value, **(self._metrics(prediction.numpy(), y) if self.metrics else {})}
+            for value, prediction, y in self._backend().behind(self._steps(train, loss, epoch)):
+                values = {"loss": value.item(), **(self._metrics(prediction, y) if self.metrics else {})}
                 for name in sums:
                     sums[name] += values[name] * len(y)
                 seen += len(y)
                 bar.set_postfix({n: f"{s / seen:.4f}" for n, s in sums.items()}, refresh=False)
                 bar.update(len(y))
         return {name: s / seen for name, s in sums.items()}
+
+    def _steps(self, train, loss, epoch):
+        """Take the steps of an epoch: of each the loss before it, the prediction where metrics want it, and the targets."""
+        for number, ((_, y), moved) in enumerate(self._backend().ahead(self._augmented(train)), 1):
+            prediction, value = self._step(*moved, loss, f"fit: epoch {epoch}, batch {number}")
+            yield value.data, prediction.data if self.metrics else None, y
 
     def _augmented(self, train):
         """Batches of the training data, the inputs changed by the augmentation."""
@@ -337,18 +344,20 @@ class Trainer:
             self.optimizer.step()
         if self.scheduler is not None and self.scheduler_step == "batch":
             self.scheduler.step()
-        return prediction, value.item()
+        return prediction, value
 
     def _loss(self, where, loss, prediction, y):
         """The loss, which must be finite."""
-        finite = not np.isnan(prediction.data).any()
-        if finite:
-            value = loss(prediction, self._tensor(y))
-            finite = np.isfinite(value.item())
-        if not finite:
-            raise RuntimeError(
+
+        def diverged(found):
+            return RuntimeError(
                 f"{where}: the loss is no longer a finite number; lower the learning rate, or scale the data"
             )
+
+        here = self._backend()
+        here.check(prediction.data, -np.inf, np.inf, diverged)
+        value = loss(prediction, self._tensor(y))
+        here.check(value.data, -GREATEST, GREATEST, diverged)
         return value
 
     def _metrics(self, prediction, y):
@@ -360,13 +369,20 @@ class Trainer:
 
     def _measure(self, what, x, y, batch_size):
         """The loss and the metrics on checked data."""
-        predictions, total, start = [], 0.0, 0
-        for prediction in self._predictions(x, batch_size):
-            target = y[start : start + len(prediction)]
-            start += len(prediction)
-            with no_grad():
-                total += self._loss(what, self.loss, prediction, target).item() * len(target)
-            predictions.append(prediction.numpy())
+
+        def results():
+            start = 0
+            for prediction in self._predictions(x, batch_size):
+                target = y[start : start + len(prediction)]
+                start += len(prediction)
+                with no_grad():
+                    value = self._loss(what, self.loss, prediction, target)
+                yield value.data, prediction.data
+
+        predictions, total = [], 0.0
+        for value, prediction in self._backend().behind(results()):
+            total += value.item() * len(prediction)
+            predictions.append(prediction)
         return {"loss": total / len(x), **self._metrics(np.concatenate(predictions), y)}
 
     def _predictions(self, x, batch_size):
@@ -430,6 +446,7 @@ class Trainer:
                     raise TypeError(
                         f"fit: the loss returned {describe(value)}, expected a Tensor of one element; take a mean"
                     )
+            self._backend().synchronize()  # until now a GPU may not have refused a target
             self._metrics(prediction, target)
 
     # Checkpoints
