@@ -34,9 +34,11 @@ def loops(*arrays, module="loops"):
     first = arrays[0]
     if first.size < LEAST and not _loaded.cache_info().currsize:
         return None
-    if not _compilable(first.dtype) or any(a.dtype != first.dtype for a in arrays):
-        return None
-    return _loaded(module)
+    dtype = first.dtype
+    for a in arrays:
+        if a.dtype is not dtype and a.dtype != dtype:
+            return None
+    return _loaded(module) if _compilable(dtype) else None
 
 
 def vectors(dtype):

@@ -11,11 +11,12 @@ from . import simd
 
 
 @simd.compiled
-def adam(p, g, m, v, keep1, take1, keep2, take2, scale1, scale2, lr, eps, decay, shrink):
+def adam(p, g, m, v, scalars):
     """Adam on flat arrays: ``m = keep1 m + take1 g``, ``v = keep2 v + take2 g²``, ``p -= lr (m / scale1) / (√(v / scale2) + eps)``.
 
-    The scalars have the arrays' dtype; first ``decay p`` is added to g, or ``shrink p`` taken from p.
+    The scalars are an array of these ten, in the arrays' dtype; first ``decay p`` is added to g, or ``shrink p`` taken from p.
     """
+    keep1, take1, keep2, take2, scale1, scale2, lr, eps, decay, shrink = scalars
     for k in range(p.size):
         value, h = p[k], g[k]
         if decay != 0:  # 0 times an infinite parameter is not a number

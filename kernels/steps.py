@@ -88,7 +88,7 @@ def adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay,
     loops = compiled.loops(p, g, m, v)
     if loops and g.flags.carray and p.flags.carray and m.flags.carray and v.flags.carray:
         scalars = _adam_scalars(p.dtype, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled)
-        loops.adam(p.reshape(-1), g.reshape(-1), m.reshape(-1), v.reshape(-1), *scalars)
+        loops.adam(p.reshape(-1), g.reshape(-1), m.reshape(-1), v.reshape(-1), scalars)
         return
     if decoupled:
         if weight_decay:
@@ -123,4 +123,4 @@ def _adam_scalars(dtype, lr, beta1, beta2, eps, step, bias_correction, weight_de
     """What the compiled loop takes beside arrays, the same for all parameters of a step."""
     scales = (1 - beta1**step, 1 - beta2**step) if bias_correction else (1.0, 1.0)
     decays = (0.0, lr * weight_decay) if decoupled else (weight_decay, 0.0)
-    return tuple(map(dtype.type, (beta1, 1 - beta1, beta2, 1 - beta2, *scales, lr, eps, *decays)))
+    return np.array([beta1, 1 - beta1, beta2, 1 - beta2, *scales, lr, eps, *decays], dtype)
