@@ -34,13 +34,27 @@ def linear(x, weight, bias=None):
     return np.add(out, bias, out=out if out.dtype == bias.dtype else None)
 
 
-def column_sums(x):
-    """The sum over all axes but the last: the gradient by `linear`'s bias.
+def channel_sums(x, axis):
+    """The sum over all axes but one, as products with ones, which BLAS takes quicker than NumPy's own sum.
+
+    Parameters
+    ----------
+    x : ndarray
+    axis : int
+        The one that stays, from 0.
+
+    Returns
+    -------
+    ndarray (x.shape[axis],)
 
     Examples
     --------
-    >>> column_sums(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    >>> channel_sums(np.array([[1.0, 2.0], [3.0, 4.0]]), 1)
     array([4., 6.])
     """
-    rows = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-    return dot(ones(rows.shape[:1], rows.dtype), rows)
+    rows = x
+    if x.ndim != 2 or axis != 1:
+        before, after = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
+        rows = x.reshape(before * x.shape[axis], after)
+        rows = (rows if after == 1 else dot(rows, ones((after,), x.dtype))).reshape(before, x.shape[axis])
+    return dot(ones(rows.shape[:1], x.dtype), rows)

@@ -74,23 +74,27 @@ def linear(x, weight, bias=None, activation=None):
     return y
 
 
-def column_sums(d):
-    """The sum over all axes but the last, in float64 and in the same order at every run: the gradient by `linear`'s bias.
+def channel_sums(x, axis):
+    """The sum over all axes but one, in the same order at every run; over columns in float64: the gradient by a bias.
 
     Parameters
     ----------
-    d : ndarray (..., out)
+    x : ndarray, floating point
+    axis : int
+        The one that stays, from 0.
 
     Returns
     -------
-    ndarray (out,) of d's dtype
+    ndarray (x.shape[axis],) of x's dtype
     """
-    xp, columns = runtime.xp(), d.shape[-1]
-    rows = math.prod(d.shape[:-1])
+    if axis < x.ndim - 1:
+        return x.sum(tuple(a for a in range(x.ndim) if a != axis))
+    xp, columns = runtime.xp(), x.shape[-1]
+    rows = math.prod(x.shape[:-1])
     count = max(1, min(rows // 64, PARTS))
-    parts, out = xp.empty((count, columns), np.float64), xp.empty(columns, d.dtype)
-    launch = functools.partial(runtime.launch, "matmul.cu", **_constants(d.dtype))
-    args = xp.ascontiguousarray(d), parts, np.int64(rows), columns
+    parts, out = xp.empty((count, columns), np.float64), xp.empty(columns, x.dtype)
+    launch = functools.partial(runtime.launch, "matmul.cu", **_constants(x.dtype))
+    args = xp.ascontiguousarray(x), parts, np.int64(rows), columns
     launch("column_parts", (runtime.blocks(columns, 32), count), (32, 8), args)
     launch("sum_of_column_parts", _grid(columns), runtime.THREADS, (parts, out, count, columns))
     return out

@@ -44,9 +44,9 @@ def linear(x, weight, bias=None, activation=None):
     return np.maximum(y, 0) if activation == "relu" else tanh(y) if activation == "tanh" else y
 
 
-def column_sums(x):
-    """The sum over all axes but the last."""
-    return np.sum(x, axis=tuple(range(x.ndim - 1)))
+def channel_sums(x, axis):
+    """The sum over all axes but one."""
+    return np.sum(x, axis=tuple(a for a in range(x.ndim) if a != axis))
 
 
 # Convolution

@@ -12,7 +12,7 @@ import numpy as np
 #: The kernels that every backend must have, by the module of `nnscratch.kernels` that defines them.
 KERNELS = {
     "conv": ("conv2d", "conv2d_input", "conv2d_weight"),
-    "matmul": ("column_sums", "linear", "matmul"),
+    "matmul": ("channel_sums", "linear", "matmul"),
     "pool": (
         "max_pool2d",
         "max_pool2d_index",

@@ -9,11 +9,10 @@ from nnscratch.autograd import describe, op
 from nnscratch.kernels import blas
 from nnscratch.kernels.blas import dot
 from nnscratch.kernels.cuda.precision import chosen
-from nnscratch.kernels.matmul import column_sums
+from nnscratch.kernels.matmul import channel_sums as channel_sums_here
 from nnscratch.kernels.matmul import linear as linear_here
 from nnscratch.ops.elementwise import multiply
-from nnscratch.ops.reduce import sum
-from nnscratch.ops.shape import beside, broadcast_to, expand_dims, reshape, swapaxes
+from nnscratch.ops.shape import beside, broadcast_to, expand_dims, normalise_axis, reshape, swapaxes
 from nnscratch.samples import Case, normal
 
 
@@ -177,9 +176,48 @@ def _(g, x):
 
 @linear.rule("bias")
 def _(g):
-    if type(g) is np.ndarray:
-        return column_sums(g)
-    return backend.of(g).kernels.column_sums(g) if backend.is_array(g) else sum(g, tuple(range(len(g.shape) - 1)))
+    return (channel_sums_here if type(g) is np.ndarray else channel_sums)(g, len(g.shape) - 1)
+
+
+@op(
+    formula=r"y_c = \sum_n x_{n c}",
+    derivative=r"g_c",
+    samples=(
+        Case(normal(5, 3), 1),
+        Case(normal(3), 0),
+        Case(normal(2, 4, 3), -1),
+        Case(normal(2, 3, 4, 2), 1),
+        Case(normal(0, 3), 1),
+    ),
+)
+def channel_sums(x, axis):
+    """The sum over all axes but one: the gradient by a bias, which each sample adds to.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Floating point.
+    axis : int
+        The axis that stays.
+
+    Returns
+    -------
+    (x.shape[axis],), in x's dtype.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such axis.
+    """
+    (axis,) = normalise_axis(axis, np.ndim(x), "channel_sums")
+    return backend.of(x).kernels.channel_sums(x, axis)
+
+
+@channel_sums.rule("x")
+def _(g, x_shape, axis):
+    lengths = [1] * len(x_shape)
+    lengths[axis] = x_shape[axis]
+    return broadcast_to(reshape(g, tuple(lengths)), x_shape)
 
 
 @op(

@@ -389,6 +389,7 @@ REFERENCES = {
     "matmul": np.matmul,
     "linear": _linear,
     "einsum": _einsum,
+    "channel_sums": lambda x, axis: np.sum(x, axis=tuple(a for a in range(x.ndim) if a != axis % x.ndim)),
     # reduce
     "sum": lambda x, axis=None, keepdims=False: np.sum(x, axis=axis, keepdims=keepdims),
     "mean": _mean,
@@ -462,7 +463,7 @@ def _of_absolutes(reference):
 MAGNITUDES = {
     name: _of_absolutes(REFERENCES[name])
     for name in (
-        "sum sum_to mean cumsum put_add matmul linear einsum conv2d conv2d_input conv2d_weight "
+        "sum sum_to mean cumsum put_add matmul linear einsum channel_sums conv2d conv2d_input conv2d_weight "
         "pool_scatter sum_pool2d sum_unpool2d"
     ).split()
 }
