@@ -15,6 +15,7 @@ import importlib
 import os
 import pathlib
 import re
+import sys
 import tempfile
 
 import numpy as np
@@ -51,7 +52,7 @@ _SHARED = 48 * 1024
 
 def xp():
     """CuPy, which is loaded here and nowhere else."""
-    return importlib.import_module("cupy")
+    return sys.modules.get("cupy") or importlib.import_module("cupy")
 
 
 def blocks(n, threads=THREADS):
@@ -130,32 +131,31 @@ def launch(source, kernel, grid, block, args, shared=0, **constants):
     grid, block = _three(grid), _three(block)
     if 0 in grid:
         return
-    function = _function(xp(), _device(), source, kernel, tuple(sorted(constants.items())))
+    function = _function(xp(), _device(), source, kernel, tuple(constants.items()))
     if shared > _SHARED:
         function.max_dynamic_shared_size_bytes = shared
     function(grid, block, tuple(map(_argument, args)), shared_mem=shared)
 
 
 def _three(n):
-    return (n, 1, 1) if isinstance(n, int) else (*n, 1, 1)[:3]
+    return (n, 1, 1) if type(n) is int else (*n, 1, 1)[:3]
+
+
+#: How Python's values are handed to a kernel.
+_IN_C = {bool: np.bool_, int: np.int32, float: np.float64, type(None): lambda _: np.uint64(0)}
 
 
 def _argument(a):
-    if isinstance(a, bool):
-        return np.bool_(a)
-    if isinstance(a, int):
-        return np.int32(a)
-    if isinstance(a, float):
-        return np.float64(a)
-    if a is None:
-        return np.uint64(0)
-    if hasattr(a, "flags") and getattr(a, "shape", ()) and not a.flags.c_contiguous:
+    convert = _IN_C.get(type(a))
+    if convert is not None:
+        return convert(a)
+    if not isinstance(a, np.generic) and not a.flags.c_contiguous:
         raise ValueError(f"launch: an array of shape {a.shape} is not C-contiguous; pass xp().ascontiguousarray of it")
     return a
 
 
 def _device():
-    return xp().cuda.Device().id
+    return xp().cuda.runtime.getDevice()
 
 
 def forget():
@@ -177,7 +177,7 @@ def _word(namespace, device):
 
 @functools.cache
 def _function(namespace, device, source, kernel, constants):
-    return _module(namespace, device, source, constants).get_function(kernel)
+    return _module(namespace, device, source, tuple(sorted(constants))).get_function(kernel)
 
 
 @functools.cache

@@ -31,6 +31,11 @@ def getDeviceCount():
     return devices
 
 
+def getDevice():
+    """The number of the GPU in use."""
+    return 0
+
+
 def driverGetVersion():
     """The newest CUDA that the driver knows."""
     return driver
