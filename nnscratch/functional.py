@@ -290,13 +290,16 @@ def _distributions(name, prediction, target, reduction, weight, smoothing, ignor
         # F7 divides a single vector's sum by its length, rows' sums by the number of rows
         rows = classes if len(shape) == 1 else prediction.size // classes
         return values if weight is None else values * weight, rows
-    labels, counted = map(here.as_result, _labels(name, values, shape[:-1], classes, ignored))
+    labels, counted = _labels(name, values, shape[:-1], classes, ignored)
+    labels = here.as_result(labels)
     q = here.kernels.one_hot(labels, classes, dtype)
     if smoothing:
         q = q * dtype.type(1 - smoothing) + dtype.type(smoothing / classes)
+    n = labels.size
     if ignored is not None:
+        counted = here.as_result(counted)
         q *= counted[..., None]
-    n = counted.sum() if ignored is not None else labels.size
+        n = counted.sum()
     if weight is not None:
         q *= weight
         n = np.sum(weight[labels] * counted, dtype=np.float64)
