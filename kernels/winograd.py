@@ -11,6 +11,7 @@ in which people check derivatives, is left alone. An infinite value makes nan of
 """
 
 import functools
+import itertools
 
 import numpy as np
 
@@ -47,16 +48,24 @@ def _blocks(patches, images):
     return max(1, min(images, STRIP // (patches[0] * patches[1]))), patches[0]
 
 
-def _scratch(vectors, patches, blocks, over, channels, dtype):
-    """Room for a strip of cells with `channels` side by side, and for its patches, with a vector more of each of the 16.
+def _rooms(vectors, patches, blocks, over, channels, lanes):
+    """Elements of a strip of cells with `channels` side by side, and of its patches, with a vector more of each of the 16.
 
     Without that the 16 would be in each other's way in the cache.
     """
-    across, lanes = 2 * patches[1] + over, vectors.BYTES // dtype.itemsize
-    cells = (2 * blocks[1] + over) * across + lanes  # `_turn` writes up to a vector of cells behind a row
+    cells = (2 * blocks[1] + over) * (
+        2 * patches[1] + over
+    ) + lanes  # `_turn` writes up to a vector of cells behind a row
     # a tile reads up to its height
     count = blocks[0] * blocks[1] * patches[1] + max(vectors.ROWS, vectors.TALL)
-    return [direct.aligned_zeros((n,), dtype) for n in (cells * channels, 16 * (count * channels + lanes))]
+    return cells * channels, 16 * (count * channels + lanes)
+
+
+def _scratch(rooms, dtype):
+    """Arrays of zeros of whole vectors, which need not be made one by one."""
+    ends = list(itertools.accumulate(rooms))
+    memory = direct.aligned_zeros((ends[-1],), dtype)
+    return tuple(memory[end - size : end] for size, end in zip(rooms, ends, strict=True))
 
 
 def _whole(vectors, channels, dtype):
@@ -98,12 +107,13 @@ def _correlate(vectors, x, w, bias, y, padding, windows, back):
         biases[:, :results] = bias.reshape(groups, -1)
     patches, steps = _patches(windows), np.arange(each) * lanes
     blocks, edge = _blocks(patches, len(x)), (padding[0][0], padding[1][0])
+    before = _rooms(vectors, patches, blocks, 0 if back else 2, wide_x, lanes)
+    after = _rooms(vectors, patches, blocks, 2 if back else 0, wide_y, lanes)
+    rooms = *before, *reversed(after)
     x = compiled.plain(x)
 
     def run(begin, end):
-        before = _scratch(vectors, patches, blocks, 0 if back else 2, wide_x, x.dtype)
-        after = _scratch(vectors, patches, blocks, 2 if back else 0, wide_y, x.dtype)
-        scratch = *before, *reversed(after)
+        scratch = _scratch(rooms, x.dtype)
         for group in range(groups):
             image, result = direct.image_argument(x, group, each), direct.image_argument(y, group, results)
             places = (begin, end), blocks, edge, patches, back, beside
@@ -135,11 +145,15 @@ def conv2d_weight(vectors, g, x, padding, groups):
     blocks, edge = _blocks(patches, -(-len(x) // parts)), (padding[0][0], padding[1][0])
     steps = np.arange(blocks[0] * blocks[1] * patches[1]) * wide_x
     sums = np.zeros((groups, parts, 16 * wide_g * wide_x), x.dtype)
+    lanes = vectors.BYTES // x.itemsize
+    rooms = (
+        *_rooms(vectors, patches, blocks, 0, wide_g, lanes),
+        *_rooms(vectors, patches, blocks, 2, wide_x, lanes),
+    )
     g, x = compiled.plain(g), compiled.plain(x)
 
     def run(begin, end):
-        turned_g, w = _scratch(vectors, patches, blocks, 0, wide_g, x.dtype)
-        turned_x, v = _scratch(vectors, patches, blocks, 2, wide_x, x.dtype)
+        turned_g, w, turned_x, v = _scratch(rooms, x.dtype)
         for group in range(groups):
             gradient, image = direct.image_argument(g, group, filters), direct.image_argument(x, group, each)
             for part in range(begin, end):
@@ -149,5 +163,7 @@ def conv2d_weight(vectors, g, x, padding, groups):
 
     threads.split(parts, g.size * each * 9, run)
     total = np.add.reduce(sums, axis=1).reshape(groups, 16, wide_g, wide_x)[:, :, :filters, :each]
-    dw = [blas.dot(_both_ways(vectors, x.dtype).T, part.reshape(16, -1)) for part in total]
-    return np.stack(dw).swapaxes(1, 2).reshape(groups * filters, each, 3, 3)
+    dw = np.empty((groups, filters * each, 9), x.dtype)
+    for group in range(groups):
+        dw[group] = blas.dot(total[group].reshape(16, -1).T, _both_ways(vectors, x.dtype))
+    return dw.reshape(groups * filters, each, 3, 3)
