@@ -176,7 +176,7 @@ def cross_entropy(
     ------
     ValueError
         Where shapes do not fit, probabilities lie outside [0, 1], a label is no class, a setting is unknown, or no
-        label is left for the mean.
+        label is left for the mean. Values that lie on a GPU are refused when it is next waited for, as everywhere.
     TypeError
         Where labels are not whole numbers.
 
@@ -195,15 +195,14 @@ def cross_entropy(
     name = "cross_entropy"
     _check_reduction(name, reduction)
     prediction = _floating(name, "prediction", prediction)
-    q, n = _distributions(name, prediction, target, reduction, weight, label_smoothing, ignore_index)
-    if not from_logits:
-        logits = _logits_behind(prediction, softmax)
-        if logits is None:
-            _check_probabilities(name, prediction)
-            return loss.probability_cross_entropy(prediction, q, reduction, n)
-        prediction = logits
-    _check_nan(name, prediction)
-    return loss.softmax_cross_entropy(prediction, q, reduction, n)
+    logits = prediction if from_logits else _logits_behind(prediction, softmax)
+    given = reduction, weight, label_smoothing, ignore_index
+    q, n = _distributions(name, prediction, target, *given, labels_will_do=logits is not None)
+    if logits is None:
+        _check_probabilities(name, prediction)
+        return loss.probability_cross_entropy(prediction, q, reduction, n)
+    _check_nan(name, logits)
+    return loss.softmax_cross_entropy(logits, q, reduction, n)
 
 
 def nll_loss(log_probability, target, reduction="mean", weight=None, ignore_index=None):
@@ -247,8 +246,8 @@ def nll_loss(log_probability, target, reduction="mean", weight=None, ignore_inde
     return sum(losses) / loss.divisor(n, losses.dtype) if reduction == "mean" else sum(losses)
 
 
-def _distributions(name, prediction, target, reduction, weight, smoothing, ignored):
-    """The target as (weighted) distributions in the prediction's shape, and what a mean is divided by.
+def _distributions(name, prediction, target, reduction, weight, smoothing, ignored, labels_will_do=False):
+    """The target as (weighted) distributions in the prediction's shape, or as labels, and what a mean is divided by.
 
     The latter is a number, or an array of a GPU where it depends on values there.
     """
@@ -292,6 +291,8 @@ def _distributions(name, prediction, target, reduction, weight, smoothing, ignor
         return values if weight is None else values * weight, rows
     labels, counted = _labels(name, values, shape[:-1], classes, ignored)
     labels = here.as_result(labels)
+    if labels_will_do and not smoothing and weight is None and ignored is None:
+        return labels, labels.size
     q = here.kernels.one_hot(labels, classes, dtype)
     if smoothing:
         q = q * dtype.type(1 - smoothing) + dtype.type(smoothing / classes)
