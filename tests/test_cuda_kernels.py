@@ -25,6 +25,7 @@ from nnscratch.kernels.cuda import (
     conv,
     cublas,
     dropout,
+    labels,
     matmul,
     normalise,
     numerics,
@@ -156,6 +157,7 @@ adopt(
     ],
     numerics=numerics,
 )
+adopt("test_kernels_labels", ["test_examples"], labels=labels)
 adopt("test_kernels_pool", [DOCTESTS], pool=pool)
 convolutions = adopt(
     "test_kernels_conv",

@@ -391,6 +391,17 @@ def mean_cross_entropy_logits(z, q, n):
     return mean_of_losses(cross_entropy_logits(_wide(z), _wide(q)), n).astype(z.dtype, copy=False)
 
 
+def label_losses(z, labels, n=None):
+    """The cross-entropy with labels: of each row, or with `n` the sum divided by it."""
+    q = one_hot(labels, z.shape[-1], z.dtype)
+    return cross_entropy_logits(z, q) if n is None else mean_cross_entropy_logits(z, q, n)
+
+
+def label_errors(z, labels):
+    """softmax(z), less 1 at each label."""
+    return softmax(z, -1) - one_hot(labels, z.shape[-1], z.dtype)
+
+
 def binary_cross_entropy_logits(z, y):
     """-y log(sigmoid(z)) - (1 - y) log(1 - sigmoid(z)), elementwise."""
     wide, target = _wide(z), _wide(y)

@@ -187,6 +187,34 @@ extern "C" __global__ void wide_cross_entropy(const T *z, const T *q, double *lo
     if (team_rank() == 0) losses[row] = loss;
 }
 
+// A row's loss where the class `label` is true, and nan where there is no such class; `losses` or `wide` is null.
+extern "C" __global__ void label_losses(const T *z, const long long *labels, T *losses, double *wide, long long rows, int n) {
+    BEGIN_ROW(rows)
+    Row r;
+    r.measure(z + row * n, n);
+    if (team_rank() != 0) return;
+    long long label = labels[row];
+    double x = label < 0 || label >= n ? __longlong_as_double(0x7ff8000000000000) : get(r.x, (int)label);
+    double d = x - r.most.value;
+    double loss = isinf(d) && isfinite(x) ? (r.most.value / 2 - x / 2) * 2 : log1p(r.rest) - d;
+    if (wide) wide[row] = loss;
+    else put(losses, row, loss);
+}
+
+// softmax, less 1 at the label: where that is the largest, without cancelling.
+extern "C" __global__ void label_errors(const T *z, const long long *labels, T *y, long long rows, int n) {
+    BEGIN_ROW(rows)
+    Row r;
+    r.measure(z + row * n, n);
+    long long label = labels[row];
+    bool known = label >= 0 && label < n;
+    for (int i = team_rank(); i < n; i += TEAM) {
+        double e = r.exponential(i) / (1 + r.rest);
+        if (i == label) e = i == r.most.place && isfinite(r.most.value) ? -r.rest / (1 + r.rest) : e - 1;
+        put(y, row * n + i, known ? e : __longlong_as_double(0x7ff8000000000000));
+    }
+}
+
 // Sums of rows, in two steps: parts of a row, each by a team, so that one long row keeps the whole GPU busy; then the parts,
 // in their order. Whatever the timing, the same numbers are added in the same order.
 extern "C" __global__ void sum_parts(const T *x, Sum *sums, long long rows, long long n, int parts, bool squares) {

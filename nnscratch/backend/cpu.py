@@ -12,6 +12,7 @@ import numpy as np
 #: The kernels that every backend must have, by the module of `nnscratch.kernels` that defines them.
 KERNELS = {
     "conv": ("conv2d", "conv2d_input", "conv2d_weight"),
+    "labels": ("label_errors", "label_losses"),
     "matmul": ("channel_sums", "linear", "matmul"),
     "pool": (
         "max_pool2d",

@@ -8,7 +8,7 @@ from nnscratch.ops.activation import log_softmax, sigmoid, softmax
 from nnscratch.ops.elementwise import equal, log, sign, where
 from nnscratch.ops.linear import ones_beside, times
 from nnscratch.ops.shape import broadcast_to, expand_dims
-from nnscratch.samples import Case, apart, normal, rows, unit
+from nnscratch.samples import Case, apart, integers, normal, rows, unit
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -189,22 +189,42 @@ def _(g, p, q, reduction, n):
         Case(normal(4, 3), rows(4, 3), "sum", 4),
         Case(normal(4, 3), rows(4, 3), "none", 4),
         Case(normal(3), unit(3), "mean", 3),
+        Case(normal(4, 3), integers(4, high=3), "mean", 4),
+        Case(normal(2, 2, 3), integers(2, 2, high=3), "none", 4),
     ),
 )
 def softmax_cross_entropy(z, q, reduction, n):
-    """Cross-entropy of the distributions `q` with softmax(z), over the last axis, without computing the softmax apart."""
-    if getattr(z, "shape", ()) != getattr(q, "shape", ()):
-        raise ValueError(f"z has shape {np.shape(z)}, q {np.shape(q)}; give both one shape")
+    """Cross-entropy of the distributions `q` with softmax(z), over the last axis, without computing the softmax apart.
+
+    Labels, whole numbers in one axis less than `z` has, stand for the distributions that are sure of them.
+    """
     kernels = backend.of(z).kernels
+    labels = _are_labels(q, z)
+    if q.shape != (z.shape[:-1] if labels else z.shape) or (labels and not z.shape[-1]):
+        raise ValueError(
+            f"z has shape {z.shape}, q {q.shape}; give both one shape, or for each row the label of one of its classes"
+        )
     if reduction == "mean":
         _refuse_none(z)
-        return kernels.mean_cross_entropy_logits(z, q, n)
-    return _reduce(kernels.cross_entropy_logits(z, q), reduction)
+        return kernels.label_losses(z, q, n) if labels else kernels.mean_cross_entropy_logits(z, q, n)
+    return _reduce(kernels.label_losses(z, q) if labels else kernels.cross_entropy_logits(z, q), reduction)
+
+
+def _are_labels(q, z):
+    return len(q.shape) < len(z.shape)
 
 
 @softmax_cross_entropy.rule("z")
 def _(g, z, q, reduction, n):
-    return _each(g, reduction, n) * (softmax(z) * times(q, ones_beside(q, (q.shape[-1], 1))) - q)
+    return _each(g, reduction, n) * _errors(z, q)
+
+
+def _errors(z, q):
+    """The derivative of each row's loss by its logits."""
+    if not _are_labels(q, z):
+        return softmax(z) * times(q, ones_beside(q, (q.shape[-1], 1))) - q
+    kernels = backend.of(q).kernels
+    return kernels.label_errors(z, q) if backend.is_array(z) else softmax(z) - kernels.one_hot(q, z.shape[-1], z.dtype)
 
 
 @softmax_cross_entropy.rule("q")

@@ -211,6 +211,8 @@ def _reduced(losses, reduction, n=None):
 
 
 def _cross_entropy(p, q, reduction, n):
+    if q.ndim < p.ndim:  # labels
+        q = q[..., None] == np.arange(p.shape[-1])
     return _reduced(-np.sum(q * log(p), axis=-1), reduction, n)
 
 

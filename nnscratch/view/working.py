@@ -8,6 +8,7 @@ import re
 
 import numpy as np
 
+from nnscratch import backend
 from nnscratch.autograd import OPS
 
 #: How many products of a sum are written before the rest becomes an ellipsis.
@@ -244,7 +245,13 @@ GRADIENTS["mse_loss"] = {
 
 
 RESULTS["probability_cross_entropy"] = lambda x, index, step: _entropy(step, x["p"], x["q"])
-RESULTS["softmax_cross_entropy"] = lambda x, index, step: _entropy(step, OPS["softmax"](x["z"]), x["q"])
+RESULTS["softmax_cross_entropy"] = lambda x, index, step: _entropy(step, OPS["softmax"](x["z"]), _distributions(x))
+
+
+def _distributions(x):
+    """What a loss was told to be true, where it was told by labels as well."""
+    z, q = x["z"], x["q"]
+    return q if q.ndim == z.ndim else backend.of(z).kernels.one_hot(q, z.shape[-1], z.dtype)
 
 
 def _entropy(step, p, q):
@@ -257,7 +264,7 @@ def _of_probability(x, g, index, step):
 
 
 def _of_logit(x, g, index, step):
-    p, q = OPS["softmax"](x["z"]), x["q"]
+    p, q = OPS["softmax"](x["z"]), _distributions(x)
     return _of_loss(step, g, step.settings["n"], f"({product(p[index], q[index[:-1]].sum())} - {number(q[index])})")
 
 
