@@ -88,7 +88,7 @@ def conv2d(x, w, bias, stride, padding, dilation, groups):
     """
     filters, kernel = w.shape[0], w.shape[2:]
     windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
-    if loops := direct.loops(len(x) * w.size * math.prod(windows), windows, filters // groups, x.dtype):
+    if loops := direct.loops(len(x) * w.size * math.prod(windows), windows, x.dtype):
         if winograd.suits(x.dtype, w.shape, stride, dilation, groups):
             return winograd.conv2d(loops, x, w, bias, padding, groups)
         return direct.conv2d(loops, x, w, bias, stride, padding, dilation, groups)
@@ -145,7 +145,8 @@ def conv2d_input(g, w, size, stride, padding, dilation, groups):
     """
     images, _, *windows = g.shape
     work = images * w.size * math.prod(windows)
-    if loops := direct.loops(work, windows, w.shape[1], g.dtype):
+    # One channel of results would leave most of a tile empty.
+    if w.shape[1] * groups > 1 and (loops := direct.loops(work, windows, g.dtype)):
         suits = winograd.suits(g.dtype, w.shape, stride, dilation, groups)
         if suits and winograd.covers(size, windows, padding):
             return winograd.conv2d_input(loops, g, w, size, padding, groups)
@@ -249,7 +250,7 @@ def conv2d_weight(g, x, kernel, stride, padding, dilation, groups):
     """
     images, filters, *windows = g.shape
     shape = filters, x.shape[1] // groups, *kernel
-    if loops := direct.loops(images * math.prod((*shape, *windows)), windows, filters // groups, x.dtype):
+    if loops := direct.loops(images * math.prod((*shape, *windows)), windows, x.dtype):
         if winograd.suits(x.dtype, shape, stride, dilation, groups):
             return winograd.conv2d_weight(loops, g, x, padding, groups)
         return direct.conv2d_weight(loops, g, x, kernel, stride, padding, dilation, groups)

@@ -13,6 +13,7 @@ are in `nnscratch.kernels.reference`; `nnscratch.kernels.conv` chooses between t
 
 import functools
 import math
+import sys
 
 import numpy as np
 
@@ -23,11 +24,13 @@ from .windows import output_sizes
 LEAST = 1 << 20
 #: Results of a filter that are computed before any is moved to its place: so few that a tile's stay in the cache.
 STRIP = 1024
+#: Cells of an image's planes that are taken at once: in float32 half of a common 2 MB second-level cache.
+CELLS = 1 << 18
 #: Into how many parts the images are divided for the gradient by the weight, where the parts' sums take no more than this.
 PARTS, PART_BYTES = 8, 1 << 24
 
 
-def loops(work, windows, results, dtype):
+def loops(work, windows, dtype):
     """The compiled loops, or None where columns are the better way (or arrays not of float32 or float64).
 
     Parameters
@@ -35,12 +38,9 @@ def loops(work, windows, results, dtype):
     work : int
         Multiplications.
     windows : (OH, OW)
-    results : int
-        Channels of a group's results: few leave most of a tile empty.
     dtype : numpy.dtype
     """
-    worth = work >= LEAST and math.prod(windows) >= 16 and results > 4
-    return compiled.vectors(dtype) if worth else None
+    return compiled.vectors(dtype) if work >= LEAST and math.prod(windows) >= 16 else None
 
 
 def image_layout(size, padding, stride, windows):
@@ -61,12 +61,25 @@ def tap_offsets(layout, channels, rows, columns):
     return ((plane * height + row // down) * width + column // right).reshape(-1)
 
 
+def _strip(layout, channels, reach, cells):
+    """The layout of so many rows of an image's planes, and for how many rows of windows they are; `reach` more rows than these."""
+    top, left, down, right, height, width = layout
+    most = cells // (channels * down * right * width)
+    if height <= most:
+        return layout, height
+    depth = max(1, reach, most - reach)
+    return (top, left, down, right, depth + reach, width), depth
+
+
 @functools.lru_cache(maxsize=256)
-def _forward(size, channels, kernel, stride, padding, dilation):
-    """The layout of x and the offsets of the taps."""
-    layout = image_layout(size, padding, stride, output_sizes(size, kernel, stride, padding, dilation))
+def _forward(size, channels, kernel, stride, padding, dilation, cells):
+    """The layout of x, the rows of windows taken at once, the offsets of the taps, and where in y the results are put."""
+    windows = output_sizes(size, kernel, stride, padding, dilation)
+    layout = image_layout(size, padding, stride, windows)
+    layout, depth = _strip(layout, channels, (kernel[0] - 1) * dilation[0] // stride[0], cells)
     rows, columns = ([d * i for i in range(k)] for k, d in zip(kernel, dilation, strict=True))
-    return layout, tap_offsets(layout, channels, rows, columns)
+    offsets = tap_offsets(layout, channels, rows, columns)
+    return layout, depth, offsets, np.array([[len(offsets), *windows, 0, 1, 0, 1]])
 
 
 def _phase(size, windows, kernel, stride, padding, dilation, phase):
@@ -79,9 +92,9 @@ def _phase(size, windows, kernel, stride, padding, dilation, phase):
     taps : list of int
         Which of the kernel's cells reach them.
     edge : (int, int)
-        The zeros to set before and after the results.
+        The zeros that must stand before and after the results.
     starts : list of int
-        The result, counted with those zeros, that each tap takes to the first cell.
+        The result that each tap takes to the first cell.
     """
     first = (phase - padding[0]) % stride
     count = max(0, -(-(size - first) // stride))
@@ -89,24 +102,28 @@ def _phase(size, windows, kernel, stride, padding, dilation, phase):
     starts = [(first + padding[0]) // stride - i * dilation // stride for i in taps]
     before = max(0, -min(starts, default=0))
     after = max(0, max(starts, default=0) + count - windows)
-    return first, count, taps, (before, after), [s + before for s in starts]
+    return first, count, taps, (before, after), starts
 
 
 @functools.lru_cache(maxsize=256)
-def _backward(size, windows, filters, kernel, stride, padding, dilation):
-    """For each row and column within a stride: the taps, g's layout, the offsets and where in x the results are put."""
+def _backward(size, windows, filters, kernel, stride, padding, dilation, cells):
+    """For each row and column within a stride the taps; g's layout and all else as `_forward` has it."""
     axes = [
-        [_phase(*settings, phase) for phase in range(settings[3])]
+        [phase for phase in (_phase(*settings, p) for p in range(settings[3])) if phase[1] and phase[2]]
         for settings in zip(size, windows, kernel, stride, padding, dilation, strict=True)
     ]
-    found = []
-    for top, rows, i, above, at_rows in axes[0]:
-        for left, columns, j, beside, at_columns in axes[1]:
-            if rows and columns and i and j:
-                layout = image_layout(windows, (above, beside), (1, 1), (rows, columns))
-                target = rows, columns, top, stride[0], left, stride[1]
-                found.append((i, j, layout, tap_offsets(layout, filters, at_rows, at_columns), target))
-    return found
+    edges = [tuple(max((edge[i] for *_, edge, _ in axis), default=0) for i in (0, 1)) for axis in axes]
+    counts = [max((count for _, count, *_ in axis), default=0) for axis in axes]
+    reach = max((edges[0][0] + s for *_, at in axes[0] for s in at), default=0)
+    layout, depth = _strip(image_layout(windows, edges, (1, 1), counts), filters, reach, cells)
+    taps, offsets, targets = [], [], []
+    for top, rows, i, _, at_rows in axes[0]:
+        for left, columns, j, _, at_columns in axes[1]:
+            starts = ([edge[0] + s for s in at] for edge, at in zip(edges, (at_rows, at_columns), strict=True))
+            taps.append((i, j))
+            offsets.append(tap_offsets(layout, filters, *starts))
+            targets.append([len(offsets[-1]), rows, columns, top, stride[0], left, stride[1]])
+    return taps, (layout, depth, np.concatenate(offsets or [np.zeros(0, int)]), np.array(targets).reshape(-1, 7))
 
 
 def pack_filters(filters, rows):
@@ -134,7 +151,7 @@ def aligned_zeros(shape, dtype):
 def image_scratch(vectors, layout, channels, dtype, images=1):
     """Zeros for the planes of some images, and for what a tile reads behind them."""
     _, _, down, right, height, width = layout
-    behind = width + vectors.VECTORS * vectors.BYTES // dtype.itemsize
+    behind = width + vectors.MOST * vectors.BYTES // dtype.itemsize
     return aligned_zeros((images * channels * down * right * height * width + behind,), dtype)
 
 
@@ -155,20 +172,26 @@ def image_argument(x, group, channels):
     return x.reshape(-1), x.shape, group * channels, channels
 
 
-def _correlate(vectors, x, groups, jobs, bias, y, work):
-    """Run `vectors.correlate` for each job (group, layout, packed filters, offsets, target), images side by side."""
-    each, filters = x.shape[1] // groups, y.shape[1] // groups
+def _correlate(vectors, x, filters, layout, depth, offsets, targets, bias, y, work):
+    """Run `vectors.correlate` for each group, whose filters' parts `filters` has, as (filters, taps); images side by side."""
+    groups = len(filters)
+    each, results = x.shape[1] // groups, y.shape[1] // groups
+    high = vectors.FLAT if results <= vectors.FLAT else vectors.ROWS
+    packed = [np.concatenate([pack_filters(part, high) for part in parts]) for parts in filters]
     bias = np.zeros(y.shape[1], y.dtype) if bias is None else compiled.plain(bias)
     x = compiled.plain(x)
 
     def run(begin, end):
-        for group, layout, packed, offsets, target in jobs:
-            lines = min(target[0], max(1, STRIP // layout[-1]))
-            length = (lines * layout[-1] // vectors.BYTES + 2) * vectors.BYTES
-            wide = aligned_zeros((vectors.ROWS * length,), x.dtype)
-            scratch = image_scratch(vectors, layout, each, x.dtype)
-            source, result = image_argument(x, group, each), image_argument(y, group, filters)
-            vectors.correlate(source, (begin, end), layout, packed, offsets, result, bias, target, scratch, wide)
+        lanes, rows = vectors.BYTES // x.itemsize, min(depth, int(targets[:, 1].max()))
+        lines = -(-rows // -(-rows * layout[-1] // STRIP))  # of strips that are about as long as each other
+        length = (-(-lines * layout[-1] // lanes) + vectors.MOST) * lanes
+        wide = aligned_zeros((high * length,), x.dtype)
+        scratch = image_scratch(vectors, layout, each, x.dtype)
+        for group, w in enumerate(packed):
+            source, result = image_argument(x, group, each), image_argument(y, group, results)
+            vectors.correlate(
+                source, (begin, end), layout, depth, high, w, offsets, targets, result, bias, scratch, wide
+            )
 
     threads.split(len(x), work, run)
 
@@ -177,37 +200,33 @@ def conv2d(vectors, x, w, bias, stride, padding, dilation, groups):
     """`nnscratch.kernels.conv.conv2d` by the compiled loops `vectors`."""
     filters, each, *kernel = w.shape
     windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
-    layout, offsets = _forward(x.shape[2:], each, tuple(kernel), stride, padding, dilation)
-    target = *windows, 0, 1, 0, 1
-    by_group = w.reshape(groups, filters // groups, -1)
-    jobs = [(i, layout, pack_filters(part, vectors.ROWS), offsets, target) for i, part in enumerate(by_group)]
+    places = _forward(x.shape[2:], each, tuple(kernel), stride, padding, dilation, CELLS)
+    by_group = [[part] for part in w.reshape(groups, filters // groups, -1)]
     y = np.empty((len(x), filters, *windows), x.dtype)
-    _correlate(vectors, x, groups, jobs, bias, y, len(x) * w.size * math.prod(windows))
+    _correlate(vectors, x, by_group, *places, bias, y, len(x) * w.size * math.prod(windows))
     return y
 
 
 def conv2d_input(vectors, g, w, size, stride, padding, dilation, groups):
     """`nnscratch.kernels.conv.conv2d_input` by the compiled loops `vectors`."""
     filters, each, *kernel = w.shape
-    by_group = w.reshape(groups, filters // groups, each, *kernel)
-    phases = _backward(tuple(size), g.shape[2:], filters // groups, tuple(kernel), stride, padding, dilation)
-    jobs = [
-        (group, layout, pack_filters(part.swapaxes(0, 1).reshape(each, -1), vectors.ROWS), offsets, target)
-        for i, j, layout, offsets, target in phases
-        for group, part in enumerate(by_group[:, :, :, i][..., j])
-    ]
-    covered = sum(rows * columns for *_, (rows, columns, *_) in phases)
+    settings = tuple(kernel), stride, padding, dilation, CELLS
+    taps, places = _backward(tuple(size), g.shape[2:], filters // groups, *settings)
+    targets = places[-1]
     # Cells that no window touches get 0.
-    make = np.empty if covered == math.prod(size) else np.zeros
+    make = np.empty if (targets[:, 1] * targets[:, 2]).sum() == math.prod(size) else np.zeros
     dx = make((len(g), groups * each, *size), g.dtype)
-    _correlate(vectors, g, groups, jobs, None, dx, g[:, 0].size * w.size)
+    if len(targets):
+        turned = w.reshape(groups, filters // groups, each, *kernel).swapaxes(1, 2)
+        by_group = [[part[:, :, i][..., j].reshape(each, -1) for i, j in taps] for part in turned]
+        _correlate(vectors, g, by_group, *places, None, dx, g[:, 0].size * w.size)
     return dx
 
 
 def conv2d_weight(vectors, g, x, kernel, stride, padding, dilation, groups):
     """`nnscratch.kernels.conv.conv2d_weight` by the compiled loops `vectors`."""
     filters, each = g.shape[1] // groups, x.shape[1] // groups
-    layout, offsets = _forward(x.shape[2:], each, tuple(kernel), stride, padding, dilation)
+    layout, _, offsets, _ = _forward(x.shape[2:], each, tuple(kernel), stride, padding, dilation, sys.maxsize)
     taps, lanes = len(offsets), vectors.BYTES // x.itemsize
     offsets = np.pad(offsets, (0, -taps % vectors.VECTORS), "edge")
     plane = -(-((g.shape[2] - 1) * layout[-1] + g.shape[3]) // lanes) * lanes

@@ -17,8 +17,10 @@ from .simd import BYTES
 ROWS = 8 if BYTES == 64 or platform.machine().lower() in ("aarch64", "arm64") else 4
 #: Vectors in a tile.
 VECTORS = 3
-#: Rows in a tile of two vectors, which has as many sums.
-TALL = ROWS * VECTORS // 2
+#: Rows in tiles of two vectors, and of twice as many as else: tiles with as many sums.
+TALL, FLAT = ROWS * VECTORS // 2, ROWS // 2
+#: Vectors in the longest tile.
+MOST = 2 * VECTORS
 #: Vectors of a row of results that are taken at once for the gradient by the weight: 8 rows then fit the first-level cache.
 CHUNK = 48
 
@@ -90,6 +92,7 @@ def _dots(rows, taps):
 _tile_1, _tile_2, _tile_3 = (_products(ROWS, v) for v in (1, 2, 3))
 _add_1, _add_2, _add_3 = (_products(ROWS, v, onto=True) for v in (1, 2, 3))
 _tall_1, _tall_2 = (_products(TALL, v) for v in (1, 2))
+_flat = _products(FLAT, MOST)
 _tile_dots = _dots(ROWS, VECTORS)
 
 
@@ -223,35 +226,26 @@ _NONE, _ONE = np.int64(0), np.int64(1)  # literals would have functions compiled
 
 
 @simd.inner
-def _fill(image, n, layout, scratch, at, plane):
-    """Image n into scratch[at:], as planes (channels, down, right), `plane` elements apart."""
+def _fill(image, n, layout, above, scratch, at, plane):
+    """Rows of image n's planes, from `above` on, into scratch[at:], as planes (channels, down, right), `plane` elements apart."""
     x, (_, every, rows, columns), first, channels = image
-    top, left, down, right, _, width = layout
+    top, left, down, right, height, width = layout
     for c in range(channels):
         for a in range(down):
-            above = (a - top) % down
+            h = above * down + a - top  # the image's row that is to be the first
+            before = min(max(0, (down - 1 - h) // down), height)
+            count = max(0, min(height - before, (rows - h + down - 1) // down - before))
             for b in range(right):
                 beside = (b - left) % right
-                line = ((n * every + first + c) * rows + above) * columns + beside
-                to = (
-                    at + ((c * down + a) * right + b) * plane + (top + above) // down * width + (left + beside) // right
-                )
-                count = (columns - beside + right - 1) // right
-                for _ in range(above, rows, down):
-                    _move(x, line, right, scratch, to, 1, count, x.dtype.type(0))
+                across = (columns - beside + right - 1) // right
+                line = ((n * every + first + c) * rows + h + before * down) * columns + beside
+                to = at + ((c * down + a) * right + b) * plane
+                _clear(scratch, to, before * width)
+                to += before * width
+                for _ in range(count):
+                    _move(x, line, right, scratch, to + (left + beside) // right, 1, across, x.dtype.type(0))
                     line, to = line + down * columns, to + width
-
-
-@numba.njit(inline="always")
-def _multiply(vectors, w, at_w, x, at_x, offsets, out, at_out, row):
-    """One tile of products with packed filters."""
-    taps, lanes = len(offsets), BYTES // x.itemsize
-    if vectors == 3:
-        _tile_3(w, at_w, ROWS, 1, x, at_x, lanes, offsets, taps, out, at_out, row)
-    elif vectors == 2:
-        _tile_2(w, at_w, ROWS, 1, x, at_x, lanes, offsets, taps, out, at_out, row)
-    else:
-        _tile_1(w, at_w, ROWS, 1, x, at_x, lanes, offsets, taps, out, at_out, row)
+                _clear(scratch, to, (height - before - count) * width)
 
 
 @numba.njit(inline="always")
@@ -261,36 +255,53 @@ def _next(left):
 
 
 @simd.compiled
-def correlate(image, images, layout, w, offsets, result, bias, target, scratch, wide):
+def correlate(image, images, layout, depth, high, w, offsets, targets, result, bias, scratch, wide):
     """Every filter's sums over the taps, and its bias, into the channels of `result`.
 
-    `target` is (rows, columns, row, row_step, column, column_step): how many windows there are, and where in the result
-    they are put. `w` holds blocks of ROWS filters, each as (taps, filters of the block). `scratch` has room for the planes
-    and a tile's length more, all zeros, and `wide` for ROWS filters' results of so many rows of windows as are taken at once,
-    and for a vector more of each.
+    `targets` has a row (taps, rows, columns, row, row_step, column, column_step) for each part of the result: how many taps and how
+    many windows there are, and where they are put; `offsets` has the taps of one part behind those of another. So has `w`, in
+    blocks of `high` filters, ROWS or FLAT, each as (taps, filters of the block). `scratch` has room for so many rows of the
+    planes as `depth` rows of windows need, and for MOST vectors more, all zeros, and `wide` for so many filters' results of so many
+    rows of windows as are taken at once, and for MOST vectors more of each.
     """
     y, (_, every, tall, broad), first, filters = result
     height, width = layout[4:]
-    rows, columns, row, row_step, column, column_step = target
-    taps, lanes, room = len(offsets), BYTES // y.itemsize, len(wide) // ROWS
-    strip = (room - lanes) // width
+    lanes, room = BYTES // y.itemsize, len(wide) // high
+    strip, most = (room - MOST * lanes) // width, targets[:, 1].max()
     for n in range(images[0], images[1]):
-        _fill(image, n, layout, scratch, _NONE, height * width)
-        for above in range(0, rows, strip):
-            lines = min(strip, rows - above)
-            length = (lines - 1) * width + columns
-            for done in range(0, filters, ROWS):
-                i = 0
-                while i < length:
-                    vectors, at = _next((length - i + lanes - 1) // lanes), above * width + i
-                    _multiply(vectors, w, done * taps, scratch, at, offsets, wide, i, room)
-                    i += vectors * lanes
-                for m in range(min(ROWS, filters - done)):
-                    o = first + done + m
-                    to = ((n * every + o) * tall + row + above * row_step) * broad + column
-                    for p in range(lines):
-                        _move(wide, m * room + p * width, 1, y, to, column_step, columns, bias[o])
-                        to += row_step * broad
+        for top in range(0, most, depth):
+            _fill(image, n, layout, top, scratch, _NONE, height * width)
+            begin = at_w = 0
+            for part in range(len(targets)):
+                taps, rows, columns = targets[part, 0], targets[part, 1], targets[part, 2]
+                row_step, column_step = targets[part, 4], targets[part, 6]
+                corner = targets[part, 3] * broad + targets[part, 5]
+                some = offsets[begin : begin + taps]
+                begin += taps
+                for above in range(top, min(top + depth, rows), strip):
+                    lines = min(strip, min(top + depth, rows) - above)
+                    length = (lines - 1) * width + columns
+                    for done in range(0, filters, high):
+                        at, i = at_w + done * taps, 0
+                        while i < length:
+                            vectors, at_x = _next((length - i + lanes - 1) // lanes), (above - top) * width + i
+                            if high == FLAT:
+                                _flat(w, at, FLAT, 1, scratch, at_x, lanes, some, taps, wide, i, room)
+                                vectors = MOST
+                            elif vectors == 3:
+                                _tile_3(w, at, ROWS, 1, scratch, at_x, lanes, some, taps, wide, i, room)
+                            elif vectors == 2:
+                                _tile_2(w, at, ROWS, 1, scratch, at_x, lanes, some, taps, wide, i, room)
+                            else:
+                                _tile_1(w, at, ROWS, 1, scratch, at_x, lanes, some, taps, wide, i, room)
+                            i += vectors * lanes
+                        for m in range(min(high, filters - done)):
+                            o = first + done + m
+                            to = (n * every + o) * tall * broad + corner + above * row_step * broad
+                            for p in range(lines):
+                                _move(wide, m * room + p * width, 1, y, to, column_step, columns, bias[o])
+                                to += row_step * broad
+                at_w += (filters + high - 1) // high * high * taps
 
 
 @simd.compiled
@@ -310,8 +321,8 @@ def correlate_weight(gradient, image, images, layout, offsets, block, gradients,
     for n in range(images[0], images[1], block):
         count = min(block, images[1] - n)
         for b in range(count):
-            _fill(image, n + b, layout, scratch, b * image_x, height * width)
-            _fill(gradient, n + b, (_NONE, _NONE, _ONE, _ONE, rows, width), gradients, b * image_g, plane)
+            _fill(image, n + b, layout, 0, scratch, b * image_x, height * width)
+            _fill(gradient, n + b, (_NONE, _NONE, _ONE, _ONE, rows, width), 0, gradients, b * image_g, plane)
         for i in range(0, plane, most):
             vectors = min(most, plane - i) // lanes
             for o in range(0, padded, ROWS):

@@ -42,13 +42,19 @@ def three(x, w, bias, g, geometry):
     )
 
 
-@given(layers(), st.sampled_from([("float64", 1e-12), ("float32", 2e-4)]), st.sampled_from([7, 1024]))
-@settings(max_examples=100, deadline=None)
-def test_agrees_with_the_definition(layer, precision, strip):
+@given(
+    layers(),
+    st.sampled_from([("float64", 1e-12), ("float32", 2e-4)]),
+    st.sampled_from([7, 1024]),
+    st.sampled_from([1, 1000, 1 << 18]),
+)
+@settings(max_examples=150, deadline=None)
+def test_agrees_with_the_definition(layer, precision, strip, cells):
     dtype, tolerance = precision
     x, w, bias, g, geometry = arrays(layer, dtype)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(direct, "STRIP", strip)
+        patch.setattr(direct, "CELLS", cells)
         found = three(x, w, bias, g, geometry)
     wide = [a.astype(np.float64) for a in (x, w, bias, g)]
     expected = (
@@ -78,11 +84,10 @@ def test_threads_change_no_bit(layer, count):
 
 def test_which_convolutions_it_is_for():
     single = np.dtype("float32")
-    assert direct.loops(1 << 20, (11, 11), 5, single) is loops("float32")
-    assert direct.loops((1 << 20) - 1, (11, 11), 64, single) is None, "too little work"
-    assert direct.loops(1 << 30, (3, 5), 64, single) is None, "too few windows"
-    assert direct.loops(1 << 30, (30, 30), 4, single) is None, "too few results"
-    assert direct.loops(1 << 30, (30, 30), 64, np.dtype("float16")) is None
+    assert direct.loops(1 << 20, (11, 11), single) is loops("float32")
+    assert direct.loops((1 << 20) - 1, (11, 11), single) is None, "too little work"
+    assert direct.loops(1 << 30, (3, 5), single) is None, "too few windows"
+    assert direct.loops(1 << 30, (30, 30), np.dtype("float16")) is None
 
 
 @pytest.mark.parametrize("least", [1 << 10, 1 << 60])
