@@ -18,8 +18,8 @@ def _decayed(p, g, weight_decay):
     return g + weight_decay * p if weight_decay else g
 
 
-def sgd(p, g, lr, momentum, nesterov, weight_decay, velocity):
-    """One step of gradient descent: ``p <- p - lr * u``.
+def sgd(ps, gs, lr, momentum, nesterov, weight_decay, velocities):
+    """One step of gradient descent for each parameter: ``p <- p - lr * u``.
 
     With ``h = g + weight_decay * p``: without momentum u = h; with it ``velocity <- momentum * velocity + h``
     and u is the velocity, or, with Nesterov's look ahead, ``h + momentum * velocity`` (Sutskever et al.
@@ -27,27 +27,29 @@ def sgd(p, g, lr, momentum, nesterov, weight_decay, velocity):
 
     Parameters
     ----------
-    p : ndarray, float32 or float64
-        The parameter; written.
-    g : ndarray of p's shape and dtype
-        Its gradient; only read.
+    ps : sequence of ndarray, float32 or float64
+        The parameters; written.
+    gs : sequence of ndarray
+        Their gradients, each of its parameter's shape and dtype; only read.
     lr, momentum, weight_decay : float
     nesterov : bool
-    velocity : ndarray of p's shape and dtype, written; or None where momentum is 0
+    velocities : sequence of ndarray, as the gradients, written; or None where momentum is 0
 
     Examples
     --------
     >>> p, g = np.array([1.0, 2.0]), np.array([10.0, 0.0])
-    >>> sgd(p, g, lr=0.5, momentum=0.0, nesterov=False, weight_decay=0.0, velocity=None)
+    >>> sgd([p], [g], lr=0.5, momentum=0.0, nesterov=False, weight_decay=0.0, velocities=None)
     >>> p
     array([-4.,  2.])
     """
-    update = _decayed(p, g, weight_decay)
-    if velocity is not None:
-        velocity *= momentum
-        velocity += update
-        update = update + momentum * velocity if nesterov else velocity
-    p -= _scalar(lr, p.dtype) * update
+    for i, p in enumerate(ps):
+        update = _decayed(p, gs[i], weight_decay)
+        if velocities is not None:
+            velocity = velocities[i]
+            velocity *= momentum
+            velocity += update
+            update = update + momentum * velocity if nesterov else velocity
+        p -= _scalar(lr, p.dtype) * update
 
 
 @functools.lru_cache(maxsize=16)
@@ -56,8 +58,8 @@ def _scalar(value, dtype):
     return np.array(value, dtype)
 
 
-def adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled):
-    """One step of Adam: ``p <- p - lr * m / (sqrt(v) + eps)``.
+def adam(ps, gs, ms, vs, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled):
+    """One step of Adam for each parameter: ``p <- p - lr * m / (sqrt(v) + eps)``.
 
     ``m <- beta1 * m + (1 - beta1) * g`` and ``v <- beta2 * v + (1 - beta2) * g**2``. Without bias correction
     that is the documents' F11. With it, m and v are divided by ``1 - beta1**step`` and ``1 - beta2**step``
@@ -66,12 +68,12 @@ def adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay,
 
     Parameters
     ----------
-    p : ndarray, float32 or float64
-        The parameter; written.
-    g : ndarray of p's shape and dtype
-        Its gradient; only read.
-    m, v : ndarray of p's shape and dtype
-        Running means of g and of g**2; written.
+    ps : sequence of ndarray, float32 or float64
+        The parameters; written.
+    gs : sequence of ndarray
+        Their gradients, each of its parameter's shape and dtype; only read.
+    ms, vs : sequence of ndarray
+        Running means of g and of g**2, as the gradients; written.
     lr, beta1, beta2, eps, weight_decay : float
     step : int
         1 at the first step.
@@ -80,11 +82,17 @@ def adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay,
     Examples
     --------
     >>> p, m, v = np.array([1.0]), np.zeros(1), np.zeros(1)
-    >>> adam(p, np.array([2.0]), m, v, lr=0.1, beta1=0.5, beta2=0.75, eps=0.0, step=1, bias_correction=True,
+    >>> adam([p], [np.array([2.0])], [m], [v], lr=0.1, beta1=0.5, beta2=0.75, eps=0.0, step=1, bias_correction=True,
     ...      weight_decay=0.0, decoupled=False)
     >>> p, m, v
     (array([0.9]), array([1.]), array([1.]))
     """
+    settings = lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled
+    for row in zip(ps, gs, ms, vs, strict=True):
+        _adam(*row, *settings)
+
+
+def _adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled):
     loops = compiled.loops(p, g, m, v)
     if loops and g.flags.carray and p.flags.carray and m.flags.carray and v.flags.carray:
         scalars = _adam_scalars(p.dtype, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled)

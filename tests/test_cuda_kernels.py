@@ -106,6 +106,15 @@ def to_host(value):
     return runtime.xp().asnumpy(value) if hasattr(value, "get") else value
 
 
+def copy_back(arrays, moved):
+    """Give NumPy arrays, and those in lists, the values that their copies on the device now have."""
+    for a, b in zip(arrays, moved, strict=True):
+        if isinstance(a, list):
+            copy_back(a, b)
+        elif isinstance(a, np.ndarray) and a.flags.writeable:
+            a[...] = to_host(b)
+
+
 class OnDevice:
     """A module of kernels, called with NumPy arrays; those that it writes into are copied back."""
 
@@ -119,9 +128,7 @@ class OnDevice:
         def call(*args, **named):
             moved = [to_device(a) for a in args]
             result = to_host(kernel(*moved, **{k: to_device(v) for k, v in named.items()}))
-            for a, b in zip(args, moved, strict=True):
-                if isinstance(a, np.ndarray) and a.flags.writeable:
-                    a[...] = to_host(b)
+            copy_back(args, moved)
             return result
 
         return call
@@ -386,9 +393,9 @@ def test_descent_of_all_parameters_is_that_of_each(dtype, momentum):
     one = [a.copy() for a in p], [a.copy() for a in v]
     given = v if momentum else None
     for _ in range(2):
-        steps.sgd_all(p, g, 0.1, momentum, True, 0.01, given)
+        steps.sgd(p, g, 0.1, momentum, True, 0.01, given)
         for a, b, c in zip(one[0], g, one[1], strict=True):
-            steps.sgd(a, b, 0.1, momentum, True, 0.01, c if momentum else None)
+            steps.sgd([a], [b], 0.1, momentum, True, 0.01, [c] if momentum else None)
     for a, b in zip([*p, *v], [*one[0], *one[1]], strict=True):
         np.testing.assert_array_equal(to_host(a), to_host(b))
 
@@ -408,9 +415,9 @@ def test_adam_of_all_parameters_is_that_of_each(decoupled):
     one = [[a.copy() for a in column] for column in arrays]
     for step in (1, 2):
         scalars = 0.1, 0.9, 0.99, 1e-8, step, True, 0.01, decoupled
-        steps.adam_all(*arrays, *scalars)
+        steps.adam(*arrays, *scalars)
         for row in zip(*one, strict=True):
-            steps.adam(*row, *scalars)
+            steps.adam(*([a] for a in row), *scalars)
     for a, b in zip(
         [*arrays[0], *arrays[1], *arrays[2], *arrays[3]], [*one[0], *one[1], *one[2], *one[3]], strict=True
     ):

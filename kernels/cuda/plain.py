@@ -445,7 +445,7 @@ def put_add(x, shape, index):
 # Steps of optimisers, which write into the parameter and its state
 
 
-def sgd(p, g, lr, momentum, nesterov, weight_decay, velocity):
+def _sgd(p, g, lr, momentum, nesterov, weight_decay, velocity):
     """p <- p - lr u."""
     update = g + weight_decay * p if weight_decay else g
     if velocity is not None:
@@ -455,7 +455,7 @@ def sgd(p, g, lr, momentum, nesterov, weight_decay, velocity):
     p -= lr * update
 
 
-def adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled):
+def _adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled):
     """p <- p - lr m / (sqrt(v) + eps)."""
     if decoupled:
         if weight_decay:
@@ -472,19 +472,19 @@ def adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay,
         p -= lr * m / (np.sqrt(v) + eps)
 
 
-def sgd_all(parameters, gradients, lr, momentum, nesterov, weight_decay, velocities=None):
-    """`sgd` of all parameters."""
-    for i, (p, g) in enumerate(zip(parameters, gradients, strict=True)):
+def sgd(ps, gs, lr, momentum, nesterov, weight_decay, velocities):
+    """One step of gradient descent for each parameter."""
+    for i, (p, g) in enumerate(zip(ps, gs, strict=True)):
         velocity = velocities and velocities[i]
         with _unless_failed(p, velocity):
-            sgd(p, g, lr, momentum, nesterov, weight_decay, velocity)
+            _sgd(p, g, lr, momentum, nesterov, weight_decay, velocity)
 
 
-def adam_all(parameters, gradients, means, squares, *settings):
-    """`adam` of all parameters."""
-    for p, g, m, v in zip(parameters, gradients, means, squares, strict=True):
+def adam(ps, gs, ms, vs, *settings):
+    """One step of Adam for each parameter."""
+    for p, g, m, v in zip(ps, gs, ms, vs, strict=True):
         with _unless_failed(p, m, v):
-            adam(p, g, m, v, *settings)
+            _adam(p, g, m, v, *settings)
 
 
 # Checks of values, and what follows from them

@@ -1,7 +1,7 @@
-// Optimiser steps, of one parameter or of all in one launch.
+// Optimiser steps of all parameters in one launch.
 //
 // What limits them: memory, 28 bytes an element for Adam in float32, if the launches do not. A network has many parameters
-// that take a microsecond each, less than it takes to start a kernel, so the kernels `_all` take a table of addresses: each
+// that take a microsecond each, less than it takes to start a kernel, so the kernels take a table of addresses: each
 // block finds its parameter by bisection and does CHUNK of its elements. Everything is read once and written once.
 // The word of checks.cu is looked at first: after a check has failed the parameters stay as they are.
 // The formulas round where nnscratch.kernels.steps rounds (`Rounded` never merges a product and a sum into one rounding), so
@@ -54,16 +54,6 @@ __device__ inline void adapt(T *p, const T *g, T *m, T *v, long long i, const Ad
 #define ADAM A keep1, A take1, A keep2, A take2, A scale1, A scale2, A lr, A eps, A decay, A shrink
 #define ADAM_VALUES {keep1}, {take1}, {keep2}, {take2}, {scale1}, {scale2}, {lr}, {eps}, {decay}, {shrink}
 
-extern "C" __global__ void sgd(T *p, const T *g, T *velocity, long long n, DESCENT) {
-    Descent s = {{lr}, {momentum}, {decay}, nesterov};
-    FOR_EACH(i, n) descend(p, g, velocity, i, s);
-}
-
-extern "C" __global__ void adam(T *p, const T *g, T *m, T *v, long long n, ADAM) {
-    Adam s = {ADAM_VALUES};
-    FOR_EACH(i, n) adapt(p, g, m, v, i, s);
-}
-
 // The table: for each parameter its first block (and, behind the last, the number of blocks), then for each its size and
 // the addresses of its arrays.
 struct Share { const long long *row; long long begin, end; };
@@ -80,7 +70,7 @@ __device__ inline Share share(const long long *table, int parameters, int column
     return {row + 1, begin, end < row[0] ? end : row[0]};
 }
 
-extern "C" __global__ void sgd_all(const long long *table, int parameters, const unsigned long long *word, DESCENT) {
+extern "C" __global__ void sgd(const long long *table, int parameters, const unsigned long long *word, DESCENT) {
     if (~*word) return;
     Descent s = {{lr}, {momentum}, {decay}, nesterov};
     Share own = share(table, parameters, 4);
@@ -88,7 +78,7 @@ extern "C" __global__ void sgd_all(const long long *table, int parameters, const
         descend((T *)own.row[0], (const T *)own.row[1], (T *)own.row[2], i, s);
 }
 
-extern "C" __global__ void adam_all(const long long *table, int parameters, const unsigned long long *word, ADAM) {
+extern "C" __global__ void adam(const long long *table, int parameters, const unsigned long long *word, ADAM) {
     if (~*word) return;
     Adam s = {ADAM_VALUES};
     Share own = share(table, parameters, 5);

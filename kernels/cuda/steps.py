@@ -1,4 +1,4 @@
-"""Optimiser steps on a GPU: `sgd` and `adam` as `nnscratch.kernels.steps` has them, and both for many parameters at once.
+"""Optimiser steps on a GPU, as `nnscratch.kernels.steps` has them: of all parameters in one launch.
 
 ``steps.cu`` says how they are computed and why they are fast.
 """
@@ -33,37 +33,6 @@ def _adam(dtype, lr, beta1, beta2, eps, step, bias_correction, weight_decay, dec
     return tuple(map(_arithmetic(dtype), (beta1, 1 - beta1, beta2, 1 - beta2, *scales, lr, eps, *decays)))
 
 
-def _in_place(arrays, written, run):
-    """Call `run` with C-contiguous arrays, and copy back what it wrote into those that were not."""
-    plain = [None if a is None else runtime.xp().ascontiguousarray(a) for a in arrays]
-    run(plain)
-    for i in written:
-        if plain[i] is not arrays[i] and arrays[i] is not None and not arrays[i].flags.c_contiguous:
-            arrays[i][...] = plain[i]
-
-
-def _step(name, arrays, written, scalars):
-    p = arrays[0]
-
-    def run(plain):
-        grid = min(runtime.blocks(p.size), 1 << 20)
-        args = *plain, np.int64(p.size), *scalars
-        runtime.launch("steps.cu", name, grid, runtime.THREADS, args, **_constants(p.dtype))
-
-    _in_place(arrays, written, run)
-
-
-def sgd(p, g, lr, momentum, nesterov, weight_decay, velocity):
-    """One step of gradient descent, as `nnscratch.kernels.steps.sgd`."""
-    _step("sgd", [p, g, velocity], (0, 2), _descent(p.dtype, lr, momentum, nesterov, weight_decay))
-
-
-def adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled):
-    """One step of Adam, as `nnscratch.kernels.steps.adam`."""
-    scalars = _adam(p.dtype, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled)
-    _step("adam", [p, g, m, v], (0, 2, 3), scalars)
-
-
 @functools.lru_cache(maxsize=32)
 def _table(xp, device, sizes, addresses):
     """What tells a block its share, on the device; kept, since memory is mostly given out again where it was."""
@@ -77,7 +46,7 @@ def _address(array):
     return 0 if array is None else array.data.ptr
 
 
-def _step_all(name, columns, written, scalars):
+def _step(name, columns, written, scalars):
     """Launch once for each dtype; `columns` are lists of arrays, first the parameters."""
     xp = runtime.xp()
     for dtype in dict.fromkeys(p.dtype for p in columns[0]):
@@ -95,28 +64,20 @@ def _step_all(name, columns, written, scalars):
                     row[i][...] = plain[i]
 
 
-def sgd_all(parameters, gradients, lr, momentum, nesterov, weight_decay, velocities=None):
-    """`sgd` of all parameters, in one launch for each dtype among them; nothing while a check has failed (``checks.cu``).
-
-    Parameters
-    ----------
-    parameters, gradients : lists of arrays
-    velocities : list of arrays, or None where momentum is 0
-    """
-    velocities = [None] * len(parameters) if velocities is None else velocities
+def sgd(ps, gs, lr, momentum, nesterov, weight_decay, velocities):
+    """One step of gradient descent, in one launch for each dtype; nothing while a check has failed (``checks.cu``)."""
+    velocities = [None] * len(ps) if velocities is None else velocities
 
     def scalars(dtype):
         return _descent(dtype, lr, momentum, nesterov, weight_decay)
 
-    _step_all("sgd_all", (parameters, gradients, velocities), (0, 2), scalars)
+    _step("sgd", (ps, gs, velocities), (0, 2), scalars)
 
 
-def adam_all(
-    parameters, gradients, means, squares, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled
-):
-    """`adam` of all parameters, which are at the same step, as `sgd_all` does it."""
+def adam(ps, gs, ms, vs, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled):
+    """One step of Adam, as `sgd` does it."""
 
     def scalars(dtype):
         return _adam(dtype, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled)
 
-    _step_all("adam_all", (parameters, gradients, means, squares), (0, 2, 3), scalars)
+    _step("adam", (ps, gs, ms, vs), (0, 2, 3), scalars)

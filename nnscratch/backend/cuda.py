@@ -11,7 +11,7 @@ from nnscratch.backend.cpu import CPU, KERNELS
 from nnscratch.backend.late import Late
 
 #: What a GPU has beyond the table of every backend.
-MORE = {"checks": ("outside",), "dropout": ("mask",), "steps": ("adam_all", "sgd_all")}
+MORE = {"checks": ("outside",), "dropout": ("mask",)}
 
 #: What turns a host's data into arrays, and complains about those that are none.
 HOST = CPU()

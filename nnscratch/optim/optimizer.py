@@ -126,7 +126,7 @@ class Optimizer:
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         if "_update" in vars(cls) and "_update_all" not in vars(cls):
-            cls._update_all = None  # that of the class above computes something else
+            cls._update_all = Optimizer._update_all  # that of the class above computes something else
 
     def __init__(self, params, settings):
         name = type(self).__name__
@@ -179,9 +179,11 @@ class Optimizer:
         """Write the next values into the arrays `p` and those of `state`; `step` is 1 at the first."""
         raise NotImplementedError
 
-    #: As `_update`, for lists of arrays that are at the same step, on a GPU: one launch for all of them, which does nothing while
-    #: a check has failed (`nnscratch.backend.late`). None: one by one, and the GPU is waited for.
-    _update_all = None
+    def _update_all(self, ps, gs, states, step, group):
+        """The same for lists of arrays that are at the same step; kernels for all of them do nothing after a failed check of a GPU's."""
+        backend.of(ps[0]).synchronize()  # which is raised here
+        for p, g, state in zip(ps, gs, states, strict=True):
+            self._update(p, g, state, step, group)
 
     def _params(self):
         return [p for group in self.param_groups for p in group["params"]]
@@ -242,15 +244,8 @@ class Optimizer:
                         a = state[slot]
                         a[np.abs(a) < np.finfo(a.dtype).tiny] = 0
                 p._version[0] += 1
-                if type(array) is not np.ndarray:
-                    if self._update_all is not None:
-                        together.setdefault(step, []).append((wide, g, state, array))
-                        continue
-                    backend.of(array).synchronize()  # after a failed check no step is taken: here it is raised
-                self._update(wide, g, state, step, group)
-                if wide is not array:
-                    array[...] = wide
-            for step, rows in together.items():
+                together.setdefault((step, type(array)), []).append((wide, g, state, array))
+            for (step, _), rows in together.items():
                 ps, gs, states, arrays = zip(*rows, strict=True)
                 self._update_all(ps, gs, states, step, group)
                 for wide, array in zip(ps, arrays, strict=True):

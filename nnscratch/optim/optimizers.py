@@ -65,15 +65,10 @@ class SGD(Optimizer):
         weight_decay = checks.number("SGD", "weight_decay", settings["weight_decay"], 0)
         return {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
 
-    def _update(self, p, g, state, step, group):
-        momentum = group["momentum"]
-        velocity = state["velocity"] if momentum else None
-        backend.of(p).kernels.sgd(p, g, group["lr"], momentum, group["nesterov"], group["weight_decay"], velocity)
-
     def _update_all(self, ps, gs, states, step, group):
         settings = group["lr"], group["momentum"], group["nesterov"], group["weight_decay"]
         velocities = [s["velocity"] for s in states] if group["momentum"] else None
-        backend.of(ps[0]).kernels.sgd_all(ps, gs, *settings, velocities)
+        backend.of(ps[0]).kernels.sgd(ps, gs, *settings, velocities)
 
 
 class Adam(Optimizer):
@@ -155,17 +150,11 @@ class Adam(Optimizer):
             "decoupled": checks.flag(name, "decoupled", settings["decoupled"]),
         }
 
-    def _update(self, p, g, state, step, group):
-        backend.of(p).kernels.adam(p, g, state["m"], state["v"], *_adam_settings(group, step))
-
     def _update_all(self, ps, gs, states, step, group):
         m, v = [s["m"] for s in states], [s["v"] for s in states]
-        backend.of(ps[0]).kernels.adam_all(ps, gs, m, v, *_adam_settings(group, step))
-
-
-def _adam_settings(group, step):
-    correction, decay, decoupled = group["bias_correction"], group["weight_decay"], group["decoupled"]
-    return group["lr"], *group["betas"], group["eps"], step, correction, decay, decoupled
+        correction, decay, decoupled = group["bias_correction"], group["weight_decay"], group["decoupled"]
+        settings = group["lr"], *group["betas"], group["eps"], step, correction, decay, decoupled
+        backend.of(ps[0]).kernels.adam(ps, gs, m, v, *settings)
 
 
 class AdamW(Adam):
