@@ -13,12 +13,7 @@ import numpy as np
 from . import compiled
 
 
-def _decayed(p, g, weight_decay):
-    """g + weight_decay * p; g itself where there is nothing to add. Never changes g."""
-    return g + weight_decay * p if weight_decay else g
-
-
-def sgd(ps, gs, lr, momentum, nesterov, weight_decay, velocities):
+def sgd(rows, lr, momentum, nesterov, weight_decay):
     """One step of gradient descent for each parameter: ``p <- p - lr * u``.
 
     With ``h = g + weight_decay * p``: without momentum u = h; with it ``velocity <- momentum * velocity + h``
@@ -27,25 +22,22 @@ def sgd(ps, gs, lr, momentum, nesterov, weight_decay, velocities):
 
     Parameters
     ----------
-    ps : sequence of ndarray, float32 or float64
-        The parameters; written.
-    gs : sequence of ndarray
-        Their gradients, each of its parameter's shape and dtype; only read.
+    rows : sequence of tuple
+        For each parameter: p, an array of float32 or float64, written; its gradient, of the same shape and dtype, only read; and
+        the velocity, such an array, written, or None where momentum is 0.
     lr, momentum, weight_decay : float
     nesterov : bool
-    velocities : sequence of ndarray, as the gradients, written; or None where momentum is 0
 
     Examples
     --------
     >>> p, g = np.array([1.0, 2.0]), np.array([10.0, 0.0])
-    >>> sgd([p], [g], lr=0.5, momentum=0.0, nesterov=False, weight_decay=0.0, velocities=None)
+    >>> sgd([(p, g, None)], lr=0.5, momentum=0.0, nesterov=False, weight_decay=0.0)
     >>> p
     array([-4.,  2.])
     """
-    for i, p in enumerate(ps):
-        update = _decayed(p, gs[i], weight_decay)
-        if velocities is not None:
-            velocity = velocities[i]
+    for p, g, velocity in rows:
+        update = g + weight_decay * p if weight_decay else g
+        if velocity is not None:
             velocity *= momentum
             velocity += update
             update = update + momentum * velocity if nesterov else velocity
@@ -58,7 +50,7 @@ def _scalar(value, dtype):
     return np.array(value, dtype)
 
 
-def adam(ps, gs, ms, vs, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled):
+def adam(rows, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled):
     """One step of Adam for each parameter: ``p <- p - lr * m / (sqrt(v) + eps)``.
 
     ``m <- beta1 * m + (1 - beta1) * g`` and ``v <- beta2 * v + (1 - beta2) * g**2``. Without bias correction
@@ -68,12 +60,9 @@ def adam(ps, gs, ms, vs, lr, beta1, beta2, eps, step, bias_correction, weight_de
 
     Parameters
     ----------
-    ps : sequence of ndarray, float32 or float64
-        The parameters; written.
-    gs : sequence of ndarray
-        Their gradients, each of its parameter's shape and dtype; only read.
-    ms, vs : sequence of ndarray
-        Running means of g and of g**2, as the gradients; written.
+    rows : sequence of tuple
+        For each parameter: p, an array of float32 or float64, written; its gradient g, of the same shape and dtype, only read; and
+        such arrays with the running means of g and of g**2, written.
     lr, beta1, beta2, eps, weight_decay : float
     step : int
         1 at the first step.
@@ -82,13 +71,13 @@ def adam(ps, gs, ms, vs, lr, beta1, beta2, eps, step, bias_correction, weight_de
     Examples
     --------
     >>> p, m, v = np.array([1.0]), np.zeros(1), np.zeros(1)
-    >>> adam([p], [np.array([2.0])], [m], [v], lr=0.1, beta1=0.5, beta2=0.75, eps=0.0, step=1, bias_correction=True,
+    >>> adam([(p, np.array([2.0]), m, v)], lr=0.1, beta1=0.5, beta2=0.75, eps=0.0, step=1, bias_correction=True,
     ...      weight_decay=0.0, decoupled=False)
     >>> p, m, v
     (array([0.9]), array([1.]), array([1.]))
     """
     settings = lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled
-    for row in zip(ps, gs, ms, vs, strict=True):
+    for row in rows:
         _adam(*row, *settings)
 
 
@@ -98,11 +87,11 @@ def _adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay
         scalars = _adam_scalars(p.dtype, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled)
         loops.adam(p.reshape(-1), g.reshape(-1), m.reshape(-1), v.reshape(-1), scalars)
         return
-    if decoupled:
-        if weight_decay:
+    if weight_decay:
+        if decoupled:
             p -= (lr * weight_decay) * p
-    else:
-        g = _decayed(p, g, weight_decay)
+        else:
+            g = g + weight_decay * p
 
     scratch, divisor = np.empty_like(p), np.empty_like(p)
     np.multiply(g, 1 - beta1, out=scratch)

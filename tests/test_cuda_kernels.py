@@ -93,10 +93,10 @@ def _listed(monkeypatch):
 
 
 def to_device(value):
-    """NumPy arrays, and those in lists, as arrays of the device; all else as it is."""
+    """NumPy arrays, and those in lists and tuples, as arrays of the device; all else as it is."""
     if isinstance(value, np.ndarray):
         return runtime.xp().asarray(value)
-    return [to_device(v) for v in value] if isinstance(value, list) else value
+    return type(value)(map(to_device, value)) if type(value) in (list, tuple) else value
 
 
 def to_host(value):
@@ -107,9 +107,9 @@ def to_host(value):
 
 
 def copy_back(arrays, moved):
-    """Give NumPy arrays, and those in lists, the values that their copies on the device now have."""
+    """Give NumPy arrays, and those in lists and tuples, the values that their copies on the device now have."""
     for a, b in zip(arrays, moved, strict=True):
-        if isinstance(a, list):
+        if type(a) in (list, tuple):
             copy_back(a, b)
         elif isinstance(a, np.ndarray) and a.flags.writeable:
             a[...] = to_host(b)
@@ -391,11 +391,10 @@ def test_descent_of_all_parameters_is_that_of_each(dtype, momentum):
     sizes, state = [1, 5, steps.CHUNK, 3 * steps.CHUNK + 7, 0, 31], np.random.default_rng(0)
     p, g, v = ([to_device(state.standard_normal(n).astype(dtype)) for n in sizes] for _ in range(3))
     one = [a.copy() for a in p], [a.copy() for a in v]
-    given = v if momentum else None
     for _ in range(2):
-        steps.sgd(p, g, 0.1, momentum, True, 0.01, given)
+        steps.sgd(list(zip(p, g, v if momentum else [None] * 6, strict=True)), 0.1, momentum, True, 0.01)
         for a, b, c in zip(one[0], g, one[1], strict=True):
-            steps.sgd([a], [b], 0.1, momentum, True, 0.01, [c] if momentum else None)
+            steps.sgd([(a, b, c if momentum else None)], 0.1, momentum, True, 0.01)
     for a, b in zip([*p, *v], [*one[0], *one[1]], strict=True):
         np.testing.assert_array_equal(to_host(a), to_host(b))
 
@@ -415,9 +414,9 @@ def test_adam_of_all_parameters_is_that_of_each(decoupled):
     one = [[a.copy() for a in column] for column in arrays]
     for step in (1, 2):
         scalars = 0.1, 0.9, 0.99, 1e-8, step, True, 0.01, decoupled
-        steps.adam(*arrays, *scalars)
+        steps.adam(list(zip(*arrays, strict=True)), *scalars)
         for row in zip(*one, strict=True):
-            steps.adam(*([a] for a in row), *scalars)
+            steps.adam([row], *scalars)
     for a, b in zip(
         [*arrays[0], *arrays[1], *arrays[2], *arrays[3]], [*one[0], *one[1], *one[2], *one[3]], strict=True
     ):

@@ -89,7 +89,7 @@ def test_adam_is_numpys_to_the_last_bit(dtype, correct, decay, decoupled, seed):
     for step in range(1, 4):
         for state in states:  # the second in column-major order, which NumPy does
             with np.errstate(all="ignore"):
-                steps.adam(*([a] for a in state), 0.01, 0.9, 0.999, 1e-8, step, correct, decay, decoupled)
+                steps.adam([state], 0.01, 0.9, 0.999, 1e-8, step, correct, decay, decoupled)
     for a, b in zip(*states, strict=True):
         np.testing.assert_array_equal(a, b)
 

@@ -17,7 +17,7 @@ SMALL = st.floats(0, 0.99)
 def test_plain_descent(p, gradients, lr):
     expected = p.copy()
     for g in gradients:
-        steps.sgd([p], [g], lr, 0.0, False, 0.0, None)
+        steps.sgd([(p, g, None)], lr, 0.0, False, 0.0)
         expected = expected - lr * g
     np.testing.assert_array_equal(p, expected)
 
@@ -27,7 +27,7 @@ def test_momentum_and_decay(p, gradients, lr, momentum, nesterov, decay):
     expected, velocity, v = p.copy(), np.zeros(3), np.zeros(3)
     for g in gradients:
         before = g.copy()
-        steps.sgd([p], [g], lr, momentum, nesterov, decay, [velocity])
+        steps.sgd([(p, g, velocity)], lr, momentum, nesterov, decay)
         np.testing.assert_array_equal(g, before)
         h = g + decay * expected
         v = momentum * v + h
@@ -48,7 +48,7 @@ def test_adam_is_f11_to_the_last_bit(p, gradients, lr, b1, b2, eps):
     expected, m, v = p.copy(), np.zeros(3), np.zeros(3)
     state = np.zeros(3), np.zeros(3)
     for t, g in enumerate(gradients, start=1):
-        steps.adam([p], [g], [state[0]], [state[1]], lr, b1, b2, eps, t, False, 0.0, False)
+        steps.adam([(p, g, *state)], lr, b1, b2, eps, t, False, 0.0, False)
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * g**2
         expected = expected - lr * m / (np.sqrt(v) + eps)
@@ -63,7 +63,7 @@ def test_adam_with_correction_and_decay(p, gradients, decay, correction, decoupl
     state = np.zeros(3), np.zeros(3)
     for t, g in enumerate(gradients, start=1):
         before = g.copy()
-        steps.adam([p], [g], [state[0]], [state[1]], lr, b1, b2, eps, t, correction, decay, decoupled)
+        steps.adam([(p, g, *state)], lr, b1, b2, eps, t, correction, decay, decoupled)
         np.testing.assert_array_equal(g, before)
         if decoupled:
             expected = expected - lr * decay * expected
@@ -78,7 +78,7 @@ def test_adam_with_correction_and_decay(p, gradients, decay, correction, decoupl
 
 def test_first_corrected_step_has_length_lr():
     p = np.zeros(2)
-    steps.adam([p], [np.array([3.0, -0.01])], [np.zeros(2)], [np.zeros(2)], 0.1, 0.9, 0.999, 0.0, 1, True, 0.0, False)
+    steps.adam([(p, np.array([3.0, -0.01]), np.zeros(2), np.zeros(2))], 0.1, 0.9, 0.999, 0.0, 1, True, 0.0, False)
     np.testing.assert_allclose(p, [-0.1, 0.1], rtol=1e-12)
 
 
@@ -89,12 +89,12 @@ def test_dtype_shape_and_place_stay(dtype):
         g = np.asarray(rng.standard_normal(shape), dtype)
         p, m, v = (np.asarray(rng.random(shape), dtype) for _ in range(3))
         start = p.copy()
-        steps.sgd([p], [g], 0.1, 0.9, True, 0.01, [m])
-        steps.adam([p], [g], [m], [v], 0.1, 0.9, 0.999, 1e-8, 3, True, 0.01, True)
+        steps.sgd([(p, g, m)], 0.1, 0.9, True, 0.01)
+        steps.adam([(p, g, m, v)], 0.1, 0.9, 0.999, 1e-8, 3, True, 0.01, True)
         assert all(a.dtype == dtype and a.shape == shape for a in (p, m, v))
         assert p.size == 0 or not np.array_equal(p, start)
     transposed = np.ones((4, 3), dtype).T
-    steps.sgd([transposed], [np.ones((3, 4), dtype)], 0.5, 0.0, False, 0.0, None)
+    steps.sgd([(transposed, np.ones((3, 4), dtype), None)], 0.5, 0.0, False, 0.0)
     np.testing.assert_array_equal(transposed.base, np.full((4, 3), 0.5))
 
 
@@ -102,7 +102,7 @@ def test_single_precision_is_not_computed_in_double():
     """A temporary of float64 would round the float32 step differently from this transcription."""
     g = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
     p, m, v = (np.zeros(1000, np.float32) for _ in range(3))
-    steps.adam([p], [g], [m], [v], 0.001, 0.9, 0.999, 1e-8, 1, False, 0.0, False)
+    steps.adam([(p, g, m, v)], 0.001, 0.9, 0.999, 1e-8, 1, False, 0.0, False)
     single = np.float32
     first, second = single(1 - 0.9) * g, single(1 - 0.999) * (g * g)
     np.testing.assert_array_equal(p, -(single(0.001) * first / (np.sqrt(second) + single(1e-8))))

@@ -445,7 +445,7 @@ def put_add(x, shape, index):
 # Steps of optimisers, which write into the parameter and its state
 
 
-def _sgd(p, g, lr, momentum, nesterov, weight_decay, velocity):
+def _sgd(p, g, velocity, lr, momentum, nesterov, weight_decay):
     """p <- p - lr u."""
     update = g + weight_decay * p if weight_decay else g
     if velocity is not None:
@@ -472,17 +472,16 @@ def _adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay
         p -= lr * m / (np.sqrt(v) + eps)
 
 
-def sgd(ps, gs, lr, momentum, nesterov, weight_decay, velocities):
-    """One step of gradient descent for each parameter."""
-    for i, (p, g) in enumerate(zip(ps, gs, strict=True)):
-        velocity = velocities and velocities[i]
+def sgd(rows, *settings):
+    """One step of gradient descent for each row of parameter, gradient and velocity (or None)."""
+    for p, g, velocity in rows:
         with _unless_failed(p, velocity):
-            _sgd(p, g, lr, momentum, nesterov, weight_decay, velocity)
+            _sgd(p, g, velocity, *settings)
 
 
-def adam(ps, gs, ms, vs, *settings):
-    """One step of Adam for each parameter."""
-    for p, g, m, v in zip(ps, gs, ms, vs, strict=True):
+def adam(rows, *settings):
+    """One step of Adam for each row of parameter, gradient and both means."""
+    for p, g, m, v in rows:
         with _unless_failed(p, m, v):
             _adam(p, g, m, v, *settings)
 

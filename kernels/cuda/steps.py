@@ -46,11 +46,11 @@ def _address(array):
     return 0 if array is None else array.data.ptr
 
 
-def _step(name, columns, written, scalars):
-    """Launch once for each dtype; `columns` are lists of arrays, first the parameters."""
+def _step(name, rows, written, scalars):
+    """Launch once for each dtype; in a row, the columns `written` are written."""
     xp = runtime.xp()
-    for dtype in dict.fromkeys(p.dtype for p in columns[0]):
-        chosen = [row for row in zip(*columns, strict=True) if row[0].dtype == dtype and row[0].size]
+    for dtype in dict.fromkeys(row[0].dtype for row in rows):
+        chosen = [row for row in rows if row[0].dtype == dtype and row[0].size]
         flat = [[None if a is None else xp.ascontiguousarray(a) for a in row] for row in chosen]
         sizes = tuple(row[0].size for row in flat)
         addresses = tuple(tuple(map(_address, row)) for row in flat)
@@ -64,20 +64,19 @@ def _step(name, columns, written, scalars):
                     row[i][...] = plain[i]
 
 
-def sgd(ps, gs, lr, momentum, nesterov, weight_decay, velocities):
+def sgd(rows, lr, momentum, nesterov, weight_decay):
     """One step of gradient descent, in one launch for each dtype; nothing while a check has failed (``checks.cu``)."""
-    velocities = [None] * len(ps) if velocities is None else velocities
 
     def scalars(dtype):
         return _descent(dtype, lr, momentum, nesterov, weight_decay)
 
-    _step("sgd", (ps, gs, velocities), (0, 2), scalars)
+    _step("sgd", rows, (0, 2), scalars)
 
 
-def adam(ps, gs, ms, vs, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled):
+def adam(rows, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled):
     """One step of Adam, as `sgd` does it."""
 
     def scalars(dtype):
         return _adam(dtype, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled)
 
-    _step("adam", (ps, gs, ms, vs), (0, 2, 3), scalars)
+    _step("adam", rows, (0, 2, 3), scalars)

@@ -155,8 +155,7 @@ class CPU:
         _keep_memory()
         compiled = importlib.import_module("nnscratch.kernels.compiled")
         if compiled.prepare(size):
-            p, g, m, v = np.zeros((4, 1, 1), np.float32)
-            self.kernels.adam(p, g, m, v, 0.0, 0.0, 0.0, 1.0, 1, False, 0.0, False)
+            self.kernels.adam([np.zeros((4, 1), np.float32)], 0.0, 0.0, 0.0, 1.0, 1, False, 0.0, False)
 
     @functools.cached_property
     def kernels(self):

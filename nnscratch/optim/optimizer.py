@@ -179,10 +179,10 @@ class Optimizer:
         """Write the next values into the arrays `p` and those of `state`; `step` is 1 at the first."""
         raise NotImplementedError
 
-    def _update_all(self, ps, gs, states, step, group):
-        """The same for lists of arrays that are at the same step; kernels for all of them do nothing after a failed check of a GPU's."""
-        backend.of(ps[0]).synchronize()  # which is raised here
-        for p, g, state in zip(ps, gs, states, strict=True):
+    def _update_all(self, rows, step, group):
+        """The same for rows of p, g and state that are at the same step; kernels for all of them do nothing after a failed check of a GPU's."""
+        backend.of(rows[0][0]).synchronize()  # which is raised here
+        for p, g, state in rows:
             self._update(p, g, state, step, group)
 
     def _params(self):
@@ -225,32 +225,35 @@ class Optimizer:
         gradients(type(self).__name__, self._params())
         i = -1
         for group in self.param_groups:
-            slots, together = self._used(group), {}
+            slots, together, narrow = self._used(group), {}, []
             for p in group["params"]:
                 i += 1
                 if p.grad is None:
                     continue
                 self._steps[i] = step = self._steps[i] + 1
-                state, array, wide, g = self._state[i], p.data, p.data, p.grad.data
+                state, array, g = self._state[i], p.data, p.grad.data
                 # Half precision has no room for a mean of squares: step in float32, and round once.
                 if array.itemsize < 4:
-                    wide, g = array.astype(np.float32), g.astype(np.float32)
+                    narrow.append((array, array.astype(np.float32)))
+                    array, g = narrow[-1][1], g.astype(np.float32)
                 for slot in slots:
                     if slot not in state:
-                        state[slot] = np.zeros_like(wide)
-                    elif type(state[slot]) is not type(wide):  # the parameter has moved to another device
+                        state[slot] = np.zeros_like(array)
+                    elif type(state[slot]) is not type(array):  # the parameter has moved to another device
                         state[slot] = backend.asarray(state[slot], device=backend.of(array).name)
                     elif step % FADING == 0 and slot in self.fading:
                         a = state[slot]
                         a[np.abs(a) < np.finfo(a.dtype).tiny] = 0
                 p._version[0] += 1
-                together.setdefault((step, type(array)), []).append((wide, g, state, array))
+                row, key = (array, g, state), (step, type(array))
+                if key in together:
+                    together[key].append(row)
+                else:
+                    together[key] = [row]
             for (step, _), rows in together.items():
-                ps, gs, states, arrays = zip(*rows, strict=True)
-                self._update_all(ps, gs, states, step, group)
-                for wide, array in zip(ps, arrays, strict=True):
-                    if wide is not array:
-                        array[...] = wide
+                self._update_all(rows, step, group)
+            for array, wide in narrow:
+                array[...] = wide
 
     def state_dict(self):
         """All that a later step depends on beside the parameters: copies of arrays, settings fit for JSON.

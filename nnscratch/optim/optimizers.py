@@ -65,10 +65,10 @@ class SGD(Optimizer):
         weight_decay = checks.number("SGD", "weight_decay", settings["weight_decay"], 0)
         return {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
 
-    def _update_all(self, ps, gs, states, step, group):
-        settings = group["lr"], group["momentum"], group["nesterov"], group["weight_decay"]
-        velocities = [s["velocity"] for s in states] if group["momentum"] else None
-        backend.of(ps[0]).kernels.sgd(ps, gs, *settings, velocities)
+    def _update_all(self, rows, step, group):
+        momentum = group["momentum"]
+        rows = [(p, g, state["velocity"] if momentum else None) for p, g, state in rows]
+        backend.of(rows[0][0]).kernels.sgd(rows, group["lr"], momentum, group["nesterov"], group["weight_decay"])
 
 
 class Adam(Optimizer):
@@ -150,11 +150,11 @@ class Adam(Optimizer):
             "decoupled": checks.flag(name, "decoupled", settings["decoupled"]),
         }
 
-    def _update_all(self, ps, gs, states, step, group):
-        m, v = [s["m"] for s in states], [s["v"] for s in states]
+    def _update_all(self, rows, step, group):
         correction, decay, decoupled = group["bias_correction"], group["weight_decay"], group["decoupled"]
         settings = group["lr"], *group["betas"], group["eps"], step, correction, decay, decoupled
-        backend.of(ps[0]).kernels.adam(ps, gs, m, v, *settings)
+        rows = [(p, g, state["m"], state["v"]) for p, g, state in rows]
+        backend.of(rows[0][0]).kernels.adam(rows, *settings)
 
 
 class AdamW(Adam):
