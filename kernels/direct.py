@@ -179,18 +179,18 @@ def _correlate(vectors, x, filters, layout, depth, offsets, targets, bias, y, wo
     high = vectors.FLAT if results <= vectors.FLAT else vectors.ROWS
     packed = [np.concatenate([pack_filters(part, high) for part in parts]) for parts in filters]
     bias = np.zeros(y.shape[1], y.dtype) if bias is None else compiled.plain(bias)
-    x = compiled.plain(x)
+    x, lanes = compiled.plain(x), vectors.BYTES // x.itemsize
+    rows = int(targets[:, 1].max())
+    lines = -(-min(rows, depth) // -(-min(rows, depth) * layout[-1] // STRIP))  # strips about as long as each other
+    length, strips = (-(-lines * layout[-1] // lanes) + vectors.MOST) * lanes, (rows, depth, lines)
 
     def run(begin, end):
-        lanes, rows = vectors.BYTES // x.itemsize, min(depth, int(targets[:, 1].max()))
-        lines = -(-rows // -(-rows * layout[-1] // STRIP))  # of strips that are about as long as each other
-        length = (-(-lines * layout[-1] // lanes) + vectors.MOST) * lanes
         wide = aligned_zeros((high * length,), x.dtype)
         scratch = image_scratch(vectors, layout, each, x.dtype)
         for group, w in enumerate(packed):
             source, result = image_argument(x, group, each), image_argument(y, group, results)
             vectors.correlate(
-                source, (begin, end), layout, depth, high, w, offsets, targets, result, bias, scratch, wide
+                source, (begin, end), layout, strips, high, w, offsets, targets, result, bias, scratch, wide
             )
 
     threads.split(len(x), work, run)

@@ -1,5 +1,6 @@
 """Words for loops on vectors of the processor's own width: kernels written as LLVM's instructions, which Numba compiles."""
 
+import functools
 import inspect
 
 import llvmlite.binding
@@ -94,7 +95,7 @@ class Code:
         """Which lanes are among the first `count`, as a vector of bits."""
         whole = ir.VectorType(_INT, self.lanes)
         count = self.fill(self.builder.trunc(self.number(count), _INT), whole)
-        return self.builder.icmp_signed("<", ir.Constant(whole, list(range(self.lanes))), count)
+        return self.builder.icmp_signed("<", _lanes(tuple(range(self.lanes))), count)
 
     def load_some(self, pointer, lanes):
         """The elements in those lanes (a vector of bits), 0 in the others; memory beside them is not touched."""
@@ -145,7 +146,7 @@ class Code:
 
     def shuffle(self, a, b, order):
         """The lanes of a and, counted on, of b that `order` names."""
-        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INT, self.lanes), list(order)))
+        return self.builder.shuffle_vector(a, b, _lanes(tuple(order)))
 
     def interleave(self, a, b):
         """Two vectors: the first and the second half of a[0], b[0], a[1], b[1] ..."""
@@ -212,6 +213,12 @@ class Code:
 
         whole = self.builder.add(count, _INDEX(self.lanes - 1))
         self.loop(self.builder.sdiv(whole, _INDEX(self.lanes)), [], piece)
+
+
+@functools.cache
+def _lanes(order):
+    """Numbers as a constant vector, made once: the text of each costs as much as several instructions."""
+    return ir.Constant(ir.VectorType(_INT, len(order)), list(order))
 
 
 def _name(vector):

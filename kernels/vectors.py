@@ -7,7 +7,6 @@ convolutions become such products. The machine code is kept on disk, as that of 
 
 import platform
 
-import numba
 import numpy as np
 
 from . import simd
@@ -44,8 +43,9 @@ def _products(rows, vectors, onto=False):
     """
 
     @simd.kernel
-    def products(code, w, at_w, step, apart, x, at_x, beside, offsets, count, out, at_out, row):
+    def products(code, w, at_w, step, apart, x, at_x, beside, offsets, at_k, count, out, at_out, row):
         w, x, out = code.at(w, at_w), code.at(x, at_x), code.at(out, at_out)
+        offsets = code.at(offsets, at_k)
 
         def body(k, sums):
             run, weights = code.at(x, code.builder.load(code.at(offsets, k))), code.at(w, code.times(k, step))
@@ -89,10 +89,9 @@ def _dots(rows, taps):
     return dots
 
 
-_tile_1, _tile_2, _tile_3 = (_products(ROWS, v) for v in (1, 2, 3))
-_add_1, _add_2, _add_3 = (_products(ROWS, v, onto=True) for v in (1, 2, 3))
+_tile_2, _tile_3, _flat = _products(ROWS, 2), _products(ROWS, VECTORS), _products(FLAT, MOST)
 _tall_1, _tall_2 = (_products(TALL, v) for v in (1, 2))
-_flat = _products(FLAT, MOST)
+_add_1, _add_2 = (_products(ROWS, v, onto=True) for v in (1, 2))
 _tile_dots = _dots(ROWS, VECTORS)
 
 
@@ -232,42 +231,34 @@ def _fill(image, n, layout, above, scratch, at, plane):
     top, left, down, right, height, width = layout
     for c in range(channels):
         for a in range(down):
-            h = above * down + a - top  # the image's row that is to be the first
-            before = min(max(0, (down - 1 - h) // down), height)
-            count = max(0, min(height - before, (rows - h + down - 1) // down - before))
             for b in range(right):
                 beside = (b - left) % right
-                across = (columns - beside + right - 1) // right
-                line = ((n * every + first + c) * rows + h + before * down) * columns + beside
+                count = (columns - beside + right - 1) // right
                 to = at + ((c * down + a) * right + b) * plane
-                _clear(scratch, to, before * width)
-                to += before * width
-                for _ in range(count):
-                    _move(x, line, right, scratch, to + (left + beside) // right, 1, across, x.dtype.type(0))
-                    line, to = line + down * columns, to + width
-                _clear(scratch, to, (height - before - count) * width)
-
-
-@numba.njit(inline="always")
-def _next(left):
-    """How many vectors the next tile takes of those left: two of 2 are faster than one of 3 and one of 1."""
-    return 2 if left == 4 else min(VECTORS, left)
+                h = above * down + a - top
+                for _ in range(height):
+                    if 0 <= h < rows:
+                        line = ((n * every + first + c) * rows + h) * columns + beside
+                        _move(x, line, right, scratch, to + (left + beside) // right, 1, count, x.dtype.type(0))
+                    else:
+                        _clear(scratch, to, width)
+                    h, to = h + down, to + width
 
 
 @simd.compiled
-def correlate(image, images, layout, depth, high, w, offsets, targets, result, bias, scratch, wide):
+def correlate(image, images, layout, strips, high, w, offsets, targets, result, bias, scratch, wide):
     """Every filter's sums over the taps, and its bias, into the channels of `result`.
 
     `targets` has a row (taps, rows, columns, row, row_step, column, column_step) for each part of the result: how many taps and how
     many windows there are, and where they are put; `offsets` has the taps of one part behind those of another. So has `w`, in
-    blocks of `high` filters, ROWS or FLAT, each as (taps, filters of the block). `scratch` has room for so many rows of the
-    planes as `depth` rows of windows need, and for MOST vectors more, all zeros, and `wide` for so many filters' results of so many
-    rows of windows as are taken at once, and for MOST vectors more of each.
+    blocks of `high` filters, ROWS or FLAT, each as (taps, filters of the block). `strips` is (rows of windows,
+    those for which the planes are made at once, those whose results are computed at once): `scratch` has room for such planes and
+    for MOST vectors more, all zeros, `wide` for such results of `high` filters and for MOST vectors more of each.
     """
     y, (_, every, tall, broad), first, filters = result
     height, width = layout[4:]
     lanes, room = BYTES // y.itemsize, len(wide) // high
-    strip, most = (room - MOST * lanes) // width, targets[:, 1].max()
+    most, depth, strip = strips
     for n in range(images[0], images[1]):
         for top in range(0, most, depth):
             _fill(image, n, layout, top, scratch, _NONE, height * width)
@@ -276,32 +267,29 @@ def correlate(image, images, layout, depth, high, w, offsets, targets, result, b
                 taps, rows, columns = targets[part, 0], targets[part, 1], targets[part, 2]
                 row_step, column_step = targets[part, 4], targets[part, 6]
                 corner = targets[part, 3] * broad + targets[part, 5]
-                some = offsets[begin : begin + taps]
-                begin += taps
                 for above in range(top, min(top + depth, rows), strip):
                     lines = min(strip, min(top + depth, rows) - above)
                     length = (lines - 1) * width + columns
                     for done in range(0, filters, high):
                         at, i = at_w + done * taps, 0
                         while i < length:
-                            vectors, at_x = _next((length - i + lanes - 1) // lanes), (above - top) * width + i
+                            left, at_x = length - i, (above - top) * width + i
                             if high == FLAT:
-                                _flat(w, at, FLAT, 1, scratch, at_x, lanes, some, taps, wide, i, room)
-                                vectors = MOST
-                            elif vectors == 3:
-                                _tile_3(w, at, ROWS, 1, scratch, at_x, lanes, some, taps, wide, i, room)
-                            elif vectors == 2:
-                                _tile_2(w, at, ROWS, 1, scratch, at_x, lanes, some, taps, wide, i, room)
+                                _flat(w, at, FLAT, 1, scratch, at_x, lanes, offsets, begin, taps, wide, i, room)
+                                i += MOST * lanes
+                            elif left <= 2 * lanes or 3 * lanes < left <= 4 * lanes:  # not 3 vectors and 1
+                                _tile_2(w, at, ROWS, 1, scratch, at_x, lanes, offsets, begin, taps, wide, i, room)
+                                i += 2 * lanes
                             else:
-                                _tile_1(w, at, ROWS, 1, scratch, at_x, lanes, some, taps, wide, i, room)
-                            i += vectors * lanes
+                                _tile_3(w, at, ROWS, 1, scratch, at_x, lanes, offsets, begin, taps, wide, i, room)
+                                i += VECTORS * lanes
                         for m in range(min(high, filters - done)):
                             o = first + done + m
                             to = (n * every + o) * tall * broad + corner + above * row_step * broad
                             for p in range(lines):
                                 _move(wide, m * room + p * width, 1, y, to, column_step, columns, bias[o])
                                 to += row_step * broad
-                at_w += (filters + high - 1) // high * high * taps
+                begin, at_w = begin + taps, at_w + (filters + high - 1) // high * high * taps
 
 
 @simd.compiled
@@ -321,8 +309,8 @@ def correlate_weight(gradient, image, images, layout, offsets, block, gradients,
     for n in range(images[0], images[1], block):
         count = min(block, images[1] - n)
         for b in range(count):
-            _fill(image, n + b, layout, 0, scratch, b * image_x, height * width)
-            _fill(gradient, n + b, (_NONE, _NONE, _ONE, _ONE, rows, width), 0, gradients, b * image_g, plane)
+            _fill(image, n + b, layout, _NONE, scratch, b * image_x, height * width)
+            _fill(gradient, n + b, (_NONE, _NONE, _ONE, _ONE, rows, width), _NONE, gradients, b * image_g, plane)
         for i in range(0, plane, most):
             vectors = min(most, plane - i) // lanes
             for o in range(0, padded, ROWS):
@@ -400,23 +388,17 @@ def winograd(image, result, images, blocks, edge, patches, back, beside, u, step
                         _patch(turned, 2 * p * down_x, wide_x, down_x, patches[1], v, t * wide_x, step_v)
                     t += patches[1]
             for f in range(16):
-                i = 0
-                while i < wide_y:
-                    vectors = _next((wide_y - i) // lanes)
-                    rows = ROWS if vectors == 3 else TALL
-                    for r in range(0, t, rows):
+                for i in range(0, wide_y, 2 * lanes):
+                    for r in range(0, t, TALL):
                         at_v, at_u, at_m = (
                             f * step_v + r * wide_x,
                             f * step_u + i * channels,
                             f * step_m + r * wide_y + i,
                         )
-                        if vectors == 3:
-                            _tile_3(v, at_v, 1, wide_x, u, at_u, beside_u, steps, channels, m, at_m, wide_y)
-                        elif vectors == 2:
-                            _tall_2(v, at_v, 1, wide_x, u, at_u, beside_u, steps, channels, m, at_m, wide_y)
+                        if i + lanes < wide_y:
+                            _tall_2(v, at_v, 1, wide_x, u, at_u, beside_u, steps, 0, channels, m, at_m, wide_y)
                         else:
-                            _tall_1(v, at_v, 1, wide_x, u, at_u, beside_u, steps, channels, m, at_m, wide_y)
-                    i += vectors * lanes
+                            _tall_1(v, at_v, 1, wide_x, u, at_u, beside_u, steps, 0, channels, m, at_m, wide_y)
             t, first, last = 0, above == 0, above + lines == patches[0]
             for b in range(size):
                 if back and first:
@@ -459,14 +441,9 @@ def winograd_weight(gradient, image, images, blocks, edge, patches, beside, step
                     t += patches[1]
             for f in range(16):
                 for o in range(0, wide_g, ROWS):
-                    i = 0
-                    while i < wide_x:
-                        vectors = _next((wide_x - i) // lanes)
+                    for i in range(0, wide_x, 2 * lanes):
                         at_w, at_v, at = f * step_w + o, f * step_v + i, (f * wide_g + o) * wide_x + i
-                        if vectors == 3:
-                            _add_3(w, at_w, wide_g, 1, v, at_v, lanes, steps, t, out, at, wide_x)
-                        elif vectors == 2:
-                            _add_2(w, at_w, wide_g, 1, v, at_v, lanes, steps, t, out, at, wide_x)
+                        if i + lanes < wide_x:
+                            _add_2(w, at_w, wide_g, 1, v, at_v, lanes, steps, 0, t, out, at, wide_x)
                         else:
-                            _add_1(w, at_w, wide_g, 1, v, at_v, lanes, steps, t, out, at, wide_x)
-                        i += vectors * lanes
+                            _add_1(w, at_w, wide_g, 1, v, at_v, lanes, steps, 0, t, out, at, wide_x)

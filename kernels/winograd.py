@@ -57,7 +57,7 @@ def _rooms(vectors, patches, blocks, over, channels, lanes):
         2 * patches[1] + over
     ) + lanes  # `_turn` writes up to a vector of cells behind a row
     # a tile reads up to its height
-    count = blocks[0] * blocks[1] * patches[1] + max(vectors.ROWS, vectors.TALL)
+    count = blocks[0] * blocks[1] * patches[1] + vectors.TALL
     return cells * channels, 16 * (count * channels + lanes)
 
 
