@@ -467,8 +467,11 @@ def _same_shape(name, prediction, target, reduction):
 
 def _check_device(name, prediction, target):
     """See that the target is where the prediction is, unless it is no array yet."""
-    here, there = _backend(prediction), _backend(target)
-    if there is not here and (isinstance(target, Tensor) or backend.is_array(target)):
+    ours, theirs = _raw(prediction), _raw(target)
+    if type(ours) is type(theirs) or not backend.is_array(theirs):
+        return
+    here, there = backend.of(ours), backend.of(theirs)
+    if there is not here:
         raise ValueError(
             f"{name}: prediction is on {here.name}, target on {there.name}, expected one device; move the target, for "
             f"example by ns.tensor(target, device={here.name!r})"
