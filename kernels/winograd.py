@@ -53,11 +53,9 @@ def _rooms(vectors, patches, blocks, over, channels, lanes):
 
     Without that the 16 would be in each other's way in the cache.
     """
-    cells = (2 * blocks[1] + over) * (
-        2 * patches[1] + over
-    ) + lanes  # `_turn` writes up to a vector of cells behind a row
-    # a tile reads up to its height
-    count = blocks[0] * blocks[1] * patches[1] + vectors.TALL
+    rows, columns = 2 * blocks[1] + over, 2 * patches[1] + over
+    cells = rows * columns + lanes  # `_turn` writes up to a vector of cells behind a row
+    count = blocks[0] * blocks[1] * patches[1] + vectors.TALL  # a tile reads up to its height
     return cells * channels, 16 * (count * channels + lanes)
 
 
