@@ -151,6 +151,7 @@ def run(workload, entries, threads, settings, say=print):
             for entry, seconds in tell("burst", settings.burst, pause=PAUSE if len(workers) > 1 else 0).items():
                 rows[entry]["rounds"].append(seconds / workload.parts)
             found.append(machine.ask("burst"))
+            time.sleep(PAUSE)
         rates = {key: float(np.median([one[key] for one in found])) for key in ("rate", "bandwidth")}
         for entry, answer in tell("close").items():
             rows[entry].update(answer, **rates, **quartiles(rows[entry]["rounds"]))
