@@ -6,31 +6,19 @@ zeros with a single one is ever made. float16 and float32 are computed so in flo
 the odds are no finite number, go the way of `nnscratch.kernels.numerics`.
 """
 
-import functools
 import math
 
 import numpy as np
 
 from .blas import ones
 from .numerics import ONE, PIECE, cross_entropy_logits, mean_of_losses, softmax
-from .scatter import one_hot
-
-
-@functools.lru_cache(maxsize=16)
-def _beginnings(rows, classes):
-    """Where the rows of a matrix begin."""
-    return np.arange(0, rows * classes, classes)
-
-
-def _places(labels, classes):
-    """Where the labels' elements stand in a matrix that is read row by row."""
-    return labels + _beginnings(labels.size, classes)
+from .scatter import one_hot, places_of_labels
 
 
 def _odds(z, labels):
     """exp(z_j - z_l), 0 at l; the sum of each row, as a column; and the places of l. None where a sum is not finite."""
     e = z.astype(np.float64, order="C")
-    flat, at = e.reshape(-1), _places(labels, z.shape[1])
+    flat, at = e.reshape(-1), places_of_labels(labels, z.shape[1])
     own = flat.take(at)
     e -= own[:, None]
     np.exp(e, e)
@@ -53,7 +41,7 @@ def _by_pieces(function, z, labels):
 def _losses(z, labels):
     odds = _odds(z, labels) if z.itemsize < 8 else None
     if odds is None:
-        return cross_entropy_logits(z, one_hot(labels, z.shape[1], z.dtype))
+        return cross_entropy_logits(z, one_hot(labels, z.shape[1], z.dtype)).astype(np.float64, copy=False)
     return np.log1p(odds[1][:, 0])
 
 

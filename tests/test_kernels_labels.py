@@ -78,6 +78,14 @@ def test_rows_are_as_their_distributions_say(dtype, shape):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_a_mean_is_finite_where_the_sum_would_not_be(dtype):
+    great = dtype(np.finfo(dtype).max / 2)
+    z = np.array([[0, great]] * 4, dtype)
+    assert labels.label_losses(z, np.zeros(4, int), 4) == great
+    assert labels.label_losses(z, np.array([0, 1, 1, 1]), 4) == great / 4
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_layouts(dtype):
     z = np.random.default_rng(0).normal(size=(5, 8)).astype(dtype)
     own = np.array([1, 0, 3, 2, 1])

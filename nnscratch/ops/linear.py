@@ -6,7 +6,6 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import describe, op
-from nnscratch.kernels import blas
 from nnscratch.kernels.blas import dot
 from nnscratch.kernels.cuda.precision import chosen
 from nnscratch.kernels.matmul import channel_sums as channel_sums_here
@@ -144,7 +143,7 @@ def linear(x, weight, bias=None):
     return (linear_here if type(x) is np.ndarray else backend.of(x).kernels.linear)(x, weight, bias)
 
 
-def _rows(x):
+def in_rows(x):
     """`x` as a matrix of all its rows, however many axes they have."""
     return x if len(x.shape) == 2 else reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
@@ -156,12 +155,9 @@ def times(a, b):
     return matmul(a, b)
 
 
-def ones_beside(x, shape):
-    """An array of ones on the device of `x`, a Tensor or an array, and in its dtype."""
-    if type(x) is np.ndarray:
-        return blas.ones(shape, x.dtype)
-    raw = x if backend.is_array(x) else x.data
-    return np.ones_like(raw, shape=shape)
+def bias_gradient(g, axis):
+    """`channel_sums`; of NumPy's arrays without the ado of an operation."""
+    return (channel_sums_here if type(g) is np.ndarray else channel_sums)(g, axis)
 
 
 @linear.rule("x")
@@ -171,12 +167,12 @@ def _(g, weight):
 
 @linear.rule("weight")
 def _(g, x):
-    return times(_rows(g).T, _rows(x))
+    return times(in_rows(g).T, in_rows(x))
 
 
 @linear.rule("bias")
 def _(g):
-    return (channel_sums_here if type(g) is np.ndarray else channel_sums)(g, len(g.shape) - 1)
+    return bias_gradient(g, len(g.shape) - 1)
 
 
 @op(

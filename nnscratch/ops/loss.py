@@ -6,8 +6,8 @@ from nnscratch import backend
 from nnscratch.autograd import describe, op
 from nnscratch.ops.activation import log_softmax, sigmoid, softmax
 from nnscratch.ops.elementwise import equal, log, sign, where
-from nnscratch.ops.linear import ones_beside, times
-from nnscratch.ops.shape import broadcast_to, expand_dims
+from nnscratch.ops.linear import channel_sums, in_rows
+from nnscratch.ops.shape import broadcast_to, expand_dims, reshape
 from nnscratch.samples import Case, apart, integers, normal, rows, unit
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -222,7 +222,8 @@ def _(g, z, q, reduction, n):
 def _errors(z, q):
     """The derivative of each row's loss by its logits."""
     if not _are_labels(q, z):
-        return softmax(z) * times(q, ones_beside(q, (q.shape[-1], 1))) - q
+        totals = channel_sums(in_rows(q), 0)
+        return softmax(z) * reshape(totals, (*q.shape[:-1], 1)) - q
     kernels = backend.of(q).kernels
     return kernels.label_errors(z, q) if backend.is_array(z) else softmax(z) - kernels.one_hot(q, z.shape[-1], z.dtype)
 
