@@ -554,7 +554,7 @@ def test_batches_are_copied_ahead_from_pinned_memory_on_a_stream_of_their_own(st
     main, log = standin.cuda.get_current_stream(), standin.cuda.log
     log.clear()
     seen = []
-    for arrays, (x, y) in there.ahead(batches):
+    for arrays, (x, y) in there.prefetch(batches):
         seen.append(arrays[0] is batches[len(seen)][0])
         log.append(("compute", len(seen) - 1))
         assert x.get().tolist() == arrays[0].tolist() and y.get().tolist() == arrays[1].tolist()

@@ -139,14 +139,14 @@ class CPU:
             least, most = array.min(), array.max()
             raise error(most if least >= low else least)
 
-    def behind(self, results):
+    def readback(self, results):
         """Tuples of results as they are computed: they can be read at once."""
         return results
 
     def synchronize(self):
         """Nothing: what is asked of the CPU is done when the call returns."""
 
-    def ahead(self, batches):
+    def prefetch(self, batches):
         """Batches (tuples of arrays), each with itself: here they need no moving."""
         return ((arrays, arrays) for arrays in batches)
 

@@ -8,13 +8,13 @@ import types
 import numpy as np
 
 from nnscratch.backend.cpu import CPU, KERNELS
-from nnscratch.backend.late import Late
+from nnscratch.backend.deferred import Deferred
 
 #: What a GPU has beyond the table of every backend.
-MORE = {"checks": ("outside",), "dropout": ("mask",)}
+CUDA_ONLY = {"checks": ("outside",), "dropout": ("mask",)}
 
 #: What turns a host's data into arrays, and complains about those that are none.
-HOST = CPU()
+_CPU = CPU()
 
 INSTALL = "install nnscratch[gpu] (for CUDA 12, nnscratch[gpu-cu12])"
 
@@ -83,7 +83,7 @@ def _version(number):
     return f"{number // 1000}.{number % 1000 // 10}"
 
 
-class CUDA(Late):
+class CUDA(Deferred):
     """CuPy as a backend: kernels, transfer, random numbers, sync. It is CuPy's current GPU, the first by default."""
 
     name = "cuda"
@@ -103,11 +103,11 @@ class CUDA(Late):
     def asarray(self, data, dtype=None):
         """Data as an array here; Python numbers and lists become float32."""
         if not isinstance(data, self.array):
-            return self.xp.asarray(HOST.asarray(data, dtype))
+            return self.xp.asarray(_CPU.asarray(data, dtype))
         if dtype is None and data.dtype.kind in "biuf":
             return data
         # an empty array of NumPy's has the same complaints about types
-        wanted = HOST.asarray(np.empty(0, data.dtype), dtype).dtype
+        wanted = _CPU.asarray(np.empty(0, data.dtype), dtype).dtype
         return data.astype(wanted, copy=False)
 
     def as_result(self, value):
@@ -134,7 +134,7 @@ class CUDA(Late):
         self.rng.drawn += -(-made.size // 4)  # a number of the counter stands for four random ones
         return made
 
-    def ahead(self, batches):
+    def prefetch(self, batches):
         """Batches (tuples of the CPU's arrays), each with its copies here.
 
         While the caller computes with one batch the next is copied, from pinned memory (which the GPU reads by itself) on a
@@ -199,7 +199,7 @@ class CUDA(Late):
         return types.SimpleNamespace(
             **{
                 name: getattr(plain if self.plain else _module(module), name, None) or getattr(plain, name)
-                for module, names in (*KERNELS.items(), *MORE.items())
+                for module, names in (*KERNELS.items(), *CUDA_ONLY.items())
                 for name in names
             }
         )

@@ -304,7 +304,7 @@ class Trainer:
         batch_size = checks.count("predict", "batch_size", batch_size)
         x = self._inputs("predict: x", x)
         results = ((prediction.data,) for prediction in self._predictions(x, batch_size))
-        return np.concatenate([prediction for (prediction,) in self._backend().behind(results)])
+        return np.concatenate([prediction for (prediction,) in self._backend().readback(results)])
 
     # One epoch
 
@@ -312,7 +312,7 @@ class Trainer:
         """Train for an epoch; returns the means over its batches."""
         sums, seen = dict.fromkeys(("loss", *self.metrics), 0.0), 0
         with self._mode(True):
-            for value, prediction, y in self._backend().behind(self._steps(train, loss, epoch)):
+            for value, prediction, y in self._backend().readback(self._steps(train, loss, epoch)):
                 values = {"loss": value.item(), **(self._metrics(prediction, y) if self.metrics else {})}
                 for name in sums:
                     sums[name] += values[name] * len(y)
@@ -323,7 +323,7 @@ class Trainer:
 
     def _steps(self, train, loss, epoch):
         """Take the steps of an epoch: of each the loss before it, the prediction where metrics want it, and the targets."""
-        for number, ((_, y), moved) in enumerate(self._backend().ahead(self._augmented(train)), 1):
+        for number, ((_, y), moved) in enumerate(self._backend().prefetch(self._augmented(train)), 1):
             prediction, value = self._step(*moved, loss, f"fit: epoch {epoch}, batch {number}")
             yield value.data, prediction.data if self.metrics else None, y
 
@@ -380,14 +380,14 @@ class Trainer:
                 yield value.data, prediction.data
 
         predictions, total = [], 0.0
-        for value, prediction in self._backend().behind(results()):
+        for value, prediction in self._backend().readback(results()):
             total += value.item() * len(prediction)
             predictions.append(prediction)
         return {"loss": total / len(x), **self._metrics(np.concatenate(predictions), y)}
 
     def _predictions(self, x, batch_size):
         """The model's results on batches, one by one, in evaluation mode and without a graph."""
-        for (batch,), (moved,) in self._backend().ahead((b,) for b in batches(x, batch_size=batch_size)):
+        for (batch,), (moved,) in self._backend().prefetch((b,) for b in batches(x, batch_size=batch_size)):
             with self._mode(False), no_grad(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 prediction = self.model(self._tensor(moved))
             if not isinstance(prediction, Tensor) or prediction.shape[:1] != (len(batch),):

@@ -12,7 +12,7 @@ import pytest
 
 import nnscratch as ns
 from nnscratch import backend, nn, optim
-from nnscratch.backend import late
+from nnscratch.backend import deferred
 from nnscratch.training import Callback
 from nnscratch.training.trainer import LOSSES
 from tests.standin import cuda as stand_in
@@ -125,7 +125,7 @@ def distance(prediction, target):
 @pytest.mark.parametrize("metrics", [[], [distance]])
 def test_an_epoch_waits_as_often_however_many_its_batches(make, metrics, monkeypatch):
     with standing_in():
-        monkeypatch.setattr(late, "EVERY", math.inf)
+        monkeypatch.setattr(deferred, "EVERY", math.inf)
         model, loss, x, y = make()
         trainer = ns.Trainer(model.to("cuda"), loss, optim.Adam(model.parameters()), metrics)
         counted = []
@@ -134,7 +134,7 @@ def test_an_epoch_waits_as_often_however_many_its_batches(make, metrics, monkeyp
             trainer.fit(x, y, batch_size=batch_size, validation_data=(x, y), verbose=False)
             counted.append(waits() - before)
         assert counted[0] == counted[1] == counted[2] < 20
-        monkeypatch.setattr(late, "EVERY", -1)  # whoever wants to look after each batch waits for each
+        monkeypatch.setattr(deferred, "EVERY", -1)  # whoever wants to look after each batch waits for each
         before = waits()
         trainer.fit(x, y, batch_size=2, validation_data=(x, y), verbose=False)
         assert waits() - before > counted[0]
@@ -142,8 +142,8 @@ def test_an_epoch_waits_as_often_however_many_its_batches(make, metrics, monkeyp
 
 def test_results_are_read_when_they_take_much_memory(monkeypatch):
     with standing_in() as xp:
-        monkeypatch.setattr(late, "EVERY", math.inf)
-        monkeypatch.setattr(late, "MOST_BYTES", 100)
+        monkeypatch.setattr(deferred, "EVERY", math.inf)
+        monkeypatch.setattr(deferred, "MOST_BYTES", 100)
         there, made = backend.get("cuda"), []
 
         def results():
@@ -152,7 +152,7 @@ def test_results_are_read_when_they_take_much_memory(monkeypatch):
                 yield xp.full((i, 3), i, np.float64), "as it is", xp.asarray(np.float32(i))
 
         seen = []
-        for a, text, b in there.behind(results()):
+        for a, text, b in there.readback(results()):
             assert type(a) is type(b) is np.ndarray
             np.testing.assert_array_equal(a, np.full((len(seen), 3), b))
             assert b.shape == () and text == "as it is"
@@ -242,7 +242,7 @@ def test_the_first_of_several_mistakes_is_told_however_many_checks_there_were(de
     F.embedding(there([9]), z)
     with pytest.raises(ValueError, match="label 5"):
         backend.get("cuda").synchronize()
-    monkeypatch.setattr(late.checks, "MOST", 10)
+    monkeypatch.setattr(deferred.checks, "MOST", 10)
     calls = []
 
     def go_on():
@@ -321,7 +321,7 @@ def test_no_step_is_taken_after_a_mistake_until_it_is_told(name, dtype, device):
 
 
 def test_training_that_diverges_names_its_first_batch_and_takes_no_step_from_it_on(device, monkeypatch):
-    monkeypatch.setattr(late, "EVERY", math.inf)
+    monkeypatch.setattr(deferred, "EVERY", math.inf)
     rng = np.random.default_rng(0)
     x, y = rng.random((24, 2), np.float32), rng.random((24, 1), np.float32)
     x[9] = 1e30  # the third batch's square is infinite
@@ -342,7 +342,7 @@ def test_training_that_diverges_names_its_first_batch_and_takes_no_step_from_it_
 
 
 def test_what_is_written_after_an_epoch_was_found_right(device, monkeypatch):
-    monkeypatch.setattr(late, "EVERY", math.inf)
+    monkeypatch.setattr(deferred, "EVERY", math.inf)
     calls = []
 
     class Note(Callback):

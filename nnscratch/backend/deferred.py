@@ -18,7 +18,7 @@ EVERY = 0.1
 MOST_BYTES = 1 << 26
 
 
-class Late:
+class Deferred:
     """The part of a GPU's backend that looks at values."""
 
     def __init__(self):
@@ -44,7 +44,7 @@ class Late:
             error = errors[number](value)
             raise type(error)(f"{error} (found when the GPU was next waited for)")
 
-    def behind(self, results):
+    def readback(self, results):
         """Tuples of results as they are computed, their arrays as NumPy's: many are read at once, and some time after.
 
         Parameters
