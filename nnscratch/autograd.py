@@ -184,7 +184,9 @@ class Op:
     ('exp', 'e^x', ['x'])
     """
 
-    def __init__(self, forward, *, formula="", derivative="", document="", samples=(), constant=(), name=None):
+    def __init__(
+        self, forward, *, formula="", derivative="", document="", samples=(), constant=(), kernel=None, name=None
+    ):
         code = forward.__code__
         self.forward = forward
         self.name = name or forward.__name__
@@ -201,6 +203,9 @@ class Op:
         #: The name of ``*arrays`` where the operation takes any number of inputs, else None.
         self.variadic = code.co_varnames[len(self.names)] if code.co_flags & 4 else None
         self.constant = constant
+        #: The name of its kernel in `nnscratch.kernels`, "topic.function", and what it stands for by the type of array.
+        self.kernel_name = kernel
+        self._kernels: dict = {}
         self._plans: dict = {}
         if "y" in self.names or "g" in self.names:
             raise TypeError(
@@ -245,6 +250,13 @@ class Op:
             return function
 
         return register
+
+    def kernel(self, array, *arguments):
+        """Call the operation's kernel: that of the device where `array`, its first argument, lives."""
+        kind = type(array)
+        if kind not in self._kernels:
+            self._kernels[kind] = backend.of(array).kernel(self.kernel_name)
+        return self._kernels[kind](array, *arguments)
 
     def __call__(self, *args, **kwargs):
         if kwargs:
@@ -469,6 +481,9 @@ def op(forward=None, **details):
         Arguments to test it with.
     constant : tuple of str, or True
         Inputs that have no gradient by their nature (indices, conditions); True: the result has none at all.
+    kernel : str, optional
+        The array function that does the work, as ``"topic.function"`` of `nnscratch.kernels`: the forward function
+        calls it as ``name.kernel(x, ...)``, and gets the one of the device where `x` lives.
 
     Returns
     -------

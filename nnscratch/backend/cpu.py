@@ -1,7 +1,9 @@
 """The CPU: NumPy arrays and the NumPy kernels."""
 
+import contextlib
 import functools
 import importlib
+import importlib.util
 import math
 import os
 import sys
@@ -43,6 +45,19 @@ KERNELS = {
     "scatter": ("one_hot", "put_add"),
     "steps": ("adam", "sgd"),
 }
+
+
+def find_kernel(name, device):
+    """The array function ``"topic.function"`` of `nnscratch.kernels` for a device, else its definition; None for neither."""
+    topic, _, function = name.partition(".")
+    if importlib.util.find_spec(f"nnscratch.kernels.{topic}") is None:
+        return None
+    for module in (f"nnscratch.kernels.{topic}.{device}", f"nnscratch.kernels.{topic}.definition"):
+        with contextlib.suppress(ModuleNotFoundError):
+            found = getattr(importlib.import_module(module), function, None)
+            if found is not None:
+                return found
+    return None
 
 
 @functools.cache
@@ -156,6 +171,10 @@ class CPU:
         compiled = importlib.import_module("nnscratch.kernels.compiled")
         if compiled.prepare(size):
             self.kernels.adam([np.zeros((4, 1), np.float32)], 0.0, 0.0, 0.0, 1.0, 1, False, 0.0, False)
+
+    def kernel(self, name):
+        """The array function ``"topic.function"`` of `nnscratch.kernels`: the fast one of this device, else the definition."""
+        return find_kernel(name, self.name) or getattr(self.kernels, name.partition(".")[2])
 
     @functools.cached_property
     def kernels(self):

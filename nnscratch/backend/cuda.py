@@ -7,7 +7,7 @@ import types
 
 import numpy as np
 
-from nnscratch.backend.cpu import CPU, KERNELS
+from nnscratch.backend.cpu import CPU, KERNELS, find_kernel
 from nnscratch.backend.deferred import Deferred
 
 #: What a GPU has beyond the table of every backend.
@@ -191,6 +191,11 @@ class CUDA(Deferred):
             ("CuPy", f"{self.xp.__version__}, built for CUDA {_version(runtime.runtimeGetVersion())}"),
             ("NVIDIA driver", f"up to CUDA {_version(runtime.driverGetVersion())}"),
         ]
+
+    def kernel(self, name):
+        """The array function ``"topic.function"`` of `nnscratch.kernels`: the fast one of this device, else the definition."""
+        device = "definition" if self.plain else self.name
+        return find_kernel(name, device) or getattr(self.kernels, name.partition(".")[2])
 
     @functools.cached_property
     def kernels(self):

@@ -124,6 +124,7 @@ def _check(name, x, weight, bias, groups):
     formula=r"y_{n o i j} = b_o + \sum_{c,u,v} w_{o c u v}\, x_{n,\,c,\,i s + u d - p,\,j s + v d - p}",
     derivative=r"\text{by } x\text{: conv2d\_input, by } w\text{: conv2d\_weight, by } b\text{: } \textstyle\sum_{nij} g",
     document="the layers of 000 §3; 003 §5.2",
+    kernel="conv.conv2d",
     samples=(
         Case(normal(2, 3, 5, 6), normal(4, 3, 3, 2), normal(4)),
         Case(normal(2, 2, 6, 5), normal(3, 2, 3, 3), normal(3), 2, 1),
@@ -166,7 +167,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     groups = _check("conv2d", x, weight, bias, groups)
     stride, padding, dilation, _ = geometry("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
     x, weight, bias = common_dtype(x, weight, bias)
-    return backend.of(x).kernels.conv2d(x, weight, bias, stride, padding, dilation, groups)
+    return conv2d.kernel(x, weight, bias, stride, padding, dilation, groups)
 
 
 @conv2d.rule("x")
