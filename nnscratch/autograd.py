@@ -5,9 +5,10 @@ and other operations, and so works on raw arrays (the ordinary backward pass) an
 which is how derivatives of every order come about).
 
 A `Node` is one application of an operation. It holds its inputs and, while some rule will ask for it, its result's
-array; it never holds its result's Tensor, so a graph has no reference cycles and is freed with its last Tensor. The
-backward pass drops arrays as it goes; a second pass over the same graph computes what it needs of them again, which is
-why a forward function must be a pure function of its arguments.
+array; it never holds its result's Tensor, so a graph has no reference cycles and is freed with its last Tensor. Of an
+operation with several results the node holds a list for each, and a Tensor of one of them refers to the node by a
+`Result`. The backward pass drops arrays as it goes; a second pass over the same graph computes what it needs of them
+again, which is why a forward function must be a pure function of its arguments.
 """
 
 import functools
@@ -136,13 +137,15 @@ def is_grad_enabled():
 
 
 class Node:
-    """One application of an operation: its inputs, and its result's array while a rule needs it."""
+    """One application of an operation: its inputs, and its result's array while a rule needs it.
+
+    Where the operation has several results, `data`, `shape`, `dtype` and `version` are lists with an entry for each.
+    """
 
     __slots__ = (
         "op",  # the operation
-        "args",  # its arguments: a Node (made by another operation), a Tensor (a leaf or a constant) or anything else
+        "args",  # its arguments: a Node or Result (made by an operation), a Tensor (a leaf or a constant) or anything else
         "kwargs",
-        "active",  # positions in args whose gradient somebody may want
         "plan",  # what its rules need: see Op._plan
         "data",  # the result's array, or None while no rule needs it
         "shape",
@@ -154,8 +157,77 @@ class Node:
         "__weakref__",
     )
 
+    #: Whether a gradient by it can be asked for, as it can by whatever is recorded, but for some of several results.
+    has_gradient = True
+
+    @property
+    def active(self):
+        """The positions in `args` whose gradient somebody may want."""
+        return self.plan[2]
+
+    @property
+    def results(self):
+        """What stands for its results among other nodes' arguments: itself, or a `Result` for each of several."""
+        return [self] if self.op.outputs is None else [Result(self, k) for k in range(len(self.op.outputs))]
+
     def __repr__(self):
         return f"<Node {self.op.name} -> {self.shape} {self.dtype}>"
+
+
+class Result:
+    """One of several results of a node, as a Tensor and other nodes' arguments refer to it."""
+
+    __slots__ = ("node", "index", "__weakref__")
+
+    def __init__(self, node, index):
+        self.node, self.index = node, index
+
+    @property
+    def op(self):
+        return self.node.op
+
+    @property
+    def name(self):
+        """What the operation calls this result."""
+        return self.node.op.outputs[self.index]
+
+    @property
+    def has_gradient(self):
+        """Whether a gradient by it can be asked for: it holds floating-point numbers, and is not constant by its nature."""
+        return self.dtype.kind == "f" and self.name not in self.op.constant_outputs
+
+    @property
+    def sequence(self):
+        return self.node.sequence
+
+    @property
+    def data(self):
+        return self.node.data[self.index]
+
+    @property
+    def shape(self):
+        return self.node.shape[self.index]
+
+    @property
+    def dtype(self):
+        return self.node.dtype[self.index]
+
+    @property
+    def version(self):
+        return self.node.version[self.index]
+
+    def __repr__(self):
+        return f"<Result {self.name} of {self.node!r}>"
+
+
+def identity(a):
+    """What tells an argument in a graph from all others: equal for two `Result`s that mean the same."""
+    return (id(a.node), a.index) if type(a) is Result else id(a)
+
+
+def node_of(a):
+    """The node that made an argument of another, or None where no operation did."""
+    return a if type(a) is Node else a.node if type(a) is Result else None
 
 
 class Op:
@@ -168,6 +240,8 @@ class Op:
         LaTeX, for people: what it computes, and its derivative by each input in turn.
     document : str
         Where the formula is stated.
+    outputs : tuple of str or None
+        The names of its results, where it has several.
     forward : callable
         The function on arrays.
     rules : dict
@@ -185,7 +259,18 @@ class Op:
     """
 
     def __init__(
-        self, forward, *, formula="", derivative="", document="", samples=(), constant=(), kernel=None, name=None
+        self,
+        forward,
+        *,
+        formula="",
+        derivative="",
+        document="",
+        samples=(),
+        constant=(),
+        outputs=None,
+        constant_outputs=(),
+        kernel=None,
+        name=None,
     ):
         code = forward.__code__
         self.forward = forward
@@ -207,6 +292,11 @@ class Op:
         self.kernel_name = kernel
         self._kernels: dict = {}
         self._plans: dict = {}
+        self.outputs = None if outputs is None else _checked_outputs(self, outputs)
+        unknown = set(constant_outputs) - set(self.outputs or ())
+        if unknown:
+            raise ValueError(f"op: {self.name} has no output {sorted(unknown)[0]!r}; name it in outputs=(...)")
+        self.constant_outputs = tuple(constant_outputs)
         if "y" in self.names or "g" in self.names:
             raise TypeError(
                 f"op: {self.name} has an input called y or g; a rule means the result and its gradient by them"
@@ -222,8 +312,10 @@ class Op:
 
         The rule's parameters say what it needs: ``g`` (the gradient of the result), ``y`` (the result), any of the
         operation's arguments by name, or an argument's shape as ``x_shape``; for an operation of any number of
-        arrays also ``index``, which of them is meant. Only what a rule names is kept for it. The rule returns the
-        gradient by that input, in its shape or broadcast from it (the engine sums what was broadcast).
+        arrays also ``index``, which of them is meant. Of an operation with several results, ``g_h`` is the gradient
+        of that called h (the number 0, where nobody used it), and ``h`` the result. Only what a rule names is kept for it, and
+        a rule of which no gradient came is not asked. The rule returns the gradient by that input, in its shape or
+        broadcast from it (the engine sums what was broadcast).
 
         Examples
         --------
@@ -282,21 +374,49 @@ class Op:
             out = self.forward(*raw, **kwargs)
         except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
             raise self._explain(error, raw) from None
+        if self.outputs is not None:
+            out = self._declared(out)
+            if not wrap:
+                return out
+            results = tuple(self._wrap(y, args) for y in map(_as_result, out))
+            if active and _state.recording and self.constant is not True:
+                self._record_several(results, args, raw, kwargs, active)
+            return results
         if not wrap:
-            return out
+            return out if type(out) is not tuple else self._declared(out)
         if type(out) is not np.ndarray:
-            out = backend.of(out).as_result(out)
-        # A view shares its source's counter, so that a change made through either is seen by both.
-        version = None
-        if out.base is not None:
-            for a in args:
-                if isinstance(a, Tensor) and (out.base is a.data or out.base is a.data.base):
-                    version = a._version
-                    break
-        result = Tensor._of(out, version)
+            out = self._declared(out)
+        result = Tensor._of(out) if out.base is None else self._wrap(out, args)
         if active and _state.recording and self.constant is not True:
             self._record(result, args, raw, kwargs, active)
         return result
+
+    def _wrap(self, out, args):
+        """An array as a Tensor; a view shares its source's counter, so that a change made through either is seen by both."""
+        if out.base is not None:
+            for a in args:
+                if isinstance(a, Tensor) and (out.base is a.data or out.base is a.data.base):
+                    return Tensor._of(out, a._version)
+        return Tensor._of(out)
+
+    def _declared(self, out):
+        """What the forward function returned, as an array or, where several are declared, the tuple of them; else an error."""
+        several = len(out) if isinstance(out, tuple | list) else 0
+        if self.outputs is None:
+            if not several and not isinstance(out, tuple | list):
+                return _as_result(out)
+            names = ", ".join(f'"y{i}"' for i in range(1, several + 1)) or '"y1"'
+            raise TypeError(
+                f"{self.name}: its forward function returned {several} results and declares one; "
+                f"declare them by outputs=({names}), or return one array"
+            )
+        if type(out) is not tuple or several != len(self.outputs):
+            got = f"{several} results" if several else describe(out)
+            raise TypeError(
+                f"{self.name}: its forward function returned {got}, expected the {len(self.outputs)} results it declares "
+                f"({', '.join(self.outputs)}); return a tuple of them, or correct outputs=(...)"
+            )
+        return out
 
     def _unusual(self, args, raw, wrap):
         """Make arrays of lists among the inputs, and refuse what is neither; changes `raw`, returns the arguments."""
@@ -326,12 +446,11 @@ class Op:
         out = result.data
         node.op = self
         node.kwargs = kwargs
-        node.active = active
         node.plan = plan
         node.data = out if keep_result else None
         node.shape = out.shape
         node.dtype = out.dtype
-        node.version = result._version
+        node.version = version = result._version
         node.sequence = next(_sequence)
         node.scope = _state.scope
         node.args = kept = []
@@ -344,16 +463,32 @@ class Op:
                 if a._node is not None:
                     a = a._node
                     if i in keep:
-                        a.data = raw[i]
+                        _keep(a, raw[i])
             kept.append(a)
-        versions.append(result._version[0])
+        versions.append(version[0])
         result._node = node
         result.requires_grad = True
 
+    def _record_several(self, results, args, raw, kwargs, active):
+        """`_record` for an operation with several results: one node, of which each result that has a gradient is one."""
+        self._record(results[0], args, raw, kwargs, active)
+        node = results[0]._node
+        if node is None:
+            return
+        keep_results = node.plan[1]
+        node.data = [t.data if k in keep_results else None for k, t in enumerate(results)]
+        node.shape = [t.shape for t in results]
+        node.dtype = [t.dtype for t in results]
+        node.version = [t._version for t in results]
+        node.versions[-1] = [t._version[0] for t in results]
+        for result, t in zip(node.results, results, strict=True):
+            t.requires_grad = result.has_gradient
+            t._node = result if t.requires_grad else None
+
     def _plan(self, active, count):
-        """What to keep when the inputs at `active` want a gradient: arguments, whether the result; and those that get one."""
+        """What to keep when the inputs at `active` want a gradient: arguments, results; and those that get one."""
         keep = set()
-        keep_result = False
+        keep_results = set()
         names = {}
         for i in active:
             name = self._input_name(i)
@@ -365,9 +500,10 @@ class Op:
                     f"or give the operation one with @{self.name}.rule({name!r})"
                 )
             names[i] = name
-            keep |= {j for j in range(count) if self._input_name(j) in self.rules[name].needs}
-            keep_result |= "y" in self.rules[name].needs
-        plan = tuple(sorted(keep)), keep_result, tuple(names), tuple(names.items())
+            needs = self.rules[name].needs
+            keep |= {j for j in range(count) if self._input_name(j) in needs}
+            keep_results |= {k for k, output in enumerate(self.outputs or ("y",)) if output in needs}
+        plan = tuple(sorted(keep)), tuple(sorted(keep_results)), tuple(names), tuple(names.items())
         self._plans[active, count] = plan
         return plan
 
@@ -422,6 +558,18 @@ class Op:
         return kind(f"{self.name}: {message} ({given})")
 
 
+def _checked_outputs(op, outputs):
+    """The names of several results, which rules can tell from all else."""
+    if isinstance(outputs, str) or not all(isinstance(name, str) and name.isidentifier() for name in outputs):
+        raise TypeError(f'op: {op.name} has outputs={outputs!r}, expected names; pass for example outputs=("h", "c")')
+    outputs = tuple(outputs)
+    clashes = [n for n in outputs if n in op.names or f"g_{n}" in op.names or outputs.count(n) > 1 or n in ("g", "y")]
+    if len(outputs) < 2 or clashes:
+        why = f"{clashes[0]!r} is taken" if clashes else "several results have at least two names"
+        raise ValueError(f"op: {op.name} has outputs={outputs!r}, and {why}; choose other names")
+    return outputs
+
+
 def _rule(op, name, function):
     """A rule as a function of a node, the argument's place, the result's gradient, and `value`.
 
@@ -429,14 +577,20 @@ def _rule(op, name, function):
     a loop over them would cost each call as much as a small kernel.
     """
     given, needs = [], set()
+    outputs = op.outputs or ()
+    gradients = {f"g_{output}": k for k, output in enumerate(outputs)}
     start = len(op.positional)
     code = function.__code__
     for parameter in code.co_varnames[: code.co_argcount]:
         base = parameter.removesuffix("_shape")
-        if parameter == "g":
+        if parameter == "g" and not outputs:
             source = "g"
-        elif parameter == "y":
+        elif parameter == "y" and not outputs:
             source = "value(node)"
+        elif parameter in gradients:
+            source = f"(0 if g[{gradients[parameter]}] is None else g[{gradients[parameter]}])"
+        elif parameter in outputs:
+            source = f"value(result(node, {outputs.index(parameter)}))"
         elif parameter == "index" and op.variadic:
             source = f"i - {start}"
         elif parameter == op.variadic:
@@ -454,15 +608,21 @@ def _rule(op, name, function):
             source = f"shape(node.args[{op.positional.index(base)}])"
         else:
             raise TypeError(
-                f"{op.name}.rule({name!r}): the parameter {parameter!r} is none of g, y, {', '.join(op.names)} "
+                f"{op.name}.rule({name!r}): the parameter {parameter!r} is none of "
+                f"{', '.join((*gradients, *outputs) or ('g', 'y'))}, {', '.join(op.names)} "
                 f"or a shape such as {op.names[0] if op.names else op.variadic}_shape"
             )
         given.append(source)
-        if parameter in ("g", "y", op.variadic, *op.names):
+        if parameter in ("g", "y", *outputs, op.variadic, *op.names):
             needs.add(parameter)
-    names = {"function": function, "shape": _shape, "defaults": op.defaults}
+    named = {k for parameter, k in gradients.items() if parameter in code.co_varnames[: code.co_argcount]}
+    if outputs and not named:
+        raise TypeError(
+            f"{op.name}.rule({name!r}): it names none of the results' gradients {', '.join(gradients)}; take one of them"
+        )
+    names = {"function": function, "shape": _shape, "result": Result, "defaults": op.defaults}
     call = eval(f"lambda node, i, g, value: function({', '.join(given)})", names)
-    call.function, call.needs = function, needs
+    call.function, call.needs, call.gradients = function, needs, named
     return call
 
 
@@ -481,6 +641,10 @@ def op(forward=None, **details):
         Arguments to test it with.
     constant : tuple of str, or True
         Inputs that have no gradient by their nature (indices, conditions); True: the result has none at all.
+    outputs : tuple of str, optional
+        The names of its results, where it has several: the forward function then returns a tuple of as many arrays.
+    constant_outputs : tuple of str, optional
+        Those of them that have no gradient by their nature; those of whole numbers and booleans never have one.
     kernel : str, optional
         The array function that does the work, as ``"topic.function"`` of `nnscratch.kernels`: the forward function
         calls it as ``name.kernel(x, ...)``, and gets the one of the device where `x` lives.
@@ -488,12 +652,15 @@ def op(forward=None, **details):
     Returns
     -------
     Op
-        Called with raw arrays it returns a raw array, called with a Tensor among them a Tensor.
+        Called with raw arrays it returns a raw array, called with a Tensor among them a Tensor; where it has several
+        results, a tuple of them.
 
     Raises
     ------
     TypeError
         Where an input is called ``g`` or ``y``, which mean the result's gradient and the result in a rule.
+    ValueError
+        Where the name of a result is taken.
 
     Examples
     --------
@@ -508,6 +675,21 @@ def op(forward=None, **details):
     >>> square(x).sum().backward()
     >>> x.grad.numpy()
     array([2., 6.], dtype=float32)
+
+    Several results, of which the rule asks for what it needs by name:
+
+    >>> import numpy as np
+    >>> @ns.op(outputs=("sine", "cosine"))
+    ... def sincos(x):
+    ...     return np.sin(x), np.cos(x)
+    >>> @sincos.rule("x")
+    ... def _(g_sine, g_cosine, sine, cosine):
+    ...     return g_sine * cosine - g_cosine * sine
+    >>> x = ns.tensor(0.0, requires_grad=True)
+    >>> sine, cosine = sincos(x)
+    >>> (sine + 2 * cosine).backward()
+    >>> x.grad
+    tensor(1.)
     """
     if forward is None:
         return functools.partial(Op, **details)
@@ -536,23 +718,38 @@ def is_basic(index):
     return all(p is None or p is Ellipsis or isinstance(p, slice | int) for p in parts)
 
 
+def _as_result(value):
+    """What a function of arrays returned, as an array: reductions of NumPy's return scalars."""
+    return value if type(value) is np.ndarray else backend.of(value).as_result(value)
+
+
+def _keep(a, array):
+    """Let a node's result keep its array."""
+    if type(a) is Node:
+        a.data = array
+    else:
+        a.node.data[a.index] = array
+
+
 def _shape(a):
-    return a.shape if isinstance(a, Node | Tensor) else np.shape(a)
+    return a.shape if isinstance(a, Node | Result | Tensor) else np.shape(a)
 
 
 def _raw(a):
     """A kept argument as an array."""
-    if type(a) is Node:
+    if type(a) is Node or type(a) is Result:
         if a.data is None:
-            _restore(a)
+            _restore(node_of(a))
         return a.data
     return a.data if isinstance(a, Tensor) else a
 
 
 def _handle(a):
     """A kept argument as a Tensor with its place in the graph, so that a rule's own operations are recorded."""
-    if type(a) is not Node:
+    if type(a) is not Node and type(a) is not Result:
         return a
+    if not a.has_gradient:
+        return _raw(a)
     tensor = Tensor._of(_raw(a), a.version)
     tensor._node = a
     tensor.requires_grad = True
@@ -564,20 +761,20 @@ def _restore(node):
     stack = [node]
     while stack:
         last = stack[-1]
-        missing = [a for a in last.args if type(a) is Node and a.data is None]
+        missing = [node_of(a) for a in last.args if type(a) in (Node, Result) and a.data is None]
         if missing:
             stack += missing
             continue
         _check_versions(last, range(len(last.args)))
         out = last.op.forward(*map(_raw, last.args), **last.kwargs)
-        last.data = out if type(out) is np.ndarray else backend.of(out).as_result(out)
+        last.data = _as_result(out) if last.op.outputs is None else list(map(_as_result, out))
         stack.pop()
 
 
 def _check_versions(node, positions):
     for i in positions:
         a = node.args[i]
-        now = a.version if type(a) is Node else a._version if isinstance(a, Tensor) else None
+        now = a.version if type(a) in (Node, Result) else a._version if isinstance(a, Tensor) else None
         if now is not None and now[0] != node.versions[i]:
             raise RuntimeError(
                 f"{node.op.name}: its input {node.op._input_name(i)} {_shape(a)} was changed in place after the operation "
@@ -585,79 +782,128 @@ def _check_versions(node, positions):
             )
 
 
+def _check_results(node, positions):
+    for k in positions:
+        result = node.results[k]
+        made = node.versions[-1] if result is node else node.versions[-1][k]
+        if result.version[0] != made:
+            what = "its result" if result is node else f"its result {result.name}"
+            raise RuntimeError(
+                f"{node.op.name}: {what} {result.shape} was changed in place, and its gradient needs the old "
+                f"values; change a copy, or call backward first"
+            )
+
+
 def nodes_of(roots):
-    """The nodes behind some (a None among them is passed over), in the order of their making."""
+    """The nodes behind some nodes and results (a None among them is passed over), in the order of their making."""
     found, stack = {}, list(roots)
     while stack:
-        node = stack.pop()
-        if type(node) is Node and id(node) not in found:
+        node = node_of(stack.pop())
+        if node is not None and id(node) not in found:
             found[id(node)] = node
             stack += node.args
     return sorted(found.values(), key=lambda n: n.sequence)
 
 
 def _needed(root, wanted):
-    """The ids of the nodes and leaves through which `root` depends on `wanted` (a set of ids), `wanted` included."""
+    """The identities of the results and leaves through which `root` depends on `wanted` (a set of such), `wanted` included."""
     needed = set(wanted)
     for node in nodes_of([root]):
-        if any(id(node.args[i]) in needed for i in node.active):
-            needed.add(id(node))
+        if any(identity(node.args[i]) in needed for i in node.active):
+            needed.update(map(identity, node.results))
     return needed
 
 
 def _pull(root, seed, create_graph=False, wanted=None, retain=False):
-    """The backward pass from `root` (a Node or a leaf), where the gradient is `seed`.
+    """The backward pass from `root` (a Node, a Result or a leaf), where the gradient is `seed`.
 
-    Returns the gradients as a dict from the id of each leaf (or of each in `wanted`) to the pair of it and its
+    Returns the gradients as a dict from the identity of each leaf (or of each in `wanted`) to the pair of it and its
     gradient: arrays, or Tensors with a graph of their own under `create_graph`.
     """
     needed = None if wanted is None else _needed(root, wanted)
     value = _handle if create_graph else _raw
     found: dict = {}
-    if type(root) is not Node:
+    if node_of(root) is None:
         return {id(root): (root, seed)} if needed is None or id(root) in needed else found
-    # Nodes by their sequence numbers, the latest first.
-    pending = {-root.sequence: (root, seed)}
-    heap = [-root.sequence]
+    # Nodes by their sequence numbers, the latest first, with the gradient of the result or a list of them.
+    pending: dict = {}
+    heap: list = []
+    if type(root) is Node:
+        pending[-root.sequence] = (root, seed)
+        heap.append(-root.sequence)
+    else:
+        _give(root, seed, pending, heap)
     while heap:
         node, g = pending.pop(heappop(heap))
-        if wanted is not None and id(node) in wanted:
-            found[id(node)] = (node, g)
         operation = node.op
+        several = operation.outputs is not None
+        if wanted is not None:
+            for result, d in zip(node.results, g if several else [g], strict=True):
+                if d is not None and identity(result) in wanted:
+                    found[identity(result)] = (result, d)
         args = node.args
-        keep, keep_result, _, pairs = node.plan
+        keep, keep_results, _, pairs = node.plan
         if keep:
             _check_versions(node, keep)
-        if keep_result and node.version[0] != node.versions[-1]:
-            raise RuntimeError(
-                f"{operation.name}: its result {node.shape} was changed in place, and its gradient needs the old "
-                f"values; change a copy, or call backward first"
-            )
+        if keep_results:
+            _check_results(node, keep_results)
         for i, name in pairs:
             parent = args[i]
-            if needed is not None and id(parent) not in needed:
+            if needed is not None and identity(parent) not in needed:
                 continue
-            d = operation.rules[name](node, i, g, value)
+            rule = operation.rules[name]
+            if several and all(g[k] is None for k in rule.gradients):
+                continue
+            d = rule(node, i, g, value)
             if d is None:
                 continue
-            inner = type(parent) is Node
-            like = parent if inner else parent.data
+            kind = type(parent)
+            like = parent if kind is Node or kind is Result else parent.data
             if type(d) is not np.ndarray or d.shape != like.shape or d.dtype is not like.dtype:
                 d = _fit(d, parent, operation, name)
-            if inner:
+            if kind is Node:
                 at = -parent.sequence
                 if at in pending:
                     d = pending[at][1] + d
                 else:
                     heappush(heap, at)
                 pending[at] = (parent, d)
+            elif kind is Result:
+                _give(parent, d, pending, heap)
             else:
                 if id(parent) in found:
                     d = found[id(parent)][1] + d
                 found[id(parent)] = (parent, d)
         if not retain:
-            node.data = None
+            node.data = [None] * len(g) if several else None
     return found
+
+
+def ask_rule(node, i, g, value=None):
+    """What the rule for argument `i` of a node returns, where the gradient by its result (or a list of those by its results) is `g`.
+
+    None where nothing comes of it. What the rule needs of what is kept it gets by `value`: as arrays, or by `_handle` as Tensors.
+    """
+    rule = node.op.rules[node.op._input_name(i)]
+    if node.op.outputs is not None and all(g[k] is None for k in rule.gradients):
+        return None
+    return rule(node, i, g, value or _raw)
+
+
+def _give(result, d, pending, heap):
+    """Add to the gradient of one of several results of a node that is to come."""
+    at = -result.sequence
+    if at not in pending:
+        heappush(heap, at)
+        pending[at] = (result.node, [None] * len(result.op.outputs))
+    gradients = pending[at][1]
+    before = gradients[result.index]
+    gradients[result.index] = d if before is None else before + d
+
+
+def fit(d, node, i):
+    """`_fit` for what the rule for argument `i` of a node returned."""
+    return _fit(d, node.args[i], node.op, node.op._input_name(i))
 
 
 def _fit(d, parent, operation, name):
@@ -792,10 +1038,10 @@ def grad(output, inputs, grad_output=None, create_graph=False):
     seed = _seed(output, grad_output, "grad", create_graph)
     ends = [t if t._node is None else t._node for t in inputs]
     root = output if output._node is None else output._node
-    found = _pull(root, seed, create_graph, wanted={id(e) for e in ends}, retain=True)
+    found = _pull(root, seed, create_graph, wanted=set(map(identity, ends)), retain=True)
     results = []
     for t, end in zip(inputs, ends, strict=True):
-        d = found[id(end)][1] if id(end) in found else np.zeros_like(t.data)
+        d = found[identity(end)][1] if identity(end) in found else np.zeros_like(t.data)
         if not isinstance(d, Tensor):
             d = backend.of(d).as_result(d)
             d = Tensor._of(d.copy() if d.base is not None or d is seed else d)

@@ -1,24 +1,27 @@
 """Finding the operation at fault: each node of a graph is checked by itself, with the arrays that it was given."""
 
+import math
+
 import numpy as np
 
 from nnscratch import autograd, backend
-from nnscratch.autograd import GradientError, Node, nodes_of
+from nnscratch.autograd import GradientError, Node, Result, identity, nodes_of
+from nnscratch.backward_pass import BackwardPass
 from nnscratch.gradcheck.difference import START, Verdict, along, differentiate, jumps, projected, sizes, weights
 from nnscratch.gradcheck.functions import TensorFunction, host
 from nnscratch.gradcheck.report import element
 from nnscratch.tensor import Tensor
-from nnscratch.trace import Trace
 
 
 def refuse_short_digits(outputs):
     """Say so where a function of float64 computes in fewer digits on the way."""
     for node in nodes_of(y._node for y in outputs):
-        if node.dtype.kind == "f" and node.dtype != np.float64:
-            raise TypeError(
-                f"gradcheck: {node.op.name} gives {node.dtype} within the function, whose digits are too few for differences; "
-                f"keep float64 throughout"
-            )
+        for result in node.results:
+            if result.dtype.kind == "f" and result.dtype != np.float64:
+                raise TypeError(
+                    f"gradcheck: {node.op.name} gives {result.dtype} within the function, whose digits are too few for "
+                    f"differences; keep float64 throughout"
+                )
 
 
 class _Frozen:
@@ -36,7 +39,7 @@ class _Frozen:
             a.flags.writeable = True
 
 
-class Audit(Trace):
+class Audit(BackwardPass):
     """A backward pass in which every rule is watched.
 
     Attributes
@@ -53,11 +56,12 @@ class Audit(Trace):
 
     def _ask(self, node, i, g):
         operation, name = node.op, node.op._input_name(i)
-        kept = [g, node.data, *(a.data if isinstance(a, Node | Tensor) else a for a in node.args)]
+        gradients = [d for d in (g if operation.outputs else [g]) if d is not None]
+        kept = [a.data if isinstance(a, Node | Result | Tensor) else a for a in (*node.results, *node.args)]
         try:
-            with _Frozen(kept):
-                d = operation.rules[name](node, i, g, autograd._raw)
-                fitted = None if d is None else autograd._fit(d, node.args[i], operation, name)
+            with _Frozen([*gradients, *kept]):
+                d = autograd.ask_rule(node, i, g)
+                fitted = None if d is None else autograd.fit(d, node, i)
         except GradientError as error:
             self._blame(operation, str(error))
             return None
@@ -69,7 +73,7 @@ class Audit(Trace):
             )
             return None
         # by a float32 tensor that is not checked, few digits are what is asked for
-        if d is not None and fitted.dtype == g.dtype and _digits_lost(d, fitted, g):
+        if d is not None and all(fitted.dtype == a.dtype for a in gradients) and _digits_lost(d, fitted, gradients):
             self._blame(
                 operation, f"its rule for {name} loses digits of float64 on the way; let it keep the dtype of g"
             )
@@ -90,14 +94,14 @@ class Audit(Trace):
         self.faults.append((operation.name, prefix + what.removeprefix(prefix)))
 
 
-def _digits_lost(d, fitted, g):
-    """Whether a gradient of 53 bits came back in 24."""
-    fitted, g = host(fitted), host(g)
-    if fitted.size == 0 or _within(g, 24):
+def _digits_lost(d, fitted, gradients):
+    """Whether of gradients of 53 bits one came back in 24."""
+    fitted, gradients = host(fitted), list(map(host, gradients))
+    if fitted.size == 0 or any(_within(g, 24) for g in gradients):
         return False
     # what cancellation leaves has few bits, too, but is small
-    great = np.max(np.abs(fitted)) >= 2.0**-12 * np.max(np.abs(g))
-    return getattr(d, "dtype", g.dtype) != g.dtype or bool(great and _within(fitted, 24))
+    great = np.max(np.abs(fitted)) >= 2.0**-12 * max(np.max(np.abs(g)) for g in gradients)
+    return getattr(d, "dtype", fitted.dtype) != fitted.dtype or bool(great and _within(fitted, 24))
 
 
 def _within(a, bits):
@@ -121,23 +125,32 @@ def wrong_rules(audit, settings):
 
 def _rule_against_differences(audit, node, i, raw, settings):
     """The derivatives by one rule and numerically, where they differ, else None."""
-    g, gradient = host(audit.given[id(node)]), host(audit.returned[id(node), i])
+    gradients, gradient = _gradients(audit, node), host(audit.returned[id(node), i])
     w = sizes(raw[i]) * weights(raw[i].shape, settings.rng)
+    came = [k for k, g in enumerate(gradients) if g is not None]
 
     def each(t):
         y = _forward(node, [a + t * w if j == i else a for j, a in enumerate(raw)])
-        return y.ravel(), np.abs(y).ravel()
+        y = np.concatenate([y[k].ravel() for k in came])
+        return y, np.abs(y)
 
+    g = np.concatenate([gradients[k].ravel() for k in came])
     pair = _disagreement(each, g, gradient, w, settings)
     if pair:
         rough = jumps(each).reshape(g.shape) != 0
         if rough.any():
             g = np.where(rough, 0.0, g)
-            there = backend.of(audit.given[id(node)])
-            d = node.op.rules[node.op._input_name(i)](node, i, there.asarray(g), autograd._raw)
-            gradient = host(autograd._fit(d, node.args[i], node.op, node.op._input_name(i)))
-            pair = _disagreement(each, g, gradient, w, settings)
+            there = backend.of(autograd._raw(node.args[i]))
+            parts = iter(np.split(g, np.cumsum([gradients[k].size for k in came])[:-1]))
+            given = [None if a is None else there.asarray(next(parts).reshape(a.shape)) for a in gradients]
+            d = autograd.ask_rule(node, i, given if node.op.outputs else given[0])
+            pair = _disagreement(each, g, host(autograd.fit(d, node, i)), w, settings)
     return pair
+
+
+def _gradients(audit, node):
+    """The gradients by a node's results as NumPy's arrays, None where none came."""
+    return [None if g is None else host(g) for g in (audit.given.get(identity(r)) for r in node.results)]
 
 
 def _disagreement(each, g, gradient, w, settings):
@@ -161,10 +174,11 @@ def _sentence(node, i, analytic, numeric):
 
 
 def _forward(node, raw):
-    """What a node's operation gives for arrays of the CPU, computed where the node's own are."""
+    """What a node's operation gives for arrays of the CPU, a list of its results, computed where the node's own are."""
     kept = map(autograd._raw, node.args)
     there = [backend.of(k).asarray(a) if backend.is_array(k) else a for k, a in zip(kept, raw, strict=True)]
-    return np.asarray(backend.to_numpy(node.op.forward(*there, **node.kwargs)))
+    y = node.op.forward(*there, **node.kwargs)
+    return [np.asarray(backend.to_numpy(a)) for a in (y if node.op.outputs else [y])]
 
 
 def other_with_a_graph(audit):
@@ -174,9 +188,9 @@ def other_with_a_graph(audit):
         for i in node.active:
             if (id(node), i) not in audit.returned:
                 continue
-            name = node.op._input_name(i)
-            d = node.op.rules[name](node, i, Tensor(audit.given[id(node)]), autograd._handle)
-            d = autograd._raw(autograd._fit(d, node.args[i], node.op, name))
+            name, g = node.op._input_name(i), audit.gradient(node)
+            g = [None if a is None else Tensor(a) for a in g] if node.op.outputs else Tensor(g)
+            d = autograd._raw(autograd.fit(autograd.ask_rule(node, i, g, autograd._handle), node, i))
             if not np.allclose(host(d), host(audit.returned[id(node), i]), 1e-9, 0, equal_nan=True):
                 found.append(
                     (
@@ -239,9 +253,11 @@ def unbalanced(function, audit, mismatch, place, w):
         return []
     found = []
     for node, (name, y_up, a_up), (_, y_down, a_down) in zip(audit.nodes, up, down, strict=True):
-        if id(node) not in audit.given:
+        gradients = _gradients(audit, node)
+        if all(g is None for g in gradients):
             continue
-        share = np.sum(host(audit.given[id(node)]) * (y_up - y_down)) / (2 * t)
+        changes = zip(gradients, y_up, y_down, strict=True)
+        share = sum(np.sum(g * (a - b)) for g, a, b in changes if g is not None) / (2 * t)
         constant = None
         for i, (a, b) in enumerate(zip(a_up, a_down, strict=True)):
             if (id(node), i) in audit.returned:
@@ -272,12 +288,24 @@ def kinks(outputs, rng):
         ws = {i: sizes(raw[i], 0) * weights(raw[i].shape, rng) for i in active}
 
         def line(t, node=node, raw=raw, ws=ws):
-            y = np.ravel(_forward(node, [a + t * ws[i] if i in ws else a for i, a in enumerate(raw)]))
+            y = _forward(node, [a + t * ws[i] if i in ws else a for i, a in enumerate(raw)])
+            y = np.concatenate([a.ravel() for a, r in zip(y, node.results, strict=True) if r.has_gradient])
             return y, np.abs(y)
 
         places = np.flatnonzero(jumps(line))
         if places.size:
-            shown = ", ".join(element("", np.unravel_index(k, node.shape)) for k in places[:3])
+            shown = ", ".join(_element_at(node, k) for k in places[:3])
             more = f" and {places.size - 3} more" if places.size > 3 else ""
-            found.append(f"{node.op.name}, at {shown}{more} of its result {node.shape}")
+            result = f"result {node.shape}" if not node.op.outputs else f"results {', '.join(node.op.outputs)}"
+            found.append(f"{node.op.name}, at {shown}{more} of its {result}")
     return found
+
+
+def _element_at(node, place):
+    """What the element at a place of all results of a node, one after another, is called."""
+    for result in filter(lambda r: r.has_gradient, node.results):
+        size = math.prod(result.shape)
+        if place < size:
+            return element(getattr(result, "name", ""), np.unravel_index(place, result.shape))
+        place -= size
+    raise IndexError(place)

@@ -98,11 +98,12 @@ class TensorFunction(Function):
         return [y.numpy() for y in outputs], pull, outputs
 
     def trace(self, variables):
-        """For each node of the graph its operation's name, its result and its arguments, as arrays."""
+        """For each node of the graph its operation's name, its results and its arguments, as arrays."""
 
         def look(outputs):
             return [
-                (n.op.name, host(n), [host(a) for a in n.args]) for n in autograd.nodes_of(y._node for y in outputs)
+                (n.op.name, [host(r) for r in n.results], [host(a) for a in n.args])
+                for n in autograd.nodes_of(y._node for y in outputs)
             ]
 
         return self.outputs(variables, look)

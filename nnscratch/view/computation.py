@@ -3,9 +3,9 @@
 import numpy as np
 
 from nnscratch import autograd, backend
-from nnscratch.autograd import Node, describe
+from nnscratch.autograd import Node, Result, describe, identity
+from nnscratch.backward_pass import BackwardPass
 from nnscratch.tensor import Tensor
-from nnscratch.trace import Trace
 
 #: What the fused losses call their inputs, in plainer words.
 _PLAINER = {"p": "prediction", "q": "target"}
@@ -58,17 +58,23 @@ class Step:
         The arrays that went in: what the operation calls each, its position, and the value.
     settings : dict
         The other arguments, where they are not the operation's defaults.
-    result : Value
+    results : list of Value
+        What it made: one, or as many as the operation declares.
     frames : tuple of Frame
         The calls of modules it was made in, the outermost first. Two steps of one call share its Frame.
     gradients : dict of int to numpy.ndarray
         The gradient by the input at a position, of this use of it alone; empty before gradients are asked for.
     """
 
-    def __init__(self, number, op, inputs, settings, result, frames):
+    def __init__(self, number, op, inputs, settings, results, frames):
         self.number, self.op, self.inputs, self.settings = number, op, inputs, settings
-        self.result, self.frames = result, frames
+        self.results, self.frames = results, frames
         self.gradients: dict = {}
+
+    @property
+    def result(self):
+        """Its first result, for most operations the only one."""
+        return self.results[0]
 
     @property
     def formula(self):
@@ -97,7 +103,7 @@ class Step:
 
     def __repr__(self):
         given = ", ".join(v.name for _, _, v in self.inputs)
-        return f"<Step {self.number}: {self.result.name} = {self.op.name}({given})>"
+        return f"<Step {self.number}: {', '.join(v.name for v in self.results)} = {self.op.name}({given})>"
 
 
 class Computation:
@@ -165,31 +171,33 @@ class Computation:
         self.stale = ""
         self.notes: list = []
         self._named = {
-            id(t._node or t): name for name, t in (names or {}).items() if isinstance(t, Tensor) and name[:1] != "_"
+            identity(t._node or t): name
+            for name, t in (names or {}).items()
+            if isinstance(t, Tensor) and name[:1] != "_"
         }
         self._found: dict = {}
         self._taken = set(self._named.values())
         self._frames: dict = {}
         self._roots: dict = {}
         nodes = autograd.nodes_of([y._node])
-        dropped = [n for n in nodes if n.data is None]
+        before = [n.data if n.op.outputs is None else list(n.data) for n in nodes]
         self._owned = self._owners(nodes)
-        self._named.setdefault(id(y._node), "y" if "y" not in self._taken else "output")
+        self._named.setdefault(identity(y._node), "y" if "y" not in self._taken else "output")
         try:
             self.steps = [self._step(number, node) for number, node in enumerate(nodes, 1)]
-            self.output = self._found[id(y._node)]
+            self.output = self._found[identity(y._node)]
             if gradients and not self.stale:
                 self._differentiate(y)
         finally:
-            for node in dropped:
-                node.data = None
+            for node, data in zip(nodes, before, strict=True):
+                node.data = data
         self.values = list(self._found.values())
         for v in self.values:
             v.array = None if v.array is None else backend.to_numpy(v.array)
             v.gradient = None if v.gradient is None else backend.to_numpy(v.gradient)
         for step in self.steps:
             step.gradients = {i: backend.to_numpy(d) for i, d in step.gradients.items()}
-        made = {id(step.result): step for step in self.steps}
+        made = {id(v): step for step in self.steps for v in step.results}
         if any(self._taken_before(step, made) for step in self.steps):
             self.notes.append(
                 "A ReLU before a max-pooling was computed after it: the values are the same, and fewer of them are looked at. "
@@ -245,8 +253,8 @@ class Computation:
 
     def _name(self, a, wanted):
         """What a value is called: as the caller says, as its module says, else as the operation calls it."""
-        if id(a) in self._named:
-            return self._named[id(a)]
+        if identity(a) in self._named:
+            return self._named[identity(a)]
         name, number = self._owned.get(id(a), wanted), 1
         while name in self._taken:
             number += 1
@@ -261,23 +269,26 @@ class Computation:
         settings = {}
         for i, a in enumerate(node.args):
             name = node.op._input_name(i)
-            if isinstance(a, Node | Tensor) or backend.is_array(a):
+            if isinstance(a, Node | Result | Tensor) or backend.is_array(a):
                 inputs.append((name, i, self._value(a, _PLAINER.get(name, name))))
             elif not (name in node.op.defaults and _same(a, node.op.defaults[name])):
                 settings[name] = a
         settings |= {k: v for k, v in node.kwargs.items() if not _same(v, node.op.defaults.get(k))}
-        self._found[id(node)] = result = Value(
-            "result", self._name(node, f"h{number}"), self._array(node), node.shape, node.dtype
-        )
+        results = []
+        for r in node.results:
+            wanted = f"h{number}" if r is node else f"{r.name}{number}"
+            self._found[identity(r)] = Value("result", self._name(r, wanted), self._array(r), r.shape, r.dtype)
+            results.append(self._found[identity(r)])
         for _, i, _ in inputs:
             a = node.args[i]
-            if isinstance(a, Node | Tensor) and (a.version if type(a) is Node else a._version)[0] != node.versions[i]:
+            version = a.version if isinstance(a, Node | Result) else getattr(a, "_version", None)
+            if version is not None and version[0] != node.versions[i]:
                 self._say_stale(node, i)
-        return Step(number, node.op, inputs, settings, result, self._frames_of(node.scope))
+        return Step(number, node.op, inputs, settings, results, self._frames_of(node.scope))
 
     def _value(self, a, wanted):
-        if id(a) not in self._found:
-            if type(a) is Node:  # made before: its step has put it there
+        if identity(a) not in self._found:
+            if isinstance(a, Node | Result):  # made before: its step has put it there
                 raise AssertionError(a)
             array = a.data if isinstance(a, Tensor) else a
             wants = isinstance(a, Tensor) and a.requires_grad
@@ -287,7 +298,7 @@ class Computation:
             else:
                 kind = "input" if isinstance(a, Tensor) and not owned else "constant"
             self._found[id(a)] = Value(kind, self._name(a, wanted), array, array.shape, array.dtype)
-        return self._found[id(a)]
+        return self._found[identity(a)]
 
     def _array(self, node):
         try:
@@ -302,11 +313,12 @@ class Computation:
         )
 
     def _differentiate(self, y):
-        trace = Trace([y], [np.array(1, y.dtype).reshape(y.shape)])
-        for step, node in zip(self.steps, trace.nodes, strict=True):
-            step.result.gradient = trace.given.get(id(node))
-            step.gradients = {i: trace.returned[id(node), i] for i in node.active if (id(node), i) in trace.returned}
-        for key, d in trace.leaves.items():
+        seen = BackwardPass([y], [np.array(1, y.dtype).reshape(y.shape)])
+        for step, node in zip(self.steps, seen.nodes, strict=True):
+            for value, result in zip(step.results, node.results, strict=True):
+                value.gradient = seen.given.get(identity(result))
+            step.gradients = {i: seen.returned[id(node), i] for i in node.active if (id(node), i) in seen.returned}
+        for key, d in seen.leaves.items():
             self._found[key].gradient = d
 
 

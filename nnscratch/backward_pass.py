@@ -1,10 +1,10 @@
-"""A graph walked at leisure: the values and gradients at every step of it, which an ordinary backward pass drops."""
+"""A backward pass at leisure: the gradient at every step of a graph, which an ordinary backward pass drops."""
 
 from nnscratch import autograd, backend
-from nnscratch.autograd import Node, nodes_of
+from nnscratch.autograd import identity, node_of, nodes_of
 
 
-class Trace:
+class BackwardPass:
     """A backward pass that keeps what it sees; the numbers are those of the engine's own, in the same order of sums.
 
     Parameters
@@ -19,7 +19,7 @@ class Trace:
     nodes : list of Node
         In the order of their making.
     given : dict
-        From the id of a node to the gradient by its result.
+        From the identity of a node's result to the gradient by it.
     returned : dict
         From (a node's id, position) to the gradient by that argument, of this one use of it.
     leaves : dict
@@ -31,10 +31,10 @@ class Trace:
     >>> import nnscratch as ns
     >>> x = ns.tensor([1.0, 2.0], requires_grad=True)
     >>> y = ns.sum(x * x)
-    >>> trace = Trace([y], [np.float32(1)])
-    >>> [(node.op.name, trace.given[id(node)].tolist()) for node in trace.nodes]
+    >>> seen = BackwardPass([y], [np.float32(1)])
+    >>> [(node.op.name, seen.gradient(node).tolist()) for node in seen.nodes]
     [('multiply', [1.0, 1.0]), ('sum', 1.0)]
-    >>> trace.leaves[id(x)]
+    >>> seen.leaves[id(x)]
     array([2., 4.], dtype=float32)
     """
 
@@ -46,18 +46,25 @@ class Trace:
         for y, seed in zip(outputs, seeds, strict=True):
             self._give(y if y._node is None else y._node, backend.of(y.data).asarray(seed))
         for node in reversed(self.nodes):
-            for i in node.active if id(node) in self.given else ():
-                d = self._ask(node, i, self.given[id(node)])
+            g = self.gradient(node)
+            for i in node.active if g is not None else ():
+                d = self._ask(node, i, g)
                 if d is not None:
                     self.returned[id(node), i] = d
                     self._give(node.args[i], d)
 
+    def gradient(self, node):
+        """The gradient by a node's result, or a list of those by each of several; None where none came."""
+        if node.op.outputs is None:
+            return self.given.get(id(node))
+        gradients = [self.given.get(identity(result)) for result in node.results]
+        return gradients if any(g is not None for g in gradients) else None
+
     def _give(self, to, d):
-        place = self.given if type(to) is Node else self.leaves
-        place[id(to)] = place[id(to)] + d if id(to) in place else d
+        place, key = self.leaves if node_of(to) is None else self.given, identity(to)
+        place[key] = place[key] + d if key in place else d
 
     def _ask(self, node, i, g):
         """The gradient by one argument of a node, as its rule gives it; None for none."""
-        name = node.op._input_name(i)
-        d = node.op.rules[name](node, i, g, autograd._raw)
-        return None if d is None else autograd._fit(d, node.args[i], node.op, name)
+        d = autograd.ask_rule(node, i, g)
+        return None if d is None else autograd.fit(d, node, i)
