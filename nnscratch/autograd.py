@@ -14,6 +14,8 @@ again, which is why a forward function must be a pure function of its arguments.
 import functools
 import itertools
 import threading
+import types
+from collections.abc import Callable
 from heapq import heappop, heappush
 
 import numpy as np
@@ -24,8 +26,9 @@ from nnscratch import backend
 #: name. Users' own operations are not listed.
 OPS: dict = {}
 
-#: The Tensor class; set by `nnscratch.tensor`, which stands a floor higher.
+#: The Tensor class, and its way to wrap an array without looking at it; set by `nnscratch.tensor`, which stands a floor higher.
 Tensor: type = type(None)
+_wrap: Callable = type(None)
 
 
 class GradientError(Exception):
@@ -61,8 +64,9 @@ class GradientError(Exception):
         self.operation = operation if report is None else report.operation
 
 
-#: What needs no look before an operation takes it.
-_PLAIN = backend.PLAIN
+#: What an operation takes as it is (see `backend.RAW_TYPES`), and the classes of Tensors.
+_RAW_TYPES = backend.RAW_TYPES
+_TENSOR_TYPES: set = set()
 
 
 class _State(threading.local):
@@ -139,7 +143,7 @@ def is_grad_enabled():
 class Node:
     """One application of an operation: its inputs, and its result's array while a rule needs it.
 
-    Where the operation has several results, `data`, `shape`, `dtype` and `version` are lists with an entry for each.
+    Where the operation has several results, `data`, `shape`, `dtype`, `version` and `made` are lists with an entry for each.
     """
 
     __slots__ = (
@@ -151,7 +155,8 @@ class Node:
         "shape",
         "dtype",
         "version",  # the counter that the result's Tensor and its views share
-        "versions",  # what the arguments' counters (and, last, our own) said when this node was made
+        "made",  # what that counter said when this node was made
+        "versions",  # for each argument that is a Tensor or comes from one the pair of its counter and what that said
         "sequence",
         "scope",  # in which modules it was made: see _State
         "__weakref__",
@@ -337,7 +342,7 @@ class Op:
             )
 
         def register(function):
-            self.rules[name] = _rule(self, name, function)
+            self.rules[name] = Rule(self, name, function)
             self._plans.clear()
             return function
 
@@ -358,35 +363,32 @@ class Op:
         wrap = unusual = False
         for a in args:
             kind = type(a)
-            if kind in _PLAIN:
-                raw.append(a)
-            elif isinstance(a, Tensor):
+            if kind in _TENSOR_TYPES:
                 wrap = True
                 if a.requires_grad:
                     active += (len(raw),)
                 raw.append(a.data)
+            elif kind in _RAW_TYPES:
+                raw.append(a)
             else:
                 unusual = unusual or kind is np.float64 or self._is_input(len(raw))
                 raw.append(a)
         if unusual:
             args = self._unusual(args, raw, wrap)
         try:
-            out = self.forward(*raw, **kwargs)
+            out = self.forward(*raw, **kwargs) if kwargs else self.forward(*raw)
         except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
             raise self._explain(error, raw) from None
+        if type(out) is not np.ndarray or self.outputs is not None:
+            out = self._declared(out, wrap)
+        if not wrap:
+            return out
         if self.outputs is not None:
-            out = self._declared(out)
-            if not wrap:
-                return out
-            results = tuple(self._wrap(y, args) for y in map(_as_result, out))
+            results = tuple(self._wrap(y, args) for y in out)
             if active and _state.recording and self.constant is not True:
                 self._record_several(results, args, raw, kwargs, active)
             return results
-        if not wrap:
-            return out if type(out) is not tuple else self._declared(out)
-        if type(out) is not np.ndarray:
-            out = self._declared(out)
-        result = Tensor._of(out) if out.base is None else self._wrap(out, args)
+        result = _wrap(out) if out.base is None else self._wrap(out, args)
         if active and _state.recording and self.constant is not True:
             self._record(result, args, raw, kwargs, active)
         return result
@@ -396,27 +398,30 @@ class Op:
         if out.base is not None:
             for a in args:
                 if isinstance(a, Tensor) and (out.base is a.data or out.base is a.data.base):
-                    return Tensor._of(out, a._version)
-        return Tensor._of(out)
+                    return _wrap(out, a._version)
+        return _wrap(out)
 
-    def _declared(self, out):
-        """What the forward function returned, as an array or, where several are declared, the tuple of them; else an error."""
-        several = len(out) if isinstance(out, tuple | list) else 0
+    def _declared(self, out, as_array):
+        """What the forward function returned: one result, or the tuple of those declared; else an error.
+
+        NumPy's reductions return scalars, of which `as_array` makes arrays.
+        """
+        several = isinstance(out, tuple | list)
+        if self.outputs is None and not several:
+            return _as_result(out) if as_array else out
+        if self.outputs is not None and type(out) is tuple and len(out) == len(self.outputs):
+            return tuple(map(_as_result, out)) if as_array else out
+        got = f"{len(out)} results" if several else describe(out)
         if self.outputs is None:
-            if not several and not isinstance(out, tuple | list):
-                return _as_result(out)
-            names = ", ".join(f'"y{i}"' for i in range(1, several + 1)) or '"y1"'
+            names = ", ".join(f'"y{i}"' for i in range(1, max(len(out), 1) + 1))
             raise TypeError(
-                f"{self.name}: its forward function returned {several} results and declares one; "
+                f"{self.name}: its forward function returned {got} and declares one; "
                 f"declare them by outputs=({names}), or return one array"
             )
-        if type(out) is not tuple or several != len(self.outputs):
-            got = f"{several} results" if several else describe(out)
-            raise TypeError(
-                f"{self.name}: its forward function returned {got}, expected the {len(self.outputs)} results it declares "
-                f"({', '.join(self.outputs)}); return a tuple of them, or correct outputs=(...)"
-            )
-        return out
+        raise TypeError(
+            f"{self.name}: its forward function returned {got}, expected the {len(self.outputs)} results it declares "
+            f"({', '.join(self.outputs)}); return a tuple of them, or correct outputs=(...)"
+        )
 
     def _unusual(self, args, raw, wrap):
         """Make arrays of lists among the inputs, and refuse what is neither; changes `raw`, returns the arguments."""
@@ -430,7 +435,7 @@ class Op:
                 if self._input_name(i) in self.rules:
                     there = next((backend.of(r).name for r in raw if backend.is_array(r)), None)
                     args[i] = raw[i] = backend.asarray(a, device=there)
-            elif kind not in _PLAIN and not hasattr(a, "dtype") and self._is_input(i):
+            elif kind not in _RAW_TYPES and not hasattr(a, "dtype") and self._is_input(i):
                 raise TypeError(
                     f"{self.name}: {self._input_name(i)} is {describe(a)}, expected a Tensor, an array or a number; "
                     f"make it one with ns.tensor"
@@ -450,22 +455,20 @@ class Op:
         node.data = out if keep_result else None
         node.shape = out.shape
         node.dtype = out.dtype
-        node.version = version = result._version
+        node.version = counter = result._version
+        node.made = counter[0]
         node.sequence = next(_sequence)
         node.scope = _state.scope
-        node.args = kept = []
-        node.versions = versions = []
+        node.args = kept = list(args)
+        node.versions = versions = [None] * len(kept)
         for i, a in enumerate(args):
-            if a is raw[i]:
-                versions.append(0)
-            else:
-                versions.append(a._version[0])
+            if a is not raw[i]:
+                counter = a._version
+                versions[i] = counter, counter[0]
                 if a._node is not None:
-                    a = a._node
+                    kept[i] = a = a._node
                     if i in keep:
                         _keep(a, raw[i])
-            kept.append(a)
-        versions.append(version[0])
         result._node = node
         result.requires_grad = True
 
@@ -480,7 +483,7 @@ class Op:
         node.shape = [t.shape for t in results]
         node.dtype = [t.dtype for t in results]
         node.version = [t._version for t in results]
-        node.versions[-1] = [t._version[0] for t in results]
+        node.made = [t._version[0] for t in results]
         for result, t in zip(node.results, results, strict=True):
             t.requires_grad = result.has_gradient
             t._node = result if t.requires_grad else None
@@ -500,6 +503,7 @@ class Op:
                     f"or give the operation one with @{self.name}.rule({name!r})"
                 )
             names[i] = name
+            self.rules[name].bind()
             needs = self.rules[name].needs
             keep |= {j for j in range(count) if self._input_name(j) in needs}
             keep_results |= {k for k, output in enumerate(self.outputs or ("y",)) if output in needs}
@@ -570,60 +574,100 @@ def _checked_outputs(op, outputs):
     return outputs
 
 
-def _rule(op, name, function):
-    """A rule as a function of a node, the argument's place, the result's gradient, and `value`.
+class Rule:
+    """The gradient of an operation by one input: the function that states it, and what it needs.
 
-    `value` turns a kept argument into an array or a Tensor. What looks up the rule's parameters is written as source, once:
-    a loop over them would cost each call as much as a small kernel.
+    Attributes
+    ----------
+    function : callable
+    needs : set of str
+        Of the operation's inputs and results those whose values it asks for.
+    gradients : set of int
+        Which of several results it asks the gradients of.
+    on_arrays, on_tensors : callable
+        The function of (node, position of the argument, gradient of the result): it looks up its parameters there, as arrays
+        or as Tensors with their places in the graph. They are written as source, since a loop over the parameters would cost
+        each call as much as a small kernel.
     """
-    given, needs = [], set()
-    outputs = op.outputs or ()
-    gradients = {f"g_{output}": k for k, output in enumerate(outputs)}
-    start = len(op.positional)
-    code = function.__code__
-    for parameter in code.co_varnames[: code.co_argcount]:
+
+    __slots__ = ("_source", "defaults", "function", "gradients", "needs", "on_arrays", "on_tensors")
+
+    def __init__(self, op, name, function):
+        self.function, self.defaults, self.needs, self.gradients = function, op.defaults, set(), set()
+        given = []
+        code = function.__code__
+        for parameter in code.co_varnames[: code.co_argcount]:
+            source = self._look_up(op, parameter)
+            if source is None:
+                raise TypeError(
+                    f"{op.name}.rule({name!r}): the parameter {parameter!r} is none of "
+                    f"{', '.join(_given_to_rules(op))}, {', '.join(op.names)} "
+                    f"or a shape such as {op.names[0] if op.names else op.variadic}_shape"
+                )
+            given.append(source)
+        if op.outputs and not self.gradients:
+            raise TypeError(
+                f"{op.name}.rule({name!r}): it names none of the results' gradients "
+                f"{', '.join(f'g_{output}' for output in op.outputs)}; take one of them"
+            )
+        self._source = f"lambda node, i, g: function({', '.join(given)})"
+
+    def _look_up(self, op, parameter):
+        """The source that looks up a parameter of the function; None where there is no such thing."""
         base = parameter.removesuffix("_shape")
-        if parameter == "g" and not outputs:
-            source = "g"
-        elif parameter == "y" and not outputs:
-            source = "value(node)"
-        elif parameter in gradients:
-            source = f"(0 if g[{gradients[parameter]}] is None else g[{gradients[parameter]}])"
-        elif parameter in outputs:
-            source = f"value(result(node, {outputs.index(parameter)}))"
-        elif parameter == "index" and op.variadic:
-            source = f"i - {start}"
-        elif parameter == op.variadic:
-            source = f"tuple(map(value, node.args[{start}:]))"
+        if parameter == "g" and not op.outputs:
+            return "g"
+        if parameter.startswith("g_") and parameter[2:] in (op.outputs or ()):
+            k = op.outputs.index(parameter[2:])
+            self.gradients.add(k)
+            return f"0 if g[{k}] is None else g[{k}]"
+        if parameter == "index" and op.variadic:
+            return f"i - {len(op.positional)}"
+        if parameter == op.variadic:
+            source = f"tuple(map(value, node.args[{len(op.positional)}:]))"
         elif base == op.variadic:
-            source = f"tuple(map(shape, node.args[{start}:]))"
+            return f"tuple(map(shape, node.args[{len(op.positional)}:]))"
+        elif parameter == "y" and not op.outputs:
+            source = "value(node)"
+        elif parameter in (op.outputs or ()):
+            source = f"value(result(node, {op.outputs.index(parameter)}))"
         elif parameter in op.positional:
-            position = op.positional.index(parameter)
-            source = f"value(node.args[{position}])"
+            place = op.positional.index(parameter)
+            source = f"value(node.args[{place}])"
             if parameter in op.defaults:
-                source = f"{source} if len(node.args) > {position} else defaults[{parameter!r}]"
+                source = f"{source} if len(node.args) > {place} else defaults[{parameter!r}]"
         elif parameter in op.names:
             source = f"node.kwargs[{parameter!r}] if {parameter!r} in node.kwargs else defaults[{parameter!r}]"
         elif base in op.positional:
-            source = f"shape(node.args[{op.positional.index(base)}])"
+            return f"shape(node.args[{op.positional.index(base)}])"
         else:
-            raise TypeError(
-                f"{op.name}.rule({name!r}): the parameter {parameter!r} is none of "
-                f"{', '.join((*gradients, *outputs) or ('g', 'y'))}, {', '.join(op.names)} "
-                f"or a shape such as {op.names[0] if op.names else op.variadic}_shape"
-            )
-        given.append(source)
-        if parameter in ("g", "y", *outputs, op.variadic, *op.names):
-            needs.add(parameter)
-    named = {k for parameter, k in gradients.items() if parameter in code.co_varnames[: code.co_argcount]}
-    if outputs and not named:
-        raise TypeError(
-            f"{op.name}.rule({name!r}): it names none of the results' gradients {', '.join(gradients)}; take one of them"
-        )
-    names = {"function": function, "shape": _shape, "result": Result, "defaults": op.defaults}
-    call = eval(f"lambda node, i, g, value: function({', '.join(given)})", names)
-    call.function, call.needs, call.gradients = function, needs, named
-    return call
+            return None
+        self.needs.add(parameter)
+        return source
+
+    def bind(self):
+        """Make `on_arrays` and `on_tensors`, when the rule is first needed."""
+        code = compile(self._source, "<rule>", "eval")
+        common = {"shape": _shape, "result": Result, "defaults": self.defaults}
+        arrays = _on_arrays(self.function)
+        self.on_arrays = eval(code, {**common, "function": arrays, "value": _raw})
+        self.on_tensors = eval(code, {**common, "function": self.function, "value": _handle})
+
+
+def _given_to_rules(op):
+    """What a rule may ask for beside the operation's inputs."""
+    return [*(f"g_{output}" for output in op.outputs), *op.outputs] if op.outputs else ["g", "y"]
+
+
+def _on_arrays(function):
+    """A rule of our own for arrays: it calls the operations' forward functions at once, as on arrays an operation does no more."""
+    names = function.__globals__
+    if not names["__name__"].startswith("nnscratch.ops."):
+        return function  # a notebook may still change what its names mean
+    at_once = {name: value.forward if isinstance(value, Op) else value for name, value in names.items()}
+    return types.FunctionType(
+        function.__code__, at_once, function.__name__, function.__defaults__, function.__closure__
+    )
 
 
 def op(forward=None, **details):
@@ -750,7 +794,7 @@ def _handle(a):
         return a
     if not a.has_gradient:
         return _raw(a)
-    tensor = Tensor._of(_raw(a), a.version)
+    tensor = _wrap(_raw(a), a.version)
     tensor._node = a
     tensor.requires_grad = True
     return tensor
@@ -772,22 +816,23 @@ def _restore(node):
 
 
 def _check_versions(node, positions):
+    """Refuse to go on where an argument at one of these positions was changed in place after the node was made."""
     for i in positions:
-        a = node.args[i]
-        now = a.version if type(a) in (Node, Result) else a._version if isinstance(a, Tensor) else None
-        if now is not None and now[0] != node.versions[i]:
+        version = node.versions[i]
+        if version is not None and version[0][0] != version[1]:
             raise RuntimeError(
-                f"{node.op.name}: its input {node.op._input_name(i)} {_shape(a)} was changed in place after the operation "
-                f"used it, so its gradient cannot be computed; change a copy, or call backward first"
+                f"{node.op.name}: its input {node.op._input_name(i)} {_shape(node.args[i])} was changed in place after the "
+                f"operation used it, so its gradient cannot be computed; change a copy, or call backward first"
             )
 
 
 def _check_results(node, positions):
+    """The same for its results."""
+    several = node.op.outputs is not None
     for k in positions:
-        result = node.results[k]
-        made = node.versions[-1] if result is node else node.versions[-1][k]
+        result, made = (node.results[k], node.made[k]) if several else (node, node.made)
         if result.version[0] != made:
-            what = "its result" if result is node else f"its result {result.name}"
+            what = f"its result {result.name}" if several else "its result"
             raise RuntimeError(
                 f"{node.op.name}: {what} {result.shape} was changed in place, and its gradient needs the old "
                 f"values; change a copy, or call backward first"
@@ -821,7 +866,6 @@ def _pull(root, seed, create_graph=False, wanted=None, retain=False):
     gradient: arrays, or Tensors with a graph of their own under `create_graph`.
     """
     needed = None if wanted is None else _needed(root, wanted)
-    value = _handle if create_graph else _raw
     found: dict = {}
     if node_of(root) is None:
         return {id(root): (root, seed)} if needed is None or id(root) in needed else found
@@ -843,9 +887,12 @@ def _pull(root, seed, create_graph=False, wanted=None, retain=False):
                     found[identity(result)] = (result, d)
         args = node.args
         keep, keep_results, _, pairs = node.plan
-        if keep:
-            _check_versions(node, keep)
-        if keep_results:
+        versions = node.versions
+        for i in keep:
+            version = versions[i]
+            if version is not None and version[0][0] != version[1]:
+                _check_versions(node, keep)
+        if keep_results and (several or node.version[0] != node.made):
             _check_results(node, keep_results)
         for i, name in pairs:
             parent = args[i]
@@ -854,7 +901,7 @@ def _pull(root, seed, create_graph=False, wanted=None, retain=False):
             rule = operation.rules[name]
             if several and all(g[k] is None for k in rule.gradients):
                 continue
-            d = rule(node, i, g, value)
+            d = rule.on_tensors(node, i, g) if create_graph else rule.on_arrays(node, i, g)
             if d is None:
                 continue
             kind = type(parent)
@@ -879,15 +926,15 @@ def _pull(root, seed, create_graph=False, wanted=None, retain=False):
     return found
 
 
-def ask_rule(node, i, g, value=None):
+def ask_rule(node, i, g, create_graph=False):
     """What the rule for argument `i` of a node returns, where the gradient by its result (or a list of those by its results) is `g`.
 
-    None where nothing comes of it. What the rule needs of what is kept it gets by `value`: as arrays, or by `_handle` as Tensors.
+    None where nothing comes of it. With `create_graph` the gradients are Tensors.
     """
     rule = node.op.rules[node.op._input_name(i)]
     if node.op.outputs is not None and all(g[k] is None for k in rule.gradients):
         return None
-    return rule(node, i, g, value or _raw)
+    return (rule.on_tensors if create_graph else rule.on_arrays)(node, i, g)
 
 
 def _give(result, d, pending, heap):
@@ -955,7 +1002,7 @@ def _seed(output, grad, what, create_graph):
             )
         seed = seed.astype(output.dtype, copy=False)
     if create_graph:
-        return grad if isinstance(grad, Tensor) and grad.dtype == output.dtype else Tensor._of(seed)
+        return grad if isinstance(grad, Tensor) and grad.dtype == output.dtype else _wrap(seed)
     return seed
 
 
@@ -977,13 +1024,13 @@ def backward(output, gradient=None, create_graph=False):
             if d.base is not None or id(d) in handed or d is leaf.data:
                 d = d.copy()
             handed.add(id(d))
-            d = Tensor._of(d)
+            d = _wrap(d)
         if leaf.grad is None:
             leaf.grad = d
         elif create_graph:
             leaf.grad = leaf.grad + d
         else:
-            leaf.grad = Tensor._of(leaf.grad.data + d.data)
+            leaf.grad = _wrap(leaf.grad.data + d.data)
 
 
 def grad(output, inputs, grad_output=None, create_graph=False):
@@ -1044,6 +1091,6 @@ def grad(output, inputs, grad_output=None, create_graph=False):
         d = found[identity(end)][1] if identity(end) in found else np.zeros_like(t.data)
         if not isinstance(d, Tensor):
             d = backend.of(d).as_result(d)
-            d = Tensor._of(d.copy() if d.base is not None or d is seed else d)
+            d = _wrap(d.copy() if d.base is not None or d is seed else d)
         results.append(d)
     return results[0] if single else tuple(results)

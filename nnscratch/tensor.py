@@ -8,6 +8,16 @@ from nnscratch import autograd, backend, markup
 from nnscratch.autograd import OPS
 
 
+def _wrap(array, version=None, new=object.__new__):
+    """Wrap an array in a Tensor without looking at it: the engine's way."""
+    t = new(Tensor)
+    t.data = array
+    t.grad = t._node = t._logits = None
+    t.requires_grad = False
+    t._version = version or [0]
+    return t
+
+
 class Tensor:
     """An array that remembers how it was computed.
 
@@ -49,7 +59,12 @@ class Tensor:
     """
 
     __slots__ = ("data", "grad", "requires_grad", "_node", "_version", "_logits", "__weakref__")
+    _of = staticmethod(_wrap)
     __array_ufunc__ = None  # so that array * tensor comes to Tensor.__rmul__
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        autograd._TENSOR_TYPES.add(cls)
 
     def __init__(self, data, dtype=None, device=None, requires_grad=False):
         if isinstance(data, Tensor):
@@ -62,18 +77,6 @@ class Tensor:
         self.requires_grad = False
         if requires_grad:
             self.requires_grad_()
-
-    @classmethod
-    def _of(cls, array, version=None):
-        """Wrap an array without looking at it: the engine's way."""
-        t = object.__new__(Tensor)
-        t.data = array
-        t.grad = None
-        t.requires_grad = False
-        t._node = None
-        t._version = [0] if version is None else version
-        t._logits = None
-        return t
 
     # What it is
 
@@ -516,7 +519,8 @@ class Tensor:
         return OPS["abs"](self)
 
 
-autograd.Tensor = Tensor
+autograd.Tensor, autograd._wrap = Tensor, _wrap
+autograd._TENSOR_TYPES.add(Tensor)
 
 
 def _plain_index(index):

@@ -12,8 +12,8 @@ from nnscratch.kernels.cuda.precision import setting as precision
 #: Every device there may be, in the order of `devices`.
 NAMES = ("cpu", "cuda")
 
-#: What an operation takes without a look: numbers, None, and the arrays of all devices in use.
-PLAIN = {np.ndarray, int, float, bool, type(None)}
+#: What an operation takes as it is: numbers, None, and the arrays of all devices in use.
+RAW_TYPES = {np.ndarray, int, float, bool, type(None)}
 
 cpu = CPU()
 _by_name = {"cpu": cpu}
@@ -74,7 +74,7 @@ def get(device=None):
 def _add(backend):
     """Let a backend be found by its name and by its arrays."""
     _by_name[backend.name] = _by_type[backend.array] = backend
-    PLAIN.add(backend.array)
+    RAW_TYPES.add(backend.array)
     return backend
 
 

@@ -190,7 +190,7 @@ def other_with_a_graph(audit):
                 continue
             name, g = node.op._input_name(i), audit.gradient(node)
             g = [None if a is None else Tensor(a) for a in g] if node.op.outputs else Tensor(g)
-            d = autograd._raw(autograd.fit(autograd.ask_rule(node, i, g, autograd._handle), node, i))
+            d = autograd._raw(autograd.fit(autograd.ask_rule(node, i, g, create_graph=True), node, i))
             if not np.allclose(host(d), host(audit.returned[id(node), i]), 1e-9, 0, equal_nan=True):
                 found.append(
                     (

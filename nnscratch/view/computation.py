@@ -281,8 +281,8 @@ class Computation:
             results.append(self._found[identity(r)])
         for _, i, _ in inputs:
             a = node.args[i]
-            version = a.version if isinstance(a, Node | Result) else getattr(a, "_version", None)
-            if version is not None and version[0] != node.versions[i]:
+            version = node.versions[i]
+            if version is not None and version[0][0] != version[1]:
                 self._say_stale(node, i)
         return Step(number, node.op, inputs, settings, results, self._frames_of(node.scope))
 

@@ -12,7 +12,7 @@ from tests import standin
 @contextlib.contextmanager
 def standing_in(plain=True):
     """Within this block the stand-in is what nnscratch finds as CuPy, with the kernels in terms of array functions or in CUDA C++."""
-    known = (backend._by_name, backend._by_type, backend.PLAIN)
+    known = (backend._by_name, backend._by_type, backend.RAW_TYPES)
     before = [type(k)(k) for k in known]
     for name in ("cuda", standin.ndarray):
         backend._by_name.pop(name, None)
