@@ -73,7 +73,7 @@ def gradients(owner, params):
         if not isinstance(g, Tensor):
             raise TypeError(f"{owner}: .grad of parameter {i} is {describe(g)}, expected a Tensor or None; wrap it")
         array, d = p.data, g.data
-        if d.shape != array.shape or d.dtype != array.dtype:
+        if d.shape != array.shape or d.dtype is not array.dtype and d.dtype != array.dtype:
             raise ValueError(
                 f"{owner}: parameter {i} is {describe(p)}, its .grad {describe(g)}; give them one shape and dtype"
             )
@@ -236,24 +236,25 @@ class Optimizer:
                 if array.itemsize < 4:
                     narrow.append((array, array.astype(np.float32)))
                     array, g = narrow[-1][1], g.astype(np.float32)
-                for slot in slots:
-                    if slot not in state:
-                        state[slot] = np.zeros_like(array)
-                    elif type(state[slot]) is not type(array):  # the parameter has moved to another device
-                        state[slot] = backend.asarray(state[slot], device=backend.of(array).name)
-                    elif step % FADING == 0 and slot in self.fading:
-                        a = state[slot]
-                        a[np.abs(a) < np.finfo(a.dtype).tiny] = 0
+                if slots:
+                    self._prepare(state, slots, array, step)
                 p._version[0] += 1
-                row, key = (array, g, state), (step, type(array))
-                if key in together:
-                    together[key].append(row)
-                else:
-                    together[key] = [row]
+                together.setdefault((step, type(array)), []).append((array, g, state))
             for (step, _), rows in together.items():
                 self._update_all(rows, step, group)
             for array, wide in narrow:
                 array[...] = wide
+
+    def _prepare(self, state, slots, array, step):
+        """Let a parameter's state have the arrays that its step needs, where the parameter is."""
+        for slot in slots:
+            a = state.get(slot)
+            if a is None:
+                state[slot] = np.zeros_like(array)
+            elif type(a) is not type(array):  # the parameter has moved to another device
+                state[slot] = backend.asarray(a, device=backend.of(array).name)
+            elif step % FADING == 0 and slot in self.fading:
+                a[np.abs(a) < np.finfo(a.dtype).tiny] = 0
 
     def state_dict(self):
         """All that a later step depends on beside the parameters: copies of arrays, settings fit for JSON.
