@@ -12,6 +12,7 @@ again, which is why a forward function must be a pure function of its arguments.
 """
 
 import functools
+import inspect
 import itertools
 import threading
 import types
@@ -74,13 +75,31 @@ class _State(threading.local):
     #: The modules whose forward is running, as nested pairs (the outer ones, a weak reference), or None outside all.
     scope = None
 
+    def __init__(self):
+        #: What `recording` was around each block that has been entered.
+        self.before: list = []
+
 
 _state = _State()
 _sequence = itertools.count()
+#: Held while a gradient is added to a leaf's, which several threads may do at once.
+_accumulating = threading.Lock()
 
 
 class no_grad:
     """Within this block, or in the function it decorates, operations leave no graph behind.
+
+    A decorated generator or coroutine runs so whenever it goes on, and whoever waits for it does not.
+
+    Parameters
+    ----------
+    function : callable, optional
+        What is decorated, by ``@ns.no_grad`` as by ``@ns.no_grad()``.
+
+    Raises
+    ------
+    TypeError
+        Where it decorates something else than a function, or an asynchronous generator.
 
     Examples
     --------
@@ -94,25 +113,73 @@ class no_grad:
 
     _to = False
 
+    def __new__(cls, function=None):
+        return object.__new__(cls) if function is None else object.__new__(cls)(function)
+
     def __enter__(self):
-        self._before = _state.recording
+        # What was before is the thread's to remember: one object may be entered twice, and by several threads.
+        _state.before.append(_state.recording)
         _state.recording = self._to
         return self
 
     def __exit__(self, *exception):
-        _state.recording = self._before
+        _state.recording = _state.before.pop()
 
     def __call__(self, function):
+        if not callable(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"{type(self).__name__}: got {function!r}, expected a function; within an asynchronous generator write "
+                f"`with ns.{type(self).__name__}():` around what is computed"
+            )
+
         @functools.wraps(function)
         def wrapped(*args, **kwargs):
-            with type(self)():
+            with self:
                 return function(*args, **kwargs)
 
-        return wrapped
+        @functools.wraps(function)
+        def generator(*args, **kwargs):
+            return self._step_by_step(function(*args, **kwargs))
+
+        @functools.wraps(function)
+        async def coroutine(*args, **kwargs):
+            return await types.coroutine(self._step_by_step)(function(*args, **kwargs))
+
+        if inspect.iscoroutinefunction(function):
+            return coroutine
+        return generator if inspect.isgeneratorfunction(function) else wrapped
+
+    def _step_by_step(self, running):
+        """A generator or coroutine, each part of which runs within this block."""
+        go_on, value = running.send, None
+        while True:
+            try:
+                with self:
+                    value = go_on(value)
+            except StopIteration as end:
+                return end.value
+            try:
+                go_on, value = running.send, (yield value)
+            except GeneratorExit:
+                with self:
+                    running.close()
+                raise
+            except BaseException as error:
+                go_on, value = running.throw, error
 
 
 class enable_grad(no_grad):
-    """Within this block operations are recorded again, even inside `no_grad`.
+    """Within this block, or in the function it decorates, operations are recorded again, even inside `no_grad`.
+
+    Parameters
+    ----------
+    function : callable, optional
+        What is decorated; see `no_grad`.
+
+    Raises
+    ------
+    TypeError
+        Where that is no function.
 
     Examples
     --------
@@ -1006,13 +1073,17 @@ def _seed(output, grad, what, create_graph):
     return seed
 
 
-def backward(output, gradient=None, create_graph=False):
-    """Add to ``.grad`` of every leaf the gradient of `output` by it; see `Tensor.backward`."""
+def _require_graph(what, output):
     if not output.requires_grad:
         raise RuntimeError(
-            f"backward: this tensor {output.shape} does not depend on any tensor with requires_grad=True; "
+            f"{what}: this tensor {output.shape} does not depend on any tensor with requires_grad=True; "
             f"set it on the inputs or parameters before computing (and not inside no_grad)"
         )
+
+
+def backward(output, gradient=None, create_graph=False):
+    """Add to ``.grad`` of every leaf the gradient of `output` by it; see `Tensor.backward`."""
+    _require_graph("backward", output)
     root = output if output._node is None else output._node
     seed = _seed(output, gradient, "backward", create_graph)
     handed = {id(_raw(seed))}
@@ -1025,12 +1096,13 @@ def backward(output, gradient=None, create_graph=False):
                 d = d.copy()
             handed.add(id(d))
             d = _wrap(d)
-        if leaf.grad is None:
-            leaf.grad = d
-        elif create_graph:
-            leaf.grad = leaf.grad + d
-        else:
-            leaf.grad = _wrap(leaf.grad.data + d.data)
+        with _accumulating:
+            if leaf.grad is None:
+                leaf.grad = d
+            elif create_graph:
+                leaf.grad = leaf.grad + d
+            else:
+                leaf.grad = _wrap(leaf.grad.data + d.data)
 
 
 def grad(output, inputs, grad_output=None, create_graph=False):
@@ -1057,6 +1129,8 @@ def grad(output, inputs, grad_output=None, create_graph=False):
     ------
     TypeError
         Where an argument is no Tensor.
+    RuntimeError
+        Where `output` depends on nothing that requires a gradient, or a value that a rule needs was changed in place.
     ValueError
         Where `output` has several elements and no `grad_output` of its shape was given.
 
@@ -1082,6 +1156,7 @@ def grad(output, inputs, grad_output=None, create_graph=False):
     for i, t in enumerate(inputs):
         if not t.requires_grad:
             raise ValueError(f"grad: input {i} {t.shape} does not require a gradient; make it with requires_grad=True")
+    _require_graph("grad", output)
     seed = _seed(output, grad_output, "grad", create_graph)
     ends = [t if t._node is None else t._node for t in inputs]
     root = output if output._node is None else output._node
@@ -1092,5 +1167,8 @@ def grad(output, inputs, grad_output=None, create_graph=False):
         if not isinstance(d, Tensor):
             d = backend.of(d).as_result(d)
             d = _wrap(d.copy() if d.base is not None or d is seed else d)
+        if create_graph and not d.requires_grad:
+            # Constant, so that its derivative is zero; without a graph it could not be asked for.
+            d = _wrap(d.data, d._version).requires_grad_()
         results.append(d)
     return results[0] if single else tuple(results)

@@ -1,6 +1,7 @@
 """Tensor: an array with a place in the graph."""
 
 import html
+import inspect
 
 import numpy as np
 
@@ -176,6 +177,39 @@ class Tensor:
 
     def __array__(self, dtype=None, copy=None):
         return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __array_function__(self, function, classes, args, kwargs):
+        """NumPy's functions take Tensors as arrays; of those in a graph they are the operation of that name, or are refused."""
+        if function in _PROPERTIES:
+            return getattr(args[0], function.__name__)
+        found: list = []
+        arrays = _as_arrays(args, found), _as_arrays(kwargs, found)
+        recorded = autograd.is_grad_enabled() and any(t.requires_grad for t in found)
+        if recorded and function.__name__ in OPS and function not in _IN_PLACE:
+            return _by_operation(function, args, kwargs)
+        result = function(*arrays[0], **arrays[1])
+        if recorded and any(
+            np.asarray(r).dtype.kind == "f" for r in (result if isinstance(result, tuple) else [result])
+        ):
+            raise TypeError(
+                f"np.{function.__name__}: NumPy computes without a graph, and a tensor given to it requires a gradient; use "
+                f"nnscratch's operations, or pass tensor.detach() where no gradient shall go through"
+            )
+        return result
+
+    def __copy__(self):
+        t = _wrap(self.data, self._version)
+        t.__class__ = type(self)
+        t.grad, t.requires_grad, t._node = self.grad, self.requires_grad, self._node
+        return t
+
+    def __reduce_ex__(self, protocol):
+        if self._node is not None:
+            raise TypeError(
+                f"copy: this tensor {self.shape} is a result of {self._node.op.name}, and a graph cannot be copied or pickled; "
+                f"copy tensor.detach(), or the leaves that it was computed from"
+            )
+        return super().__reduce_ex__(protocol)
 
     __hash__ = object.__hash__
 
@@ -521,6 +555,53 @@ class Tensor:
 
 autograd.Tensor, autograd._wrap = Tensor, _wrap
 autograd._TENSOR_TYPES.add(Tensor)
+
+
+#: NumPy's functions that are a property of the tensor, wherever it lives.
+_PROPERTIES = (np.shape, np.ndim, np.size)
+#: What NumPy's functions call an argument, and what our operations call it.
+_OUR_NAMES = {
+    "a": "x",
+    "arr": "x",
+    "array": "x",
+    "m": "x",
+    "x": "a",
+    "y": "b",
+    "a_min": "low",
+    "a_max": "high",
+    "ord": "p",
+}
+#: Functions of NumPy's that change their argument: no operation does.
+_IN_PLACE = (np.put,)
+
+
+def _by_operation(function, args, kwargs):
+    """A function of NumPy's computed by the operation of its name."""
+    operation, signature = OPS[function.__name__], inspect.signature(function)
+    arrays, given = [], {}
+    for name, value in signature.bind(*args, **kwargs).arguments.items():
+        parameter = signature.parameters[name]
+        if parameter.kind is parameter.VAR_POSITIONAL or name == "arrays":
+            arrays += value
+        elif value is not parameter.default and not (parameter.kind is parameter.VAR_KEYWORD and not value):
+            given[name if name in operation.names else _OUR_NAMES.get(name, name)] = value
+    unknown = [name for name in given if name not in operation.names]
+    if unknown:
+        raise TypeError(
+            f"np.{function.__name__}: for a tensor in a graph it is ns.{operation.name}, which has no argument {unknown[0]!r}; "
+            f"leave it out"
+        )
+    return operation(*arrays, **given)
+
+
+def _as_arrays(value, found):
+    """An argument with its Tensors, which `found` gathers, as arrays; those in tuples, lists and dicts included."""
+    if isinstance(value, Tensor):
+        found.append(value)
+        return value.numpy()
+    if isinstance(value, dict):
+        return {key: _as_arrays(v, found) for key, v in value.items()}
+    return type(value)(_as_arrays(v, found) for v in value) if type(value) in (list, tuple) else value
 
 
 def _plain_index(index):

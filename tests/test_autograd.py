@@ -1,8 +1,10 @@
 """The engine: the graph, the backward pass, and what protects them."""
 
+import asyncio
 import copy
 import gc
 import pickle
+import threading
 import weakref
 
 import numpy as np
@@ -520,3 +522,200 @@ def test_conversions():
     assert repr(leaf(1.0) * 2) == "tensor([2.], dtype=float64, op=multiply)"
     assert {t: 1}[t] == 1
     assert f"{t[0, 1]:.2f} {ns.tensor(3.5):5.1f}" == "2.00   3.5" and f"{t}" == repr(t)
+
+
+def test_one_block_may_be_entered_twice():
+    quiet, x = ns.no_grad(), leaf(1.0)
+    with quiet:
+        with quiet, ns.enable_grad():
+            assert (x * 2).requires_grad
+        assert not (x * 2).requires_grad
+    assert ns.is_grad_enabled() and (x * 2).requires_grad
+
+
+def test_one_block_may_be_entered_by_two_threads_in_turn():
+    quiet, seen, turns = ns.no_grad(), [], [threading.Event() for _ in range(3)]
+
+    def other():
+        turns[0].wait()
+        with quiet:
+            turns[1].set()
+            turns[2].wait()
+        seen.append(ns.is_grad_enabled())
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with quiet:
+        turns[0].set()
+        turns[1].wait()
+    seen.append(ns.is_grad_enabled())
+    turns[2].set()
+    thread.join()
+    assert seen == [True, True]
+
+
+def test_no_grad_decorates_functions_generators_and_coroutines():
+    x = leaf(1.0)
+
+    @ns.no_grad
+    def function():
+        return (x * 2).requires_grad
+
+    @ns.no_grad()
+    def generator(n):
+        got = []
+        try:
+            for _ in range(n):
+                got.append((yield (x * 2).requires_grad))
+        finally:
+            got.append((x * 2).requires_grad)
+        return got
+
+    @ns.no_grad()
+    async def coroutine():
+        before = (x * 2).requires_grad
+        await asyncio.sleep(0)
+        return before or (x * 2).requires_grad
+
+    async def both():
+        recorded = (x * 2).requires_grad
+        return recorded, await asyncio.gather(coroutine(), coroutine())
+
+    assert function() is False
+    running = generator(2)
+    assert next(running) is False and ns.is_grad_enabled()
+    assert running.send("a") is False
+    with pytest.raises(StopIteration) as end:
+        running.send("b")
+    assert end.value.value == ["a", "b", False]
+    thrown = generator(2)
+    next(thrown)
+    with pytest.raises(KeyError):
+        thrown.throw(KeyError("x"))
+    generator(1).close()
+    assert asyncio.run(both()) == (True, [False, False])
+    assert ns.is_grad_enabled()
+
+
+def test_no_grad_decorates_nothing_else():
+    async def ticks():
+        yield 1
+
+    for what in (3, ticks):
+        with pytest.raises(
+            TypeError, match=r"^no_grad: got .*, expected a function; within an asynchronous generator write"
+        ):
+            ns.no_grad()(what)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        lambda w: (w * w).sum().detach(),
+        lambda w: ns.tensor(float(w.numpy().sum())),
+        lambda w: ns.round(w).sum(),
+        lambda w: ns.grad((w**3).sum(), w).sum(),
+        lambda w: ns.argmax(w),
+    ],
+)
+def test_the_gradient_of_what_has_no_graph_is_refused_by_grad_and_backward(output):
+    w = leaf(1.0, 2.0)
+    y = output(w)
+    for ask in (lambda: ns.grad(y, w), lambda: y.backward()):
+        with pytest.raises(RuntimeError, match="does not depend on any tensor with requires_grad=True"):
+            ask()
+
+
+def test_a_constant_gradient_has_a_derivative_of_zero():
+    x, g = leaf(1.0, 2.0), ns.tensor([1.0, 1.0])
+    slope = ns.grad(x + x, x, g, create_graph=True)
+    assert ns.grad(slope.sum(), x).tolist() == [0.0, 0.0]
+    assert not g.requires_grad
+
+
+def test_threads_add_their_gradients_to_one_parameter():
+    w = leaf(*np.zeros(50_000))
+
+    def work():
+        for _ in range(20):
+            (w * 1.0).sum().backward()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert np.unique(w.grad.numpy()).tolist() == [80.0]
+
+
+def test_results_are_neither_pickled_nor_copied_deeply():
+    w = leaf(2.0)
+    w.grad = ns.tensor([3.0])
+    y = w * w
+    for way in (copy.deepcopy, pickle.dumps, lambda t: copy.deepcopy([t])):
+        with pytest.raises(
+            TypeError, match=r"^copy: this tensor \(1,\) is a result of multiply, and a graph cannot be copied"
+        ):
+            way(y)
+    for way in (copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))):
+        again = way(w)
+        assert again.requires_grad and again.tolist() == [2.0] and again.grad.tolist() == [3.0]
+        again.data[...] = 0
+        assert w.item() == 2.0
+    shallow = copy.copy(y)
+    shallow.backward()
+    assert w.grad.tolist() == [7.0]
+    parameter = copy.copy(ns.nn.Parameter([1.0]))
+    assert type(parameter) is ns.nn.Parameter and parameter.requires_grad
+
+
+NUMPY_CALLS = {
+    "sum": (lambda t: np.sum(t, axis=0), lambda t: ns.sum(t, 0)),
+    "mean": (lambda t: np.mean(t, 1, keepdims=True), lambda t: ns.mean(t, 1, True)),
+    "std": (lambda t: np.std(t, 0, ddof=1), lambda t: ns.std(t, 0, 1)),
+    "norm": (np.linalg.norm, ns.norm),
+    "norm of rows": (lambda t: np.linalg.norm(t, 1, axis=-1), lambda t: ns.norm(t, 1, -1)),
+    "concatenate": (lambda t: np.concatenate([t, t], axis=1), lambda t: ns.concatenate([t, t], axis=1)),
+    "where": (lambda t: np.where(t.numpy() > 0, t, 0.5), lambda t: ns.where(t.numpy() > 0, t, 0.5)),
+    "clip": (lambda t: np.clip(t, -0.5, 0.5), lambda t: ns.clip(t, -0.5, 0.5)),
+    "clip by name": (lambda t: np.clip(t, a_min=0, a_max=None), lambda t: ns.clip(t, 0)),
+    "reshape": (lambda t: np.reshape(t, -1), lambda t: ns.reshape(t, -1)),
+    "transpose": (np.transpose, ns.transpose),
+    "einsum": (lambda t: np.einsum("ij,kj->ik", t, t), lambda t: ns.einsum("ij,kj->ik", t, t)),
+    "cumsum": (lambda t: np.cumsum(t, 1), lambda t: ns.cumsum(t, 1)),
+    "take": (lambda t: np.take(t, [1, 0], axis=1), lambda t: ns.take(t, [1, 0], 1)),
+    "max": (lambda t: np.max(t, axis=1), lambda t: ns.max(t, 1)),
+}
+
+
+@pytest.mark.cpu
+@pytest.mark.parametrize("call", NUMPY_CALLS)
+def test_numpy_functions_of_a_tensor_in_a_graph_are_our_operations(call):
+    numpys, ours = NUMPY_CALLS[call]
+    x = ns.tensor(np.random.default_rng(0).standard_normal((3, 4)), requires_grad=True)
+    found, expected = numpys(x), ours(x)
+    assert isinstance(found, ns.Tensor) and found._node.op is expected._node.op
+    np.testing.assert_array_equal(ns.grad(found.sum(), x).numpy(), ns.grad(expected.sum(), x).numpy())
+
+
+def test_numpy_functions_that_would_leave_the_graph_are_refused():
+    x = leaf(1.0, 2.0)
+    for call in (
+        lambda: np.dot(x, x),
+        lambda: np.outer(x, x),
+        lambda: np.stack([x, x]),
+        lambda: np.gradient(x),
+    ):
+        with pytest.raises(
+            TypeError, match=r"^np\.\w+: NumPy computes without a graph, and a tensor given to it requires"
+        ):
+            call()
+    with pytest.raises(
+        TypeError, match=r"^np\.sum: for a tensor in a graph it is ns\.sum, which has no argument 'initial'"
+    ):
+        np.sum(x, initial=1.0)
+    assert np.shape(x) == (2,) and np.ndim(x) == 1 and np.size(x) == 2
+    assert np.array_equal(x, [1.0, 2.0]) and np.allclose(x, x)
+    assert np.dot(x.detach(), x.detach()) == 5.0
+    with ns.no_grad():
+        assert np.dot(x, x) == 5.0

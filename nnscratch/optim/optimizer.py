@@ -73,7 +73,7 @@ def gradients(owner, params):
         if not isinstance(g, Tensor):
             raise TypeError(f"{owner}: .grad of parameter {i} is {describe(g)}, expected a Tensor or None; wrap it")
         array, d = p.data, g.data
-        if d.shape != array.shape or d.dtype is not array.dtype and d.dtype != array.dtype:
+        if d.shape != array.shape or (d.dtype is not array.dtype and d.dtype != array.dtype):
             raise ValueError(
                 f"{owner}: parameter {i} is {describe(p)}, its .grad {describe(g)}; give them one shape and dtype"
             )
