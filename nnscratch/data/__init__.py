@@ -13,16 +13,21 @@ from nnscratch.data.augment import (
     scale,
     shift,
 )
-from nnscratch.data.batching import batches
+from nnscratch.data.batching import DataLoader, batches
 from nnscratch.data.classes import class_weights, one_hot, oversample, undersample
+from nnscratch.data.datasets import Dataset, IterableDataset, Subset, TensorDataset, random_split
 from nnscratch.data.digits import mnist
 from nnscratch.data.idx import read_idx, write_idx
 from nnscratch.data.scaling import MinMax, Standardize
+from nnscratch.data.seeding import generator
 from nnscratch.data.splitting import k_fold, split
 from nnscratch.data.tabular import breast_cancer, iris
 
 __all__ = [
     "Compose",
+    "DataLoader",
+    "Dataset",
+    "IterableDataset",
     "MinMax",
     "RandomCrop",
     "RandomFlip",
@@ -30,16 +35,20 @@ __all__ = [
     "RandomScale",
     "RandomShift",
     "Standardize",
+    "Subset",
+    "TensorDataset",
     "batches",
     "breast_cancer",
     "class_weights",
     "crop",
     "flip",
+    "generator",
     "iris",
     "k_fold",
     "mnist",
     "one_hot",
     "oversample",
+    "random_split",
     "read_idx",
     "rotate",
     "scale",

@@ -10,6 +10,7 @@ import numpy as np
 from nnscratch import checks
 from nnscratch.backend import generator
 from nnscratch.checks import as_array, as_data, check_finite
+from nnscratch.data.seeding import drawn_from
 
 
 def shift(images, down=0.0, right=0.0):
@@ -189,10 +190,17 @@ def flip(images, axis=-1):
 
 
 class _Random:
-    """A transformation with random parameters, drawn anew for each image: from a seed, a Generator, or (None) what `ns.manual_seed` seeds."""
+    """A transformation with random parameters, drawn anew for each image: from a seed, a Generator, or (None) what `ns.manual_seed` seeds.
+
+    While a DataLoader makes a batch they are drawn from that batch's generator: see `ns.data.generator`.
+    """
 
     def __init__(self, seed):
-        self._generator = generator(type(self).__name__, seed)
+        self._own = generator(type(self).__name__, seed)
+
+    @property
+    def _generator(self):
+        return drawn_from(self._own)
 
     def _check(self, images):
         return _check_images(type(self).__name__, images)

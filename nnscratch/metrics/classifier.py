@@ -58,7 +58,7 @@ def accuracy(prediction, target):
     >>> accuracy([0.7, 0.2], [1, 0])
     1.0
     """
-    predicted, true, _ = _labels("accuracy", prediction, target)
+    predicted, true, _ = predicted_and_true("accuracy", prediction, target)
     return float(np.mean(predicted == true))
 
 
@@ -89,7 +89,7 @@ def confusion_matrix(prediction, target, classes=None):
            [0, 1, 0],
            [0, 1, 1]])
     """
-    return _confusion("confusion_matrix", prediction, target, classes)
+    return confusion_matrix_of("confusion_matrix", prediction, target, classes)
 
 
 def precision(prediction, target, average="binary", classes=None):
@@ -127,8 +127,7 @@ def precision(prediction, target, average="binary", classes=None):
     >>> precision([0, 2, 2, 2], [0, 1, 2, 2], average=None)
     array([1.        , 0.        , 0.66666667])
     """
-    hits, predicted, true = _counts("precision", prediction, target, average, classes)
-    return _average(hits, predicted, predicted + true > 0, average)
+    return share("precision", confusion_matrix_of("precision", prediction, target, classes), average)
 
 
 def recall(prediction, target, average="binary", classes=None):
@@ -146,8 +145,7 @@ def recall(prediction, target, average="binary", classes=None):
     >>> recall([0, 2, 2, 2], [0, 1, 2, 2], average="macro")
     0.6666666666666666
     """
-    hits, predicted, true = _counts("recall", prediction, target, average, classes)
-    return _average(hits, true, predicted + true > 0, average)
+    return share("recall", confusion_matrix_of("recall", prediction, target, classes), average)
 
 
 def f1(prediction, target, average="binary", classes=None):
@@ -163,8 +161,7 @@ def f1(prediction, target, average="binary", classes=None):
     >>> f1([1, 1, 1, 0], [1, 0, 1, 0])
     0.8
     """
-    hits, predicted, true = _counts("f1", prediction, target, average, classes)
-    return _average(2 * hits, predicted + true, predicted + true > 0, average)
+    return share("f1", confusion_matrix_of("f1", prediction, target, classes), average)
 
 
 def roc_curve(scores, target):
@@ -287,7 +284,7 @@ def _percent(part, whole):
     return f"{part / whole:.1%}" if whole else "-"
 
 
-def _labels(operation, prediction, target):
+def predicted_and_true(operation, prediction, target):
     """Return predicted and true labels as flat int64 arrays, and the number of classes if scores tell it."""
     prediction = as_array(f"{operation}: prediction", prediction)
     target = as_array(f"{operation}: target", target)
@@ -336,8 +333,9 @@ def _true(operation, target):
     return as_labels(f"{operation}: target", target).ravel()
 
 
-def _confusion(operation, prediction, target, classes):
-    predicted, true, columns = _labels(operation, prediction, target)
+def confusion_matrix_of(operation, prediction, target, classes):
+    """`confusion_matrix` for an operation of that name, which errors begin with."""
+    predicted, true, columns = predicted_and_true(operation, prediction, target)
     if classes is None:
         classes = columns or int(max(predicted.max(), true.max())) + 1
     classes = checks.count(operation, "classes", classes)
@@ -349,12 +347,9 @@ def _confusion(operation, prediction, target, classes):
     return np.bincount(true * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def _counts(operation, prediction, target, average, classes):
-    """Return right predictions, predictions and samples: of class 1, in all, or of each class."""
-    if average not in ("binary", "macro", "micro", None):
-        wanted = '"binary", "macro", "micro" or None'
-        raise ValueError(f"{operation}: average is {average!r}, wants {wanted}; pass one of them")
-    matrix = _confusion(operation, prediction, target, classes)
+def share(operation, matrix, average):
+    """The precision, recall or f1 of a confusion matrix: of class 1, of the counts in all, or of each class."""
+    check_average(operation, average)
     if average == "binary":
         if len(matrix) > 2:
             got = f'average="binary" got {len(matrix)} classes'
@@ -362,16 +357,24 @@ def _counts(operation, prediction, target, average, classes):
         matrix = np.pad(matrix, (0, 2 - len(matrix)))
     counts = np.stack([matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)])
     if average == "micro":
-        return counts.sum(axis=1)
-    return counts[:, 1] if average == "binary" else counts
-
-
-def _average(part, whole, occurs, average):
-    """Return part / whole, 0 for 0 / 0, as a number or for each class."""
-    shares = part / np.maximum(whole, 1)
+        counts = counts.sum(axis=1)
+    elif average == "binary":
+        counts = counts[:, 1]
+    hits, predicted, true = counts
+    part, whole = {"precision": (hits, predicted), "recall": (hits, true), "f1": (2 * hits, predicted + true)}[
+        operation
+    ]
+    shares = part / np.maximum(whole, 1)  # 0 for 0 / 0
     if average == "macro":
-        shares = shares[occurs].mean()
+        shares = shares[predicted + true > 0].mean() if matrix.any() else 0.0
     return shares if average is None else float(shares)
+
+
+def check_average(operation, average):
+    """Refuse an average that is none."""
+    if average not in ("binary", "macro", "micro", None):
+        wanted = '"binary", "macro", "micro" or None'
+        raise ValueError(f"{operation}: average is {average!r}, wants {wanted}; pass one of them")
 
 
 def _roc_counts(operation, scores, target):

@@ -1,0 +1,356 @@
+"""Metrics that take their samples in batches, and keep counts and sums: their memory does not grow with the samples."""
+
+import copy
+
+import numpy as np
+
+from nnscratch import checks
+from nnscratch.checks import as_array
+from nnscratch.metrics import classifier
+
+#: Of predictions and targets that a `FunctionMetric` keeps until it calls its function on them all together.
+MOST_BYTES = 1 << 24
+
+
+class Metric:
+    """A measure taken batch by batch; a new one writes `reset`, `update` and `compute`, and has a `name`.
+
+    Attributes
+    ----------
+    name : str
+        What the Trainer's history calls it.
+
+    Examples
+    --------
+    >>> class Largest(Metric):
+    ...     name = "largest"
+    ...
+    ...     def reset(self):
+    ...         self.value = 0.0
+    ...
+    ...     def update(self, prediction, target):
+    ...         self.value = max(self.value, prediction.max())
+    ...
+    ...     def compute(self):
+    ...         return self.value
+    >>> largest = Largest().new()
+    >>> for batch in ([1.0, 5.0], [2.0]):
+    ...     largest.update(np.array(batch), None)
+    >>> float(largest.compute())
+    5.0
+    """
+
+    name = "metric"
+    #: Whether `compute` costs so little that a progress bar may ask after each batch.
+    quick = True
+
+    def reset(self):
+        """Forget all batches."""
+        raise NotImplementedError(f"{type(self).__name__}: has no reset; write `def reset(self)` in the class")
+
+    def update(self, *values):
+        """Take a batch: NumPy arrays of predictions and targets, or what else a training step hands on under its name."""
+        raise NotImplementedError(f"{type(self).__name__}: has no update; write `def update(self, ...)` in the class")
+
+    def compute(self):
+        """The value over all batches since `reset`."""
+        raise NotImplementedError(f"{type(self).__name__}: has no compute; write `def compute(self)` in the class")
+
+    def new(self):
+        """One of the same settings that has seen no batch."""
+        other = copy.copy(self)
+        other.reset()
+        return other
+
+
+class Mean(Metric):
+    r"""The mean of values that are means themselves, each weighed by what it counts, such as a batch's loss.
+
+    .. math:: \bar v = \frac{\sum_b n_b v_b}{\sum_b n_b}
+
+    Parameters
+    ----------
+    name : str
+
+    Examples
+    --------
+    >>> mean = Mean()
+    >>> mean.update(1.0, 30)
+    >>> mean.update(4.0, 10)
+    >>> mean.compute()
+    1.75
+    """
+
+    def __init__(self, name="mean"):
+        self.name = name
+        self.reset()
+
+    def reset(self):
+        self.total = self.count = 0.0
+
+    def update(self, value, count=1):
+        """Take a value (a number, or an array of one) that is the mean over `count` samples; one of 0 samples is left out."""
+        count = float(count)
+        if count:
+            self.total += float(value.item() if hasattr(value, "item") else value) * count
+            self.count += count
+
+    def compute(self):
+        """The mean.
+
+        Raises
+        ------
+        ValueError
+            Where nothing was counted.
+        """
+        if not self.count:
+            raise ValueError(
+                f"{self.name}: nothing was counted, so there is no mean; pass data in which something counts"
+            )
+        return self.total / self.count
+
+
+class Accuracy(Metric):
+    """The share of predictions that are right, over all batches: `accuracy`.
+
+    Parameters
+    ----------
+    ignore_index : int, optional
+        A label whose samples do not count.
+
+    Examples
+    --------
+    >>> metric = Accuracy()
+    >>> metric.update([2, 0, 1], [2, 0, 0])
+    >>> metric.update([1], [1])
+    >>> metric.compute()
+    0.75
+    """
+
+    name = "accuracy"
+
+    def __init__(self, ignore_index=None):
+        self.ignore_index = ignore_index
+        self.reset()
+
+    def reset(self):
+        self.right = self.count = 0
+
+    def update(self, prediction, target):
+        """Take a batch, as `accuracy` does."""
+        prediction, target = _counted(self.name, prediction, target, self.ignore_index)
+        if target.size:
+            predicted, true, _ = classifier.predicted_and_true(self.name, prediction, target)
+            self.right += int(np.count_nonzero(predicted == true))
+            self.count += predicted.size
+
+    def compute(self):
+        """The accuracy, from 0 to 1; 0 where nothing was counted."""
+        return self.right / max(self.count, 1)
+
+
+class ConfusionMatrix(Metric):
+    """Counts by true class (row) and predicted class (column), over all batches: `confusion_matrix`.
+
+    Parameters
+    ----------
+    classes : int, optional
+        The number of classes; if not given, it grows with the labels that come.
+    ignore_index : int, optional
+        A label whose samples do not count.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where `classes` is no number of classes.
+
+    Examples
+    --------
+    >>> metric = ConfusionMatrix()
+    >>> metric.update([0, 1], [0, 1])
+    >>> metric.update([1, 2], [2, 2])
+    >>> metric.compute()
+    array([[1, 0, 0],
+           [0, 1, 0],
+           [0, 1, 1]])
+    """
+
+    name = "confusion_matrix"
+
+    def __init__(self, classes=None, ignore_index=None):
+        self.classes = None if classes is None else checks.count(type(self).__name__, "classes", classes)
+        self.ignore_index = ignore_index
+        self.reset()
+
+    def reset(self):
+        self.matrix = np.zeros((self.classes or 0,) * 2, np.int64)
+
+    def update(self, prediction, target):
+        """Take a batch, as `confusion_matrix` does."""
+        prediction, target = _counted(self.name, prediction, target, self.ignore_index)
+        if target.size:
+            found = classifier.confusion_matrix_of(self.name, prediction, target, self.classes)
+            size = max(len(found), len(self.matrix))
+            self.matrix = sum(np.pad(m, (0, size - len(m))) for m in (self.matrix, found))
+
+    def compute(self):
+        """The matrix, int64, of shape (classes, classes)."""
+        return self.matrix
+
+
+class Precision(ConfusionMatrix):
+    """The share of the samples predicted as a class that are of it, over all batches: `precision`.
+
+    Parameters
+    ----------
+    average : {"binary", "macro", "micro", None}
+        As for `precision`.
+    classes, ignore_index : int, optional
+        As for `ConfusionMatrix`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a setting is not such.
+
+    Examples
+    --------
+    >>> metric = Precision()
+    >>> metric.update([1, 1], [1, 0])
+    >>> metric.update([0, 1], [0, 1])
+    >>> metric.compute()
+    0.6666666666666666
+    """
+
+    name = "precision"
+
+    def __init__(self, average="binary", classes=None, ignore_index=None):
+        classifier.check_average(type(self).__name__, average)
+        self.average = average
+        super().__init__(classes, ignore_index)
+
+    def compute(self):
+        """The value of all counts together, as the function of that name returns it."""
+        return classifier.share(self.name, self.matrix, self.average)
+
+
+class Recall(Precision):
+    """The share of the samples of a class that are predicted as it, over all batches: `recall`.
+
+    Parameters and errors are those of `Precision`.
+
+    Examples
+    --------
+    >>> metric = Recall()
+    >>> metric.update([1, 0], [1, 0])  # a batch without class 1 does not count as 0
+    >>> metric.update([0, 0], [0, 0])
+    >>> metric.compute()
+    1.0
+    """
+
+    name = "recall"
+
+
+class F1(Precision):
+    """The harmonic mean of precision and recall, over all batches: `f1`.
+
+    Parameters and errors are those of `Precision`.
+
+    Examples
+    --------
+    >>> metric = F1(average="macro")
+    >>> metric.update([0, 1, 2], [0, 1, 1])
+    >>> round(metric.compute(), 4)
+    0.5556
+    """
+
+    name = "f1"
+
+
+class FunctionMetric(Metric):
+    """A plain function of predictions and targets, both NumPy arrays, as a metric.
+
+    The function is called on all samples together as long as these take no more than 16 MiB; where there are more, on parts of
+    about that size, and the value is the mean over the parts weighed by their samples. So it is exact for few samples, and for
+    functions that are means over samples for any number. Batches whose shapes (beyond the first axis) differ are parts of
+    their own. For a value over any number of samples that is no mean, write a `Metric`.
+
+    Parameters
+    ----------
+    function : callable
+        Of prediction and target, that returns a number.
+    name : str, optional
+        By default the function's ``__name__``.
+
+    Examples
+    --------
+    >>> metric = FunctionMetric(lambda prediction, target: np.abs(prediction - target).max(), name="worst")
+    >>> metric.update(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
+    >>> metric.update(np.array([1.0]), np.array([1.5]))
+    >>> metric.compute()
+    2.0
+    """
+
+    quick = False
+
+    def __init__(self, function, name=None):
+        self.function = function
+        self.name = name or getattr(function, "__name__", type(function).__name__)
+        self.reset()
+
+    def reset(self):
+        self._kept, self._size, self._mean = [], 0, Mean(self.name)
+
+    def update(self, prediction, target):
+        """Keep a batch, or call the function on what was kept."""
+        batch = prediction, target
+        if self._kept and [a.shape[1:] for a in batch] != [a.shape[1:] for a in self._kept[0]]:
+            self._call()
+        self._kept.append(batch)
+        self._size += sum(a.nbytes for a in batch)
+        if self._size >= MOST_BYTES:
+            self._call()
+
+    def _call(self):
+        prediction, target = (np.concatenate(arrays) for arrays in zip(*self._kept, strict=True))
+        self._kept, self._size = [], 0
+        self._mean.update(number(self.name, self.function(prediction, target)), len(target))
+
+    def compute(self):
+        """The function's value, a float.
+
+        Raises
+        ------
+        TypeError
+            Where it is no number.
+        """
+        if self._kept:
+            self._call()
+        return self._mean.compute()
+
+
+def number(name, value):
+    """What a metric returned, as a float.
+
+    Raises
+    ------
+    TypeError
+        Where it is no number.
+
+    Examples
+    --------
+    >>> number("f1", np.float32(0.5))
+    0.5
+    """
+    if np.size(value) != 1 or not isinstance(value, int | float | np.number | np.ndarray):
+        raise TypeError(f"metric {name}: it returned {value!r}, expected a number; correct it")
+    return float(np.asarray(value).item())
+
+
+def _counted(name, prediction, target, ignored):
+    """Prediction and target without the samples whose label is the one ignored."""
+    prediction, target = as_array(f"{name}: prediction", prediction), as_array(f"{name}: target", target)
+    if ignored is None or target.shape != prediction.shape[: target.ndim]:
+        return prediction, target
+    counts = target != ignored
+    return prediction[counts], target[counts]
