@@ -95,9 +95,9 @@ def test_an_error_arrives_in_the_loop_in_its_turn(workers):
             return index
 
     seen = []
+    batches = iter(DataLoader(Broken(), 2, num_workers=workers))
     with pytest.raises(KeyError, match="the fifth is broken"):
-        for batch in DataLoader(Broken(), 2, num_workers=workers):
-            seen.append(batch.tolist())
+        seen.extend(batch.tolist() for batch in batches)
     assert seen == [[0, 1], [2, 3]]
     assert threads() == []
 

@@ -14,7 +14,7 @@ import nnscratch as ns
 from nnscratch import backend, nn, optim
 from nnscratch.backend import deferred
 from nnscratch.training import Callback
-from nnscratch.training.trainer import LOSSES
+from nnscratch.training.losses import LOSSES
 from tests.standin import cuda as stand_in
 from tests.standin.instead import standing_in
 

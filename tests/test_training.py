@@ -403,7 +403,7 @@ class Notebook:
         ipython.display = types.SimpleNamespace(display=self.display)
         monkeypatch.setitem(sys.modules, "IPython", ipython)
         clock = types.SimpleNamespace(monotonic=lambda: self.now)
-        monkeypatch.setattr("nnscratch.training.callbacks.time", clock)
+        monkeypatch.setattr("nnscratch.training.recorders.time", clock)
 
     def display(self, figure, display_id=False):
         assert display_id is True

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from nnscratch import checks
 from nnscratch.backend import generator as as_generator
 from nnscratch.checks import as_samples, check_lengths
-from nnscratch.data.datasets import Dataset, IterableDataset, Subset, TensorDataset, batch, collate, length, samples
+from nnscratch.data.datasets import IterableDataset, Subset, TensorDataset, batch, collate, length, samples
 from nnscratch.data.seeding import batch_generator
 
 

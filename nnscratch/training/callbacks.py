@@ -1,9 +1,8 @@
-"""What can be done between the epochs of a training run."""
+"""Callbacks, which are called in the course of a training run: those that steer it, and those that keep it."""
 
 import glob
+import math
 import os
-import sys
-import time
 
 from nnscratch import checks
 from nnscratch.files import as_path, writable_folder
@@ -24,6 +23,15 @@ class Callback:
 
     def on_fit_begin(self, trainer):
         """Called before anything is trained; what is raised here stops `fit` with nothing changed."""
+
+    def on_epoch_begin(self, trainer, epoch):
+        """Called before epoch number `epoch`, from 1."""
+
+    def on_batch_end(self, trainer, batch, logs):
+        """Called when the values of the epoch's batch number `batch`, from 1, are known, with those of the epoch so far.
+
+        On the CPU that is after its step; on a GPU, which is read every tenth of a second, some steps later.
+        """
 
     def on_epoch_end(self, trainer, epoch, logs):
         """Called after epoch number `epoch` (from 1) with its values; ``trainer.stop_training = True`` ends
@@ -78,9 +86,7 @@ class EarlyStopping(Callback):
         self.monitor = monitor
         self.patience = checks.count("EarlyStopping", "patience", patience)
         self.min_delta = checks.number("EarlyStopping", "min_delta", min_delta, 0)
-        if mode not in ("auto", "min", "max"):
-            raise ValueError(f"EarlyStopping: mode is {mode!r}; pass 'auto', 'min' or 'max'")
-        self._sign = -1 if mode == "min" or (mode == "auto" and not ascending(str(monitor))) else 1
+        self._sign = _sign("EarlyStopping", mode, monitor)
         self.restore_best = restore_best
         self._begin()
 
@@ -93,24 +99,106 @@ class EarlyStopping(Callback):
 
     def on_epoch_end(self, trainer, epoch, logs):
         value = logs[self.monitor]
-        if self.best is None or self._sign * (value - self.best) > self.min_delta:
+        if math.isnan(value):  # never the best; before there is any number, nothing is waited for
+            better = False
+            self.best_epoch = epoch if self.best is None else self.best_epoch
+        else:
+            better = self.best is None or self._sign * (value - self.best) > self.min_delta
+        if better:
             self.best, self.best_epoch = value, epoch
             if self.restore_best:
-                self._weights = trainer.model.state_dict()
+                self._weights = {name: module.state_dict() for name, module in trainer.step.modules.items()}
         elif epoch - self.best_epoch >= self.patience:
             trainer.stop_training = True
 
     def on_fit_end(self, trainer):
-        if self._weights is not None:
-            trainer.model.load_state_dict(self._weights)
+        for name, weights in (self._weights or {}).items():
+            trainer.step.modules[name].load_state_dict(weights)
 
     def state_dict(self):
-        weights = {f"weights/{name}": a for name, a in (self._weights or {}).items()}
+        weights = {f"weights/{m}/{name}": a for m, own in (self._weights or {}).items() for name, a in own.items()}
         return {"best": self.best, "best_epoch": self.best_epoch, **weights}
 
     def load_state_dict(self, state):
-        weights = {k.removeprefix("weights/"): a for k, a in state.items() if k.startswith("weights/")}
+        weights: dict = {}
+        for key, a in state.items():
+            if key.startswith("weights/"):
+                _, module, name = key.split("/", 2)
+                weights.setdefault(module, {})[name] = a
         self.best, self.best_epoch, self._weights = state["best"], state["best_epoch"], weights or None
+
+
+class ReduceLROnPlateau(Callback):
+    """Lower the learning rate when a value has not become better for some epochs.
+
+    Parameters
+    ----------
+    monitor : str
+        The name of a value in the history.
+    factor : float
+        What each rate is multiplied by, between 0 and 1.
+    patience : int
+        How many epochs without a better value are waited for, since the best or since the last reduction.
+    min_delta : float
+        By how much a value must be better to count, at least 0.
+    mode : {"auto", "min", "max"}
+        Which values are better; "auto" takes "max" for accuracy, precision, recall, f1 and auc.
+    min_lr : float
+        The least rate, at least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not such; and at the start of `fit`, where nothing of that name is measured, or the Trainer has a
+        schedule, which would set other rates.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> x, y = ns.data.iris()
+    >>> model = ns.nn.Sequential(ns.nn.Linear(4, 3), ns.nn.Softmax())
+    >>> trainer = ns.Trainer(model, "cross_entropy", ns.optim.SGD(model.parameters(), lr=0.1))
+    >>> plateau = ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=9)
+    >>> trainer.fit(x, y, epochs=4, verbose=False, callbacks=[plateau])["lr"]
+    [0.1, 0.1, 0.05, 0.025]
+    """
+
+    def __init__(self, monitor="val_loss", factor=0.1, patience=3, min_delta=0.0, mode="auto", min_lr=0.0):
+        name = "ReduceLROnPlateau"
+        self.monitor = monitor
+        self.factor = checks.number(name, "factor", factor, 0, 1, "()")
+        self.patience = checks.count(name, "patience", patience)
+        self.min_delta = checks.number(name, "min_delta", min_delta, 0)
+        self.min_lr = checks.number(name, "min_lr", min_lr, 0)
+        self._sign = _sign(name, mode, monitor)
+        self._begin()
+
+    def _begin(self):
+        self._best, self._waited = None, 0
+
+    def on_fit_begin(self, trainer):
+        _check_monitor("ReduceLROnPlateau", self.monitor, trainer)
+        if trainer.scheduler is not None:
+            raise ValueError("ReduceLROnPlateau: the Trainer has a scheduler, which would undo it; use one of them")
+        self._begin()
+
+    def on_epoch_end(self, trainer, epoch, logs):
+        value = logs[self.monitor]
+        if not math.isnan(value) and (self._best is None or self._sign * (value - self._best) > self.min_delta):
+            self._best, self._waited = value, 0
+            return
+        self._waited += 1
+        if self._waited >= self.patience:
+            self._waited = 0
+            for optimizer in trainer.step.optimizers.values():
+                for group in optimizer.param_groups:
+                    group["lr"] = min(group["lr"], max(group["lr"] * self.factor, self.min_lr))
+
+    def state_dict(self):
+        return {"best": self._best, "waited": self._waited}
+
+    def load_state_dict(self, state):
+        self._best, self._waited = state["best"], state["waited"]
 
 
 class Checkpoint(Callback):
@@ -168,119 +256,11 @@ class Checkpoint(Callback):
             trainer.save_checkpoint(self.path, self.notes)
 
 
-class LiveCurves(Callback):
-    """Draw the curves of loss and metrics while `fit` runs in a notebook, each time in place of the ones before.
-
-    Where there is no notebook (a plain terminal, a script), it draws and prints nothing.
-
-    Parameters
-    ----------
-    every : float
-        The seconds to wait, at least, between two drawings; the last epoch's is always drawn.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Where `every` is no such number.
-
-    Examples
-    --------
-    >>> import nnscratch as ns
-    >>> x, y = ns.data.iris()
-    >>> model = ns.nn.Sequential(ns.nn.Linear(4, 3), ns.nn.Softmax())
-    >>> trainer = ns.Trainer(model, "cross_entropy", ns.optim.Adam(model.parameters()))
-    >>> history = trainer.fit(x, y, epochs=2, verbose=False, callbacks=[ns.training.LiveCurves(every=1)])
-    """
-
-    def __init__(self, every=2.0):
-        self.every = checks.number("LiveCurves", "every", every, 0)
-
-    def on_fit_begin(self, trainer):
-        self._place, self._drawn, self._next = None, 0, 0.0
-
-    def on_epoch_end(self, trainer, epoch, logs):
-        if time.monotonic() >= self._next:
-            self._draw(trainer)
-
-    def on_fit_end(self, trainer):
-        if self._drawn < trainer.history.epochs:
-            self._draw(trainer)
-
-    def _draw(self, trainer):
-        display = _notebook_display()
-        if display is None:
-            return
-        figure = trainer.history.plot()
-        if self._place is None:
-            self._place = display(figure, display_id=True)
-        else:
-            self._place.update(figure)
-        self._drawn = trainer.history.epochs
-        self._next = time.monotonic() + self.every  # from here, so that slow drawing leaves time for training
-
-
-def _notebook_display():
-    """IPython's display where it can show pictures, else None."""
-    ipython = sys.modules.get("IPython")  # whoever runs in a notebook has it imported
-    shell = ipython and ipython.get_ipython()
-    if not shell or "image/png" not in shell.display_formatter.active_types:
-        return None
-    return ipython.display.display
-
-
-class Snapshots(Callback):
-    """Keep the weights at several times of training, for `nnscratch.pictures.decision_animation`.
-
-    Parameters
-    ----------
-    most : int
-        About how many to keep, evenly spread over the epochs; those before the first and after the last epoch are
-        always among them.
-
-    Attributes
-    ----------
-    states : dict of int to dict
-        The model's `state_dict` by epoch; that of epoch 0 is from before training.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Where `most` is no whole number of at least 1.
-
-    Examples
-    --------
-    >>> import nnscratch as ns
-    >>> x, y = ns.data.iris()
-    >>> model = ns.nn.Sequential(ns.nn.Linear(4, 3), ns.nn.Softmax())
-    >>> trainer = ns.Trainer(model, "cross_entropy", ns.optim.Adam(model.parameters()))
-    >>> snapshots = ns.training.Snapshots(most=3)
-    >>> history = trainer.fit(x, y, epochs=8, verbose=False, callbacks=[snapshots])
-    >>> list(snapshots.states)
-    [0, 3, 6, 8]
-    """
-
-    def __init__(self, most=40):
-        self.most = checks.count("Snapshots", "most", most)
-        self.states: dict = {}
-
-    def on_fit_begin(self, trainer):
-        self.states = {0: trainer.model.state_dict()}
-
-    def on_epoch_end(self, trainer, epoch, logs):
-        before = max(self.states)
-        if before % -(-trainer.epochs // self.most):
-            del self.states[before]
-        self.states[epoch] = trainer.model.state_dict()
-
-    def state_dict(self):
-        return {f"{epoch}/{name}": a for epoch, state in self.states.items() for name, a in state.items()}
-
-    def load_state_dict(self, state):
-        self.states = {}
-        for key, a in state.items():
-            epoch, _, name = key.partition("/")
-            self.states.setdefault(int(epoch), {})[name] = a
-        self.states = dict(sorted(self.states.items()))
+def _sign(name, mode, monitor):
+    """1 where more of a value is better, -1 where less is."""
+    if mode not in ("auto", "min", "max"):
+        raise ValueError(f"{name}: mode is {mode!r}; pass 'auto', 'min' or 'max'")
+    return -1 if mode == "min" or (mode == "auto" and not ascending(str(monitor))) else 1
 
 
 def _check_monitor(name, monitor, trainer):
@@ -289,3 +269,14 @@ def _check_monitor(name, monitor, trainer):
             f"{name}: monitor is {monitor!r}, and this training measures {', '.join(trainer.monitors)}; "
             f"choose one of them, or hold out validation data"
         )
+
+
+def ordered(callbacks):
+    """The callbacks, those that write checkpoints last."""
+    if isinstance(callbacks, Callback):
+        raise TypeError("fit: callbacks is a single callback, expected a sequence; pass [callback]")
+    callbacks = list(callbacks)
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise TypeError(f"fit: got {callback!r} as a callback, expected a training.Callback; derive it from that")
+    return sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoint))

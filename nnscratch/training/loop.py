@@ -1,0 +1,161 @@
+"""The loop: passes over data in which a step learns from batches, measures them, or predicts."""
+
+import time
+
+import numpy as np
+
+from nnscratch import backend
+from nnscratch.autograd import no_grad
+from nnscratch.checks import as_samples, check_finite
+from nnscratch.tensor import Tensor
+from nnscratch.training.callbacks import Callback
+from nnscratch.training.totals import Totals
+
+MOST_LINES = 20  # printed by one fit
+QUIET = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
+
+
+class Loop:
+    """What a Trainer does with its step: epochs of training and measuring, without waiting for a GPU at any batch."""
+
+    @property
+    def backend(self):
+        """The backend of the device that the modules are on."""
+        return backend.get(self._parameter().device)
+
+    def _epochs(self, train, validation, batch_size, shuffle, accumulate, verbose):
+        """All epochs that are to be done yet."""
+        from tqdm import tqdm
+
+        done, epochs = self.history.epochs, self.epochs
+        every = -(-epochs // MOST_LINES)
+        samples = train.samples
+        with tqdm(
+            total=samples and epochs * samples,
+            initial=done * (samples or 0),
+            unit=" samples",
+            disable=not verbose,
+            dynamic_ncols=True,
+        ) as bar:
+            for epoch in range(done + 1, epochs + 1):
+                if self.stop_training:
+                    break
+                bar.set_description(f"epoch {epoch}/{epochs}", refresh=False)
+                for callback in self._callbacks:
+                    callback.on_epoch_begin(self, epoch)
+                started, rate = time.perf_counter(), self.optimizer.lr
+                logs = self._train(train.batches(batch_size, shuffle), f"fit: epoch {epoch}", accumulate, bar)
+                if validation is not None:
+                    values = self._measure(f"fit: validation after epoch {epoch}", validation, 256)
+                    logs.update({f"val_{name}": value for name, value in values.items()})
+                logs.update(lr=rate, seconds=time.perf_counter() - started)
+                self.history.append(logs)
+                if self.scheduler is not None and self.scheduler_step == "epoch":
+                    self.scheduler.step()
+                for callback in self._callbacks:
+                    callback.on_epoch_end(self, epoch, logs)
+                if verbose and (epoch % every == 0 or epoch == epochs or self.stop_training):
+                    bar.write(_line(epoch, epochs, logs))
+
+    def _train(self, batches, what, accumulate, bar):
+        """Train for an epoch; returns its values."""
+        totals = Totals("update", self.step, complete=True)
+        listening = [c for c in self._callbacks if type(c).on_batch_end is not Callback.on_batch_end]
+        updates = self._updates(totals, self._augmented(batches), what, accumulate)
+        with self.step.mode(True):
+            for number, flat in enumerate(self.backend.readback(updates), 1):
+                totals.add(flat)
+                if listening or not bar.disable:
+                    values = totals.running()
+                    for callback in listening:
+                        callback.on_batch_end(self, number, values)
+                    bar.set_postfix({n: f"{v:.4f}" for n, v in values.items()}, refresh=False)
+                    bar.update(flat[0])
+        return _computed(what, totals)
+
+    def _updates(self, totals, batches, what, accumulate):
+        """Let the step learn from batches, and hand on what is to be read of each."""
+        waiting = 0
+        with self.step.accumulating(accumulate):
+            for number, arrays, tensors in self._moved(batches):
+                self.step.doing = f"{what}, batch {number}"
+                with np.errstate(**QUIET):
+                    values = self.step.update(*tensors)
+                yield totals.flat(values, tensors, arrays)
+                del values, tensors  # and with them their graph
+                waiting += 1
+                if waiting == accumulate:
+                    self._step_taken(accumulate)
+                    waiting = 0
+            if waiting:
+                self._step_taken(accumulate)
+
+    def _step_taken(self, accumulate):
+        if accumulate > 1:
+            with np.errstate(**QUIET):
+                self.step.take_step()
+        if self.scheduler is not None and self.scheduler_step == "batch":
+            self.scheduler.step()
+
+    def _measure(self, what, source, batch_size):
+        """The values on data."""
+        totals = Totals("measure", self.step, complete=False)
+
+        def results():
+            for number, arrays, tensors in self._moved(source.batches(batch_size)):
+                self.step.doing = what if source.arrays is not None else f"{what}, batch {number}"
+                with self.step.mode(False), no_grad(), np.errstate(**QUIET):
+                    values = self.step.measure(*tensors)
+                yield totals.flat(values, tensors, arrays)
+
+        for flat in self.backend.readback(results()):
+            totals.add(flat)
+        return _computed(what, totals)
+
+    def _predictions(self, batches):
+        for _, _, tensors in self._moved(batches):
+            self.step.doing = "predict"
+            with self.step.mode(False), no_grad(), np.errstate(**QUIET):
+                prediction = self.step.predict(*tensors)
+            yield (prediction.data,)
+
+    # The data
+
+    def _moved(self, batches):
+        """Batches with their numbers from 1, the arrays they are made of, and Tensors of these on the modules' device."""
+        device = self._parameter().device
+        for number, (arrays, moved) in enumerate(self.backend.prefetch(batches), 1):
+            yield number, arrays, [Tensor(array, device=device) for array in moved]
+
+    def _augmented(self, batches):
+        """Batches of the training data, the inputs changed by the augmentation."""
+        for batch in batches:
+            if self._augment is not None:
+                batch = (self._array("fit: what augment returned", self._augment(batch[0])), *batch[1:])
+            yield batch
+
+    def _parameter(self):
+        return next(self.step.parameters())
+
+    def _array(self, what, value):
+        """Data as an array of finite numbers, floating ones in the dtype of the parameters."""
+        array = as_samples(what, value)
+        if array.dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                array = array.astype(self._parameter().dtype, copy=False)
+        check_finite(what, array)
+        return array
+
+
+def _computed(what, totals):
+    if not totals.samples:
+        raise ValueError(
+            f"{what}: there was no batch; pass data that are not empty, or, where an iterator is used up by the first epoch, a "
+            f"function that returns a new one"
+        )
+    return totals.compute()
+
+
+def _line(epoch, epochs, logs):
+    values = "  ".join(f"{name} {v:.4f}" for name, v in logs.items() if name not in ("lr", "seconds"))
+    return f"epoch {epoch}/{epochs}  {values}  {logs['seconds']:.1f} s"

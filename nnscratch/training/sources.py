@@ -1,0 +1,145 @@
+"""What `fit`, `evaluate` and `predict` may be given: arrays, a data set, or any iterable of batches."""
+
+import itertools
+
+from nnscratch.checks import check_lengths
+from nnscratch.data.batching import DataLoader
+from nnscratch.data.datasets import Dataset, IterableDataset, TensorDataset
+
+
+class Source:
+    """Batches of tuples of checked arrays, pass after pass.
+
+    Parameters
+    ----------
+    what : str
+        What asks, which begins errors.
+    x, y
+        As `Trainer.fit` takes them.
+    convert : callable
+        ``convert(what, value)`` is `value` as an array.
+
+    Attributes
+    ----------
+    arrays : tuple of numpy.ndarray or None
+        All data, where they are arrays.
+    samples : int or None
+        In a pass, where that is known.
+    data
+        Where they are no arrays, what was given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> source = Source("fit", [(np.zeros(2), np.ones(2)), (np.zeros(1), np.ones(1))], None, lambda what, a: a)
+    >>> [len(x) for x, y in source.batches()], source.arrays is None
+    ([2, 1], True)
+    """
+
+    def __init__(self, what, x, y, convert):
+        self._what, self._convert = what, convert
+        self.arrays = self.samples = self.data = None
+        if isinstance(x, TensorDataset) and type(x) is TensorDataset:
+            x, y = x.tensors, None
+        if y is not None or _are_arrays(x):
+            named = _named(x, y)
+            arrays = tuple(convert(f"{what}: {name}", value) for name, value in named)
+            check_lengths(what, arrays)
+            self._set(arrays)
+        elif isinstance(x, Dataset | IterableDataset) or hasattr(x, "__iter__") or callable(x):
+            self.data = x
+            if isinstance(x, Dataset):
+                self.samples = len(x)
+            elif isinstance(x, DataLoader) and not isinstance(x.dataset, IterableDataset):
+                self.samples = len(x) * x.batch_size if x.drop_last else len(x.dataset)
+        else:
+            raise TypeError(
+                f"{what}: got a {type(x).__name__} as data, expected arrays, a Dataset, or an iterable of batches such as a "
+                f"DataLoader; pass one of these"
+            )
+
+    def _set(self, arrays):
+        self.arrays, self.samples = arrays, len(arrays[0])
+
+    @property
+    def once(self):
+        """Whether there is only one pass: the data are an iterator, which is used up by it."""
+        return self.data is not None and hasattr(self.data, "__next__")
+
+    @property
+    def settings(self):
+        """The batch size and the order of a loader's own; none for arrays."""
+        loader = self.data
+        return {"batch_size": loader.batch_size, "shuffle": loader.shuffle} if isinstance(loader, DataLoader) else {}
+
+    def split(self, share):
+        """Keep all but the last samples, and return a source of these: `share` of all."""
+        if self.arrays is None:
+            raise ValueError(f"{self._what}: validation_split is for arrays; pass held-out data as validation_data")
+        held_out = round(self.samples * share)
+        if not 0 < held_out < self.samples:
+            raise ValueError(
+                f"{self._what}: validation_split {share} leaves {self.samples - held_out} of {self.samples} samples "
+                f"for training, expected at least one and fewer than all; choose another share"
+            )
+        last = Source.__new__(Source)
+        last.__dict__.update(vars(self))
+        last._set(tuple(a[-held_out:] for a in self.arrays))
+        self._set(tuple(a[:-held_out] for a in self.arrays))
+        return last
+
+    def batches(self, batch_size=256, shuffle=False):
+        """A pass: an iterator of tuples of arrays. The order of arrays and data sets is drawn as this is called."""
+        if self.arrays is not None:
+            return iter(DataLoader(TensorDataset(*self.arrays), batch_size, shuffle))
+        data = self.data
+        if isinstance(data, Dataset):
+            data = DataLoader(data, batch_size, shuffle)
+        elif isinstance(data, IterableDataset):
+            data = DataLoader(data, batch_size)
+        elif not hasattr(data, "__iter__"):
+            data = data()
+        return map(self._batch, itertools.count(1), iter(data))
+
+    def _batch(self, number, batch):
+        what = f"{self._what}: batch {number}"
+        parts = batch if isinstance(batch, tuple | list) else (batch,)
+        arrays = tuple(self._convert(f"{what}, part {i}", part) for i, part in enumerate(parts, 1))
+        if not arrays:
+            raise ValueError(f"{what} is an empty tuple, expected arrays such as (x, y); correct the loader")
+        check_lengths(what, arrays)
+        return arrays
+
+
+def held_out(what, data, convert, pair):
+    """The source of validation data: a pair (x, y), or, where `pair` does not ask for that, arrays of any number; or batches.
+
+    Raises
+    ------
+    TypeError
+        Where a pair is asked for, and arrays are none.
+    """
+    if isinstance(data, tuple | list) and not (isinstance(data, list) and data and isinstance(data[0], tuple)):
+        if len(data) == 2:
+            return Source(what, *data, convert)
+        if not pair:
+            return Source(what, tuple(data), None, convert)
+    if pair and (hasattr(data, "shape") or isinstance(data, tuple)):
+        raise TypeError(f"{what} is no pair of inputs and targets; pass (x, y)")
+    return Source(what, data, None, convert)
+
+
+def _are_arrays(x):
+    """Whether data are an array, a list of numbers, or a tuple of arrays, rather than batches."""
+    if isinstance(x, list):
+        return not (x and isinstance(x[0], tuple))
+    return isinstance(x, tuple | str | int | float) or hasattr(x, "shape")
+
+
+def _named(x, y):
+    """The parts of data with their names: x may be a tuple of several inputs."""
+    several = isinstance(x, tuple) and all(hasattr(part, "shape") and len(part.shape) for part in x)
+    inputs = (
+        [(f"x[{i}]", part) for i, part in enumerate(x)] if several and len(x) > 1 else [("x", x[0] if several else x)]
+    )
+    return inputs if y is None else [*inputs, ("y", y)]

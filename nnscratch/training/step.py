@@ -1,0 +1,428 @@
+"""What one update does: a `Step` has modules and optimisers, and says how a batch changes them; `Supervised` is the usual one."""
+
+import contextlib
+import functools
+
+import numpy as np
+
+from nnscratch import backend, metrics
+from nnscratch.autograd import describe, no_grad
+from nnscratch.metrics import FunctionMetric, Metric
+from nnscratch.metrics.accumulated import number
+from nnscratch.nn import Module
+from nnscratch.optim.optimizer import Optimizer
+from nnscratch.tensor import Tensor
+from nnscratch.training.accumulation import MeanGradient
+from nnscratch.training.losses import LOSSES, settings_of, with_count
+
+METRICS = {m.name: m for m in (metrics.Accuracy, metrics.Precision, metrics.Recall, metrics.F1)}
+GREATEST = np.finfo(np.float64).max
+
+
+class DivergedError(RuntimeError):
+    """A loss is no longer a finite number."""
+
+
+class Step:
+    """What training does with one batch; a new one writes `update` and `measure`.
+
+    Its modules and optimisers are those that are assigned to its attributes; the Trainer puts modules into their modes, moves
+    batches to their device, and saves and restores all of them. A module whose parameters no optimiser has, such as a teacher,
+    is run in evaluation mode always.
+
+    Attributes
+    ----------
+    names : tuple of str
+        What `update` returns values of, beside the metrics.
+    metrics : dict of str to Metric
+        What accumulates the values of these names.
+    doing : str
+        What the Trainer is doing, such as ``"fit: epoch 2, batch 7"``: the beginning of an error.
+
+    Examples
+    --------
+    A network that learns from another's answers (distillation):
+
+    >>> import nnscratch as ns
+    >>> class Distillation(ns.training.Step):
+    ...     def __init__(self, student, teacher, optimizer):
+    ...         self.student, self.teacher, self.optimizer = student, teacher, optimizer
+    ...
+    ...     def loss(self, x):
+    ...         with ns.no_grad():
+    ...             answer = self.teacher(x)
+    ...         return ns.functional.mse_loss(self.student(x), answer)
+    ...
+    ...     def update(self, x):
+    ...         loss = self.loss(x)
+    ...         self.minimize(loss, self.optimizer, len(x))
+    ...         return {"loss": loss}
+    ...
+    ...     def measure(self, x):
+    ...         return {"loss": self.loss(x)}
+    >>> student, teacher = ns.nn.Linear(2, 1), ns.nn.Linear(2, 1)
+    >>> step = Distillation(student, teacher, ns.optim.SGD(student.parameters(), lr=0.5))
+    >>> x = ns.data.iris()[0][:, :2]
+    >>> history = ns.Trainer(step).fit(x - x.mean(0), epochs=20, verbose=False)
+    >>> history["loss"][-1] < 1e-3
+    True
+    """
+
+    names: tuple = ("loss",)
+    metrics: dict = {}  # noqa: RUF012
+    doing = "update"
+    _gradients: dict | None = None  # by optimiser, while several batches make one step
+
+    def update(self, *batch):
+        """Learn from a batch of Tensors.
+
+        Returns
+        -------
+        dict of str to Tensor, number or tuple
+            For each of `names` a Tensor of one element, the mean over the batch's samples; or the pair of such a mean and what
+            it counts, if that is not the samples. For each of `metrics` the tuple of what its ``update`` takes, such as
+            (prediction, target), which arrive there as NumPy arrays. Nothing here should ask for a value (``.item()``,
+            ``.numpy()``, ``if``), for which a GPU would have to be waited for.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__}: has no update; write `def update(self, *batch)` in the class"
+        )
+
+    def measure(self, *batch):
+        """The same values of a batch that is not learnt from, in evaluation mode and without a graph; some names may be left out."""
+        raise NotImplementedError(
+            f"{type(self).__name__}: has no measure; write `def measure(self, *batch)` in the class"
+        )
+
+    def predict(self, *inputs):
+        """What the networks make of a batch of inputs, for ``Trainer.predict``."""
+        raise NotImplementedError(
+            f"{type(self).__name__}: has no predict; write `def predict(self, *inputs)` in the class"
+        )
+
+    def minimize(self, loss, optimizer, count=1):
+        """Let an optimiser take a step down a loss; with ``fit(..., accumulate=n)``, by the mean gradient of n batches.
+
+        Parameters
+        ----------
+        loss : Tensor
+            Of one element, a mean over what it counts. It must be finite.
+        optimizer : optim.Optimizer
+            Of this step. Gradients its parameters had are forgotten first.
+        count : int
+            What the loss counts, by which batches are weighed when gradients are accumulated: the number of samples.
+        """
+        self.check(loss)
+        if self._gradients is None:
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        else:
+            self._gradients.setdefault(id(optimizer), MeanGradient(optimizer)).add(loss, count)
+
+    def check(self, loss):
+        """Refuse a loss that is no longer finite: at once, or on a GPU when that is next waited for."""
+        backend.of(loss.data).check(loss.data, -GREATEST, GREATEST, self._diverged())
+
+    def _diverged(self):
+        doing = self.doing  # as it is now
+
+        def error(value):
+            return DivergedError(
+                f"{doing}: the loss is no longer a finite number; lower the learning rate, or scale the data"
+            )
+
+        return error
+
+    def check_data(self, arrays, training):
+        """See before training, or measuring, that arrays fit, and change nothing; by default they are taken as they are."""
+
+    @contextlib.contextmanager
+    def accumulating(self, batches):
+        """Within this block gradients of so many batches make a step, which is taken by `step_taken`."""
+        self._gradients = {} if batches > 1 else None
+        try:
+            yield
+        finally:
+            self._gradients = None
+
+    def take_step(self):
+        """Let the optimisers step by what was accumulated."""
+        if not self._gradients:
+            raise ValueError(
+                f"{type(self).__name__}: its update did not call self.minimize, which accumulates gradients; do so, or leave out "
+                f"accumulate"
+            )
+        for mean in self._gradients.values():
+            mean.step()
+        self._gradients.clear()
+
+    # What it consists of
+
+    def _own(self, kind):
+        return {name: value for name, value in vars(self).items() if isinstance(value, kind)}
+
+    @property
+    def modules(self):
+        """Its modules, by the names of its attributes."""
+        return self._own(Module)
+
+    @property
+    def optimizers(self):
+        """Its optimisers, by the names of its attributes."""
+        return self._own(Optimizer)
+
+    def parameters(self):
+        """The parameters of its modules."""
+        return (p for module in self.modules.values() for p in module.parameters())
+
+    @contextlib.contextmanager
+    def mode(self, training):
+        """Train or evaluate within this block; then each module is as it was."""
+        modules = self.modules.values()
+        before = [(m, m.training) for module in modules for m in module.modules()]
+        trained = {id(p) for o in self.optimizers.values() for group in o.param_groups for p in group["params"]}
+        try:
+            for module in modules:
+                own = [id(p) for p in module.parameters()]
+                module.train(training and (not own or any(p in trained for p in own)))
+            yield
+        finally:
+            for module, mode in before:
+                module.training = mode
+
+    def state_dict(self):
+        """The states of its modules, optimisers and whatever else among its attributes has one, by the attributes' names.
+
+        Returns
+        -------
+        dict of str to dict
+        """
+        return {name: value.state_dict() for name, value in vars(self).items() if hasattr(value, "state_dict")}
+
+    def load_state_dict(self, state):
+        """Take over what `state_dict` returned; where a part does not fit, nothing is changed.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where the state is of other parts, or does not fit one.
+        """
+        before = self.state_dict()
+        if state.keys() != before.keys():
+            raise ValueError(
+                f"{type(self).__name__}: the state is of {', '.join(state)}, this step has {', '.join(before)}; load it into one "
+                f"with the same attributes"
+            )
+        try:
+            for name, part in state.items():
+                getattr(self, name).load_state_dict(part)
+        except (TypeError, ValueError):
+            for name, part in before.items():
+                getattr(self, name).load_state_dict(part)
+            raise
+
+
+class Supervised(Step):
+    """Learning from examples: a model, a loss of its predictions beside targets, and an optimiser.
+
+    A batch is (*inputs, target): the last part is the target, what comes before goes to the model.
+
+    Parameters
+    ----------
+    model : nn.Module
+    loss : str or callable
+        "cross_entropy", "binary_cross_entropy", "mse" or "l1", as in `nnscratch.functional`; or a function of
+        prediction and target, both Tensors, that returns a Tensor of one element, a mean over samples; or the pair of a mean and
+        the number of what it counts.
+    optimizer : optim.Optimizer
+        Of the model's parameters.
+    metrics : sequence of str, Metric or callable
+        "accuracy", "precision", "recall", "f1"; an `nnscratch.metrics.Metric`; or functions of prediction and target, both
+        NumPy arrays, that return a number (see `nnscratch.metrics.FunctionMetric`).
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not such, a name is unknown, or the optimiser has none of the model's parameters.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> model = ns.nn.Linear(2, 1)
+    >>> step = Supervised(model, "mse", ns.optim.SGD(model.parameters(), lr=0.1), ["accuracy"])
+    >>> list(step.modules), list(step.optimizers), list(step.metrics)
+    (['model'], ['optimizer'], ['accuracy'])
+    """
+
+    def __init__(self, model, loss, optimizer, metrics=()):
+        self._set(type(self).__name__, model, loss, optimizer, metrics)
+
+    @classmethod
+    def made_by(cls, owner, *arguments):
+        """One whose errors begin with another name."""
+        step = cls.__new__(cls)
+        step._set(owner, *arguments)
+        return step
+
+    def _set(self, owner, model, loss, optimizer, metrics):
+        if not isinstance(model, Module):
+            raise TypeError(f"{owner}: model is a {type(model).__name__}, expected an nn.Module; pass a network")
+        groups = getattr(optimizer, "param_groups", None)
+        if groups is None:
+            raise TypeError(
+                f"{owner}: optimizer is a {type(optimizer).__name__}, expected an optimiser; "
+                f"pass for example ns.optim.Adam(model.parameters())"
+            )
+        own = {id(p) for p in model.parameters()}
+        if not any(id(p) in own for group in groups for p in group["params"]):
+            raise ValueError(
+                f"{owner}: the optimizer has none of the model's parameters; make it with model.parameters()"
+            )
+        self.model, self.optimizer = model, optimizer
+        self.loss = _named(owner, "loss", loss, LOSSES)
+        if isinstance(metrics, str) or callable(metrics):
+            raise TypeError(f"{owner}: metrics is {metrics!r}, expected a sequence; pass [{metrics!r}]")
+        self.metrics = {}
+        for metric in metrics:
+            made = self._metric(owner, metric)
+            if made.name == "loss" or made.name in self.metrics:
+                raise ValueError(
+                    f"{owner}: two values would be called {made.name!r}; give each metric its own __name__"
+                )
+            self.metrics[made.name] = made
+        self.class_weight = None
+
+    def _metric(self, owner, metric):
+        """A metric as an object; those by name leave out the label that the loss ignores."""
+        if isinstance(metric, Metric):
+            return metric
+        if isinstance(metric, type) and issubclass(metric, Metric):
+            return metric()
+        known = next((m for m in METRICS.values() if metric is getattr(metrics, m.name)), metric)
+        found = _named(owner, "metric", known, METRICS)
+        if found in METRICS.values():
+            return found(ignore_index=settings_of(self.loss)[1].get("ignore_index"))
+        return FunctionMetric(found)
+
+    @property
+    def class_weight(self):
+        """A factor for each class in the loss of training, not of measuring; None for none."""
+        return self._class_weight
+
+    @class_weight.setter
+    def class_weight(self, weight):
+        self._class_weight = weight
+        loss = self.loss
+        if weight is not None:
+            if settings_of(loss)[0] is not LOSSES["cross_entropy"]:
+                raise ValueError("fit: class_weight goes with the loss 'cross_entropy' only; leave it out")
+            loss = functools.partial(loss, weight=weight)
+        self._training_loss = with_count(loss)
+
+    def update(self, *batch):
+        """Take a step down the loss of a batch."""
+        prediction = self._predict(batch)
+        value, count = self._loss(self._training_loss, prediction, batch[-1])
+        self.minimize(value, self.optimizer, count)
+        return self._values(prediction, batch[-1], value, count)
+
+    def measure(self, *batch):
+        """The loss of a batch, and what the metrics take."""
+        prediction = self._predict(batch)
+        value, count = self._loss(with_count(self.loss), prediction, batch[-1])
+        self.check(value)
+        return self._values(prediction, batch[-1], value, count)
+
+    def predict(self, *inputs):
+        """What the model makes of inputs.
+
+        Raises
+        ------
+        ValueError
+            Where it makes no Tensor with a prediction for each sample.
+        """
+        prediction = self.model(*inputs)
+        samples = inputs[0].shape[0]
+        if not isinstance(prediction, Tensor) or prediction.shape[:1] != (samples,):
+            got = getattr(prediction, "shape", type(prediction).__name__)
+            raise ValueError(
+                f"predict: the model returned {got} for {samples} samples, expected a Tensor "
+                f"({samples}, ...); correct its forward"
+            )
+        return prediction
+
+    def _predict(self, batch):
+        if len(batch) < 2:
+            raise ValueError(f"{self.doing}: a batch has only one part, expected inputs and a target; pass y, too")
+        return self.predict(*batch[:-1])
+
+    def _loss(self, loss, prediction, target):
+        """The mean loss of a batch, and what it counts."""
+        backend.of(prediction.data).check(prediction.data, -np.inf, np.inf, self._diverged())
+        return _mean_and_count(loss, prediction, target)
+
+    def _values(self, prediction, target, value, count):
+        return {"loss": (value, count), **dict.fromkeys(self.metrics, (prediction, target))}
+
+    def check_data(self, arrays, training):
+        """See that loss and metrics take all targets, with the first sample's prediction beside each."""
+        *inputs, y = arrays
+        if not inputs:
+            raise ValueError("fit: got inputs only, expected a target for each sample; pass y, too")
+        device = next(self.parameters()).device
+        loss, counts = self._training_loss if training else with_count(self.loss), []
+        with backend.same_random(), no_grad(), np.errstate(all="ignore"):
+            with self.mode(False):
+                first = self.predict(*(Tensor(x[:1], device=device) for x in inputs)).numpy()
+            for start in range(0, len(y), 1024):
+                target = y[start : start + 1024]
+                prediction = np.repeat(first, len(target), 0)
+                given = Tensor(prediction, device=device), Tensor(target, device=device)
+                counts.append(_mean_and_count(loss, *given)[1])
+            backend.get(device).synchronize()  # until now a GPU may not have refused a target
+            if not any(float(backend.to_numpy(count)) for count in counts):
+                self.loss(*given)  # which says that nothing counts
+            for metric in self.metrics.values():
+                tried = metric.new()
+                tried.update(prediction, target)
+                number(metric.name, tried.compute())
+
+
+def _mean_and_count(loss, prediction, target):
+    value, count = loss(prediction, target)
+    if not isinstance(value, Tensor) or value.size != 1:
+        raise TypeError(f"fit: the loss returned {describe(value)}, expected a Tensor of one element; take a mean")
+    return value, count
+
+
+def check_parts(step):
+    """Refuse a step that the Trainer could not train or save.
+
+    Raises
+    ------
+    TypeError
+        Where modules or optimisers are in a list, tuple or dict.
+    ValueError
+        Where there are none.
+    """
+    name = type(step).__name__
+    for attribute, value in vars(step).items():
+        items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+        if any(isinstance(item, Module | Optimizer) for item in items):
+            raise TypeError(
+                f"Trainer: {attribute} of {name} is a {type(value).__name__} of modules or optimisers, which would not be "
+                f"saved; give each an attribute, or use nn.ModuleList"
+            )
+    if not step.optimizers or next(step.parameters(), None) is None:
+        raise ValueError(
+            f"Trainer: {name} has no module with parameters, or no optimiser, among its attributes; assign them to self"
+        )
+
+
+def _named(owner, kind, value, known):
+    if callable(value):
+        return value
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"{owner}: {kind} is {value!r}, expected a function or one of {', '.join(known)}; pass one")
+    return known[value]
