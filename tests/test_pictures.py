@@ -15,7 +15,7 @@ import nnscratch as ns
 from nnscratch import functional as F
 from nnscratch import nn, pictures
 from nnscratch.pictures import style
-from nnscratch.training import History, Snapshots
+from nnscratch.training import History, RateSearch, Snapshots
 
 
 def texts(axes):
@@ -63,6 +63,7 @@ def every():
         "roc": lambda: pictures.roc([0.1, 0.9, 0.3], [0, 1, 1]),
         "mistakes": lambda: pictures.mistakes(images, [0, 1, 1, 0], [1, 1, 0, 0]),
         "histograms": lambda: pictures.histograms(trained),
+        "learning_rates": lambda: pictures.learning_rates(RateSearch([1e-3, 1e-2, 0.1, 1.0], [1.0, 0.9, 0.2, 5.0])),
         "decision_boundary": lambda: pictures.decision_boundary(plane(), CLOUD, OF),
     }
 

@@ -310,7 +310,7 @@ def predicted_and_true(operation, prediction, target):
         target = target[:, 0]
     if prediction.shape != target.shape:
         raise ValueError(f"{operation}: {shapes}, wants (N, C) scores or (N,) labels beside (N,) targets; reshape them")
-    return _predicted(operation, prediction), _true(operation, target), classes
+    return _predicted(operation, prediction), true_labels(operation, target), classes
 
 
 def _predicted(operation, prediction):
@@ -323,7 +323,7 @@ def _predicted(operation, prediction):
     return as_labels(f"{operation}: prediction", prediction).ravel()
 
 
-def _true(operation, target):
+def true_labels(operation, target):
     if target.dtype.kind == "f":
         whole = (target % 1 == 0) & (np.abs(target) < 2**53)
         if not whole.all():
@@ -386,7 +386,7 @@ def _roc_counts(operation, scores, target):
         raise ValueError(f"{operation}: {got}, wants (N,) for both, N >= 1; pass the scores of class 1 alone")
     check_finite(f"{operation}: scores", scores)
     check_finite(f"{operation}: target", target)
-    target = _true(operation, target)
+    target = true_labels(operation, target)
     as_labels(f"{operation}: target", target, 2)
     if target.min() == target.max():
         raise ValueError(

@@ -16,6 +16,7 @@ _LATER = {
     "decision_boundary": "nnscratch.pictures.boundaries:decision_boundary",
     "filters": "nnscratch.pictures.images:filters",
     "histograms": "nnscratch.pictures.learning:histograms",
+    "learning_rates": "nnscratch.pictures.learning:learning_rates",
     "mistakes": "nnscratch.pictures.classes:mistakes",
     "roc": "nnscratch.pictures.classes:roc",
 }

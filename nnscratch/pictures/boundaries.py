@@ -5,7 +5,8 @@ import re
 import numpy as np
 from matplotlib.animation import FuncAnimation
 
-from nnscratch import checks, metrics
+from nnscratch import checks
+from nnscratch.metrics.classifier import true_labels
 from nnscratch.pictures import style
 from nnscratch.pictures.classes import class_names
 from nnscratch.pictures.running import check_model, outputs
@@ -174,7 +175,7 @@ class _Scene:
         y = checks.as_array(f"{owner}: y", y)
         y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
         checks.check_finite(f"{owner}: y", y)
-        self.y = checks.label_vector(f"{owner}: y", metrics._true(owner, y).reshape(y.shape))
+        self.y = checks.label_vector(f"{owner}: y", true_labels(owner, y).reshape(y.shape))
         checks.check_lengths(f"{owner}: x and y", [self.x, self.y])
         self.from_logits = checks.flag(owner, "from_logits", from_logits)
         if not isinstance(features, list | tuple) or len(features) != 2:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from nnscratch import checks, metrics
+from nnscratch.metrics.classifier import predicted_and_true
 from nnscratch.pictures import style
 
 MOST_CLASSES = 100
@@ -33,7 +34,7 @@ def class_names(owner, labels, classes, exactly):
 
 def _classes(owner, prediction, target, labels):
     """Predicted and true classes as vectors, and the classes' names."""
-    predicted, true, columns = metrics._labels(owner, prediction, target)
+    predicted, true, columns = predicted_and_true(owner, prediction, target)
     classes = columns or int(max(predicted.max(), true.max())) + 1
     names = class_names(owner, labels, classes, exactly=bool(columns))
     checks.as_labels(f"{owner}: target", true, len(names))

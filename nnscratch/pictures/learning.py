@@ -71,6 +71,45 @@ def curves(history):
     return figure
 
 
+def learning_rates(search):
+    """Draw the losses that a search for the learning rate met, over the rates, with the rate it suggests.
+
+    Parameters
+    ----------
+    search : nnscratch.training.RateSearch
+        What ``trainer.find_lr(...)`` returned.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    TypeError
+        Where it is no such search.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> search = ns.training.RateSearch([1e-3, 1e-2, 1e-1, 1.0], [1.0, 0.95, 0.1, 5.0])
+    >>> ns.pictures.learning_rates(search).axes[0].get_legend_handles_labels()[1]
+    ['each batch', 'smoothed', 'suggestion: 0.01']
+    """
+    if not hasattr(search, "suggestion"):
+        raise TypeError(
+            f"learning_rates: search is a {type(search).__name__}, expected a RateSearch; pass what find_lr returned"
+        )
+    with style.picture(5.5, 3.5) as figure:
+        axes = figure.subplots()
+        axes.plot(search.rates, search.losses, label="each batch", linewidth=0.8, color=style.VALIDATION["color"])
+        axes.plot(search.rates, search.smoothed, label="smoothed", color=style.TRAINING["color"])
+        axes.axvline(search.suggestion, label=f"suggestion: {search.suggestion:.2g}", zorder=1, **style.REFERENCE)
+        axes.set(xlabel="learning rate", ylabel="loss", xscale="log")
+        axes.grid()
+        axes.legend()
+    return figure
+
+
 def histograms(model):
     r"""Draw the distribution of each parameter's values and gradients, and mark gradients that vanish or explode.
 

@@ -39,9 +39,9 @@ def with_count(loss):
     """
     function, settings = settings_of(loss)
     weight, ignored = settings.get("weight"), settings.get("ignore_index")
-    if function in (F.cross_entropy, F.nll_loss) and (weight is not None or ignored is not None):
-        if settings.get("reduction", "mean") == "mean":
-            return functools.partial(_weighted, loss, weight, ignored)
+    weighted = function in (F.cross_entropy, F.nll_loss) and (weight is not None or ignored is not None)
+    if weighted and settings.get("reduction", "mean") == "mean":
+        return functools.partial(_weighted, loss, weight, ignored)
     return functools.partial(_by_samples, loss)
 
 

@@ -28,7 +28,8 @@ class RateSearch:
     smoothed : list of float
         The losses' running mean, weighed towards the latest.
     suggestion : float
-        The rate where the smoothed loss falls most steeply over the logarithm of the rate.
+        The rate where the smoothed loss falls most steeply over the logarithm of the rate; the first tenth, in which it is the mean
+        of few, does not count, nor what comes after its least value.
 
     Raises
     ------
@@ -54,7 +55,10 @@ class RateSearch:
     @property
     def suggestion(self):
         """A rate to begin with."""
-        return self.rates[int(np.argmin(np.gradient(self.smoothed, np.log(self.rates))))]
+        first = len(self.rates) // 10
+        end = first + int(np.argmin(self.smoothed[first:])) + 1
+        slopes = np.gradient(self.smoothed, np.log(self.rates))
+        return self.rates[first + int(np.argmin(slopes[first:end]))]
 
     def __repr__(self):
         return f"RateSearch of {len(self.rates)} rates from {self.rates[0]:.3g} to {self.rates[-1]:.3g}: suggests {self.suggestion:.3g}"

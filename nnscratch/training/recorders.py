@@ -25,14 +25,15 @@ class CSVLogger(Callback):
 
     Examples
     --------
-    >>> import os, tempfile, nnscratch as ns
+    >>> import tempfile, nnscratch as ns
+    >>> from pathlib import Path
     >>> x, y = ns.data.iris()
     >>> model = ns.nn.Sequential(ns.nn.Linear(4, 3), ns.nn.Softmax())
     >>> trainer = ns.Trainer(model, "cross_entropy", ns.optim.Adam(model.parameters()))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = os.path.join(folder, "history.csv")
+    ...     path = Path(folder) / "history.csv"
     ...     history = trainer.fit(x, y, epochs=2, verbose=False, callbacks=[ns.training.CSVLogger(path)])
-    ...     print(open(path).readline().strip())
+    ...     print(path.read_text().splitlines()[0])
     epoch,loss,lr,seconds
     """
 

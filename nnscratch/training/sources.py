@@ -25,6 +25,8 @@ class Source:
         All data, where they are arrays.
     samples : int or None
         In a pass, where that is known.
+    with_targets : bool
+        Whether the last part of a batch is a target, as it is but where arrays are given alone.
     data
         Where they are no arrays, what was given.
 
@@ -39,7 +41,8 @@ class Source:
     def __init__(self, what, x, y, convert):
         self._what, self._convert = what, convert
         self.arrays = self.samples = self.data = None
-        if isinstance(x, TensorDataset) and type(x) is TensorDataset:
+        self.with_targets = y is not None or not _are_arrays(x)
+        if type(x) is TensorDataset:
             x, y = x.tensors, None
         if y is not None or _are_arrays(x):
             named = _named(x, y)
@@ -91,7 +94,8 @@ class Source:
     def batches(self, batch_size=256, shuffle=False):
         """A pass: an iterator of tuples of arrays. The order of arrays and data sets is drawn as this is called."""
         if self.arrays is not None:
-            return iter(DataLoader(TensorDataset(*self.arrays), batch_size, shuffle))
+            batches = iter(DataLoader(TensorDataset(*self.arrays), batch_size, shuffle))
+            return batches if shuffle else map(_copies, batches)
         data = self.data
         if isinstance(data, Dataset):
             data = DataLoader(data, batch_size, shuffle)
@@ -108,7 +112,12 @@ class Source:
         if not arrays:
             raise ValueError(f"{what} is an empty tuple, expected arrays such as (x, y); correct the loader")
         check_lengths(what, arrays)
-        return arrays
+        return _copies(arrays)
+
+
+def _copies(arrays):
+    """Arrays that a model or an augmentation may change in place without changing the caller's, whose views they may be."""
+    return tuple(a.copy() for a in arrays)
 
 
 def held_out(what, data, convert, pair):

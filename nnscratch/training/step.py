@@ -374,7 +374,7 @@ class Supervised(Step):
         loss, counts = self._training_loss if training else with_count(self.loss), []
         with backend.same_random(), no_grad(), np.errstate(all="ignore"):
             with self.mode(False):
-                first = self.predict(*(Tensor(x[:1], device=device) for x in inputs)).numpy()
+                first = self.predict(*(Tensor(x[:1].copy(), device=device) for x in inputs)).numpy()
             for start in range(0, len(y), 1024):
                 target = y[start : start + 1024]
                 prediction = np.repeat(first, len(target), 0)

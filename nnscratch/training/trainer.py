@@ -273,7 +273,7 @@ class Trainer(Loop):
         batch_size = checks.count("predict", "batch_size", batch_size)
         source = Source("predict", x, None, self._array)
         parts = source.batches(batch_size)
-        if source.arrays is None:
+        if source.with_targets:
             parts = (batch[:-1] if len(batch) > 1 else batch for batch in parts)
         results = self.backend.readback(self._predictions(parts))
         found = [prediction for (prediction,) in results]
