@@ -4,6 +4,7 @@ The device "cuda" is a GPU's where there is one, and `tests.standin` with both k
 """
 
 import contextlib
+import functools
 import importlib
 import math
 
@@ -13,8 +14,8 @@ import pytest
 import nnscratch as ns
 from nnscratch import backend, nn, optim
 from nnscratch.backend import deferred
-from nnscratch.training import Callback
-from nnscratch.training.losses import LOSSES
+from nnscratch.training import Callback, Step
+from nnscratch.training.losses import LOSSES, with_count
 from tests.standin import cuda as stand_in
 from tests.standin.instead import standing_in
 
@@ -138,6 +139,46 @@ def test_an_epoch_waits_as_often_however_many_its_batches(make, metrics, monkeyp
         before = waits()
         trainer.fit(x, y, batch_size=2, validation_data=(x, y), verbose=False)
         assert waits() - before > counted[0]
+
+
+class Halves(Step):
+    """A step of one's own with two optimisers and a metric."""
+
+    names = ("first", "second")
+
+    def __init__(self, model):
+        self.one, self.two = model, nn.Linear(3, 1).to("cuda")
+        self.optimizer, self.other = optim.Adam(self.one.parameters()), optim.SGD(self.two.parameters(), 0.1)
+        self.metrics = {"accuracy": ns.metrics.Accuracy()}
+        self.loss = with_count(
+            functools.partial(F.cross_entropy, from_logits=True, ignore_index=2, weight=[1.0, 0.5, 1.0])
+        )
+
+    def update(self, x, y):
+        prediction = self.one(x)
+        first, count = self.loss(prediction, y)
+        self.minimize(first, self.optimizer, count)
+        second = (self.two(prediction.detach()) ** 2).mean()
+        self.minimize(second, self.other, len(x))
+        return {"first": (first, count), "second": second, "accuracy": (prediction, y)}
+
+    measure = update
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_step_of_ones_own_waits_for_nothing_either(accumulate, monkeypatch):
+    with standing_in():
+        monkeypatch.setattr(deferred, "EVERY", math.inf)
+        ns.manual_seed(0)
+        x, y = np.ones((24, 4), np.float32), np.arange(24) % 3
+        trainer = ns.Trainer(Halves(nn.Linear(4, 3).to("cuda")))
+        counted = []
+        for batch_size in (12, 6, 2):
+            loader = ns.data.DataLoader(ns.data.TensorDataset(x, y), batch_size, shuffle=True, num_workers=2)
+            before = waits()
+            trainer.fit(loader, accumulate=accumulate, verbose=False)
+            counted.append(waits() - before)
+        assert counted[0] == counted[1] == counted[2] < 10
 
 
 def test_results_are_read_when_they_take_much_memory(monkeypatch):

@@ -422,6 +422,17 @@ def test_summary_in_the_modules_own_dtype_and_of_indices():
     assert net.summary((3,), dtype="int64").rows[-1][2] == "(N, 12)"
 
 
+def test_summary_of_an_example_batch():
+    net, x = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5)), np.arange(6.0).reshape(2, 3)
+    for given in (x, x.astype("float16"), ns.tensor(x)):
+        assert str(net.summary(given)) == str(net.summary((3,)))
+    np.testing.assert_array_equal(x, np.arange(6.0).reshape(2, 3))
+    tokens = np.zeros((7, 5), np.int64)
+    assert nn.Sequential(nn.Embedding(9, 2), nn.Flatten()).summary(tokens).rows[-1][2] == "(N, 10)"
+    with pytest.raises(TypeError, match=r"^summary: got \[\[1.0\]\], expected the shape"):
+        net.summary([[1.0]])
+
+
 def test_summary_of_several_inputs_and_results():
     class Two(nn.Module):
         def forward(self, a, b):

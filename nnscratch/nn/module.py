@@ -379,16 +379,17 @@ class Module:
 
     # For people
 
-    def summary(self, *input_shapes, dtype=None):
+    def summary(self, *inputs, dtype=None):
         """A table of the layers that an input passes through: their results' shapes and their parameters.
 
-        A batch of one sample of zeros is run through the module, in evaluation mode and without recording;
+        An example batch, or one sample of zeros, is run through the module, in evaluation mode and without recording;
         nothing of the module, its modes and the random numbers is changed.
 
         Parameters
         ----------
-        *input_shapes : tuple of int
-            The shape of one sample, without the axis of the batch; one for each argument of ``forward``.
+        *inputs : array, Tensor or tuple of int
+            An example batch (floating-point numbers in any precision); or the shape of one sample, without the axis of the
+            batch. One for each argument of ``forward``.
         dtype : str or dtype, optional
             Of the input; by default that of the module's first parameter. An `Embedding` needs ``"int64"``.
 
@@ -400,7 +401,7 @@ class Module:
         Raises
         ------
         TypeError
-            Where a shape is no tuple of whole numbers.
+            Where something is neither an array nor a tuple of whole numbers.
         ValueError
             Where the input does not fit the module.
 
@@ -412,8 +413,10 @@ class Module:
         0      Linear  (N, 4)          16
         1      ReLU    (N, 4)           0
         16 parameters: 16 trainable, 0 not; 64 bytes, with the 0 values in buffers
+        >>> ns.nn.Embedding(5, 2).summary(ns.data.iris()[1][:10]).rows
+        [('-', 'Embedding', '(N, 2)', 10)]
         """
-        return summarise(self, input_shapes, dtype)
+        return summarise(self, inputs, dtype)
 
     def extra_repr(self):
         """The module's settings, as its printed form shows them in brackets; every layer writes its own."""

@@ -88,7 +88,7 @@ def _size(n):
     return f"{n:.1f} GiB"
 
 
-def summarise(module, input_shapes, dtype):
+def summarise(module, inputs, dtype):
     """See `Module.summary`."""
     paths = {id(m): path for path, m in module.named_modules()}
     parameters = {id(p): p for p in module.parameters()}
@@ -100,9 +100,9 @@ def summarise(module, input_shapes, dtype):
     def own(m):
         return {id(v) for v in vars(m).values()} & parameters.keys()
 
-    def watched(m, inner):
-        def forward(*inputs, **settings):
-            result = inner(*inputs, **settings)
+    def recording(m, inner):
+        def forward(*arguments, **settings):
+            result = inner(*arguments, **settings)
             fresh = own(m) - counted
             counted.update(fresh)
             size = sum(parameters[p].size for p in fresh)
@@ -111,12 +111,12 @@ def summarise(module, input_shapes, dtype):
 
         return forward
 
-    inputs = _zeros(module, input_shapes, dtype)
+    inputs = _batch(module, inputs, dtype)
     try:
         module.eval()
         for m in module.modules():
             if own(m) or next(iter(m.children()), None) is None:
-                vars(m)["forward"] = watched(m, m.forward)
+                vars(m)["forward"] = recording(m, m.forward)
         with no_grad(), backend.same_random():
             module(*inputs)
     finally:
@@ -128,21 +128,28 @@ def summarise(module, input_shapes, dtype):
     return Summary(module, rows)
 
 
-def _zeros(module, input_shapes, dtype):
-    """A batch of one sample of zeros for each shape."""
-    if not input_shapes:
-        raise TypeError("summary: got no shape; pass that of one sample without its batch, such as (1, 28, 28)")
-    for shape in input_shapes:
-        if not isinstance(shape, tuple | list) or not all(isinstance(n, int | np.integer) and n >= 0 for n in shape):
-            raise TypeError(
-                f"summary: got {shape!r}, expected the shape of one sample without its batch; "
-                f"pass a tuple such as (1, 28, 28)"
-            )
+def _batch(module, inputs, dtype):
+    """The arguments of the module: an example batch as it is, for each shape one sample of zeros."""
+    if not inputs:
+        raise TypeError(
+            "summary: got no shape; pass that of one sample without its batch, such as (1, 28, 28), or an example batch"
+        )
     first = next(module.parameters(), None)
-    if dtype is None:
-        dtype = np.float32 if first is None else first.dtype
+    dtype = np.float32 if dtype is None and first is None else first.dtype if dtype is None else dtype
     device = None if first is None else first.device
-    return [Tensor(np.zeros((1, *shape), np.int8), dtype, device) for shape in input_shapes]
+    batch = []
+    for given in inputs:
+        if isinstance(given, tuple | list) and all(isinstance(n, int | np.integer) and n >= 0 for n in given):
+            batch.append(Tensor(np.zeros((1, *given), np.int8), dtype, device))
+        elif len(getattr(given, "shape", ())):
+            example = Tensor(given, dtype if given.dtype.kind == "f" else None, device)
+            batch.append(Tensor(example.data.copy()))  # which a layer may change in place
+        else:
+            raise TypeError(
+                f"summary: got {given!r}, expected the shape of one sample without its batch; "
+                f"pass a tuple such as (1, 28, 28), or an example batch"
+            )
+    return batch
 
 
 def _shape(result):

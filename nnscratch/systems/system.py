@@ -121,26 +121,41 @@ class System:
         """
         given = {"batch_size": batch_size, "lr": lr, "seed": seed, "full": full or None}
         out = as_path("train", os.path.join("runs", self.name) if out is None else out)
-        settings = {
-            "batch_size": self.batch_size,
-            "lr": self.lr,
-            "seed": 0,
-            "full": False,
-            "epochs": self.epochs,
-        }
-        path = os.path.join(out, CHECKPOINT)
-        if resume:
-            settings = self._begun(path, given)
+        settings = self._settings(given, epochs, os.path.join(out, CHECKPOINT) if resume else None)
+        backend.get(device)
+        writable_folder("train", out)
+        trainer, train, test = self.build(settings, device)
+        self.train(trainer, train, test, settings, out, resume, verbose)
+        return self._write_report(trainer, train, test, settings, out)
+
+    def _settings(self, given, epochs, checkpoint):
+        """The settings of a run: the system's own, or those of the run to be resumed, and what is given."""
+        settings = {"batch_size": self.batch_size, "lr": self.lr, "seed": 0, "full": False, "epochs": self.epochs}
+        if checkpoint is not None:
+            settings = self._begun(checkpoint, given)
         settings.update({k: v for k, v in (given | {"epochs": epochs}).items() if v is not None})
         checks.count("train", "epochs", settings["epochs"])
         checks.count("train", "batch_size", settings["batch_size"])
         checks.number("train", "lr", settings["lr"], 0, 1e6)
         if settings["full"] and not self.full:
             raise ValueError(f"train: {self.name} has no larger data set; leave out --full")
-        backend.get(device)
-        writable_folder("train", out)
-        ns.manual_seed(settings["seed"])
+        return settings
 
+    def build(self, settings, device="cpu"):
+        """Seed everything, and make the Trainer and the data; prints what the network is.
+
+        Parameters
+        ----------
+        settings : dict
+            With "seed", "full", "lr" and "epochs".
+        device : str
+
+        Returns
+        -------
+        trainer, train, test
+            The Trainer, and the pairs (x, y).
+        """
+        ns.manual_seed(settings["seed"])
         train, test = self.data(settings["full"])
         model = self.model().to(device)
         print(f"{self.id} {self.name}: {self.title} ({self.document})\n")
@@ -148,10 +163,14 @@ class System:
         self.before(model, train)
         optimizer = self.optimizer(model.parameters(), settings["lr"])
         scheduler = self.scheduler(optimizer, settings["epochs"])
-        trainer = Trainer(model, self.loss, optimizer, self.metrics, scheduler)
+        return Trainer(model, self.loss, optimizer, self.metrics, scheduler), train, test
+
+    def train(self, trainer, train, test, settings, out, resume=False, verbose=True):
+        """Train for the epochs of the settings, with a checkpoint in the folder `out`, from which `resume` goes on."""
+        path = os.path.join(out, CHECKPOINT)
         # In products as small as these networks' a second BLAS thread costs more than it brings, far more on a busy machine.
         with threadpool_limits(1, "blas"):
-            history = trainer.fit(
+            trainer.fit(
                 *train,
                 epochs=settings["epochs"],
                 batch_size=settings["batch_size"],
@@ -161,7 +180,11 @@ class System:
                 verbose=verbose,
                 resume=path if resume else None,
             )
-        ns.save(model, os.path.join(out, "model.safetensors"))
+
+    def _write_report(self, trainer, train, test, settings, out):
+        """Write the weights, the curves and the measures; print the result, and return what metrics.json holds."""
+        history = trainer.history
+        ns.save(trainer.model, os.path.join(out, "model.safetensors"))
         write_bytes("train", os.path.join(out, "curves.png"), history.plot().png(DPI))
         results = {"system": self.name, "settings": settings, "seconds": sum(history["seconds"])}
         last, found = self.report(trainer, train, test, out)
