@@ -2,6 +2,8 @@
 
 import contextlib
 import functools
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -69,7 +71,7 @@ class Step:
     """
 
     names: tuple = ("loss",)
-    metrics: dict = {}  # noqa: RUF012
+    metrics: Mapping = MappingProxyType({})
     doing = "update"
     _gradients: dict | None = None  # by optimiser, while several batches make one step
 
@@ -139,7 +141,7 @@ class Step:
 
     @contextlib.contextmanager
     def accumulating(self, batches):
-        """Within this block gradients of so many batches make a step, which is taken by `step_taken`."""
+        """Within this block gradients of so many batches make a step, which is taken by `take_step`."""
         self._gradients = {} if batches > 1 else None
         try:
             yield
@@ -226,7 +228,7 @@ class Step:
 class Supervised(Step):
     """Learning from examples: a model, a loss of its predictions beside targets, and an optimiser.
 
-    A batch is (*inputs, target): the last part is the target, what comes before goes to the model.
+    A batch is ``(*inputs, target)``: the last part is the target, what comes before goes to the model.
 
     Parameters
     ----------

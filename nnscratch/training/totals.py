@@ -90,7 +90,7 @@ class Totals:
 
     def running(self):
         """The values so far, of metrics that are quick."""
-        return {name: m.compute() for name, m in self._metrics.items() if m.quick}
+        return {name: number(name, m.compute()) for name, m in self._metrics.items() if m.quick}
 
     def compute(self):
         """The values over all batches: a dict of floats."""
