@@ -22,7 +22,7 @@ MODULES = {
     "nnscratch.training": (),
     "nnscratch.pictures": (),
     "nnscratch.testing": ("nnscratch.testing.operations.OperationCheck",),
-    "nnscratch.samples": (),
+    "nnscratch.sample_inputs": (),
     "nnscratch.systems": ("nnscratch.systems.system.System", "nnscratch.systems.system.Classifier"),
 }
 

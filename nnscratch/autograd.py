@@ -318,7 +318,7 @@ class Op:
         The function on arrays.
     rules : dict
         The rules by the names of their inputs.
-    samples : sequence of nnscratch.samples.Case
+    samples : sequence of nnscratch.sample_inputs.Case
         Arguments to check it with.
     constant : tuple of str, or True
         Inputs that have no gradient by their nature; True: the result has none at all.
@@ -748,7 +748,7 @@ def op(forward=None, **details):
         LaTeX, for people: what it computes, and its derivative.
     document : str, optional
         Where the formula is stated.
-    samples : sequence of `nnscratch.samples.Case`, optional
+    samples : sequence of `nnscratch.sample_inputs.Case`, optional
         Arguments to test it with.
     constant : tuple of str, or True
         Inputs that have no gradient by their nature (indices, conditions); True: the result has none at all.

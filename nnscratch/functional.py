@@ -8,8 +8,8 @@ import math
 import numpy as np
 
 from nnscratch import backend
+from nnscratch.arguments import count
 from nnscratch.autograd import describe
-from nnscratch.checks import count
 from nnscratch.ops import activation, loss
 from nnscratch.ops.activation import (
     celu,

@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 import nnscratch as ns
-from nnscratch.samples import apart, integers, mask, normal, positive
+from nnscratch.sample_inputs import apart, integers, mask, normal, positive
 
 F = ns.functional
 FAULTS = []

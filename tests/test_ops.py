@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import nnscratch as ns
 from nnscratch import autograd
 from nnscratch.autograd import OPS
-from nnscratch.samples import Case, apart, normal
+from nnscratch.sample_inputs import Case, apart, normal
 from nnscratch.testing.operations import PROPERTIES, Row, check_operation
 from nnscratch.testing.references import REFERENCES
 

@@ -11,7 +11,7 @@ import nnscratch as ns
 from nnscratch import testing
 from nnscratch.autograd import OPS
 from nnscratch.ops.conv import geometry
-from nnscratch.samples import apart, normal, positive
+from nnscratch.sample_inputs import apart, normal, positive
 
 #: Each test runs on every device: tensors are made there where nothing else is said.
 pytestmark = pytest.mark.usefixtures("device")

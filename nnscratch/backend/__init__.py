@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 
-from nnscratch import checks
+from nnscratch import arguments
 from nnscratch.backend.cpu import CPU
 from nnscratch.kernels.cuda.precision import PRECISIONS
 from nnscratch.kernels.cuda.precision import setting as precision
@@ -263,4 +263,4 @@ def generator(operation, seed=None):
         return cpu.rng
     if isinstance(seed, np.random.Generator):
         return seed
-    return np.random.default_rng(checks.count(operation, "seed", seed, 0))
+    return np.random.default_rng(arguments.count(operation, "seed", seed, 0))

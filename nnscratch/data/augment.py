@@ -7,9 +7,9 @@ all is 0. Nothing here changes its input.
 
 import numpy as np
 
-from nnscratch import checks
+from nnscratch import arguments
+from nnscratch.arguments import as_array, as_data, check_finite
 from nnscratch.backend import generator
-from nnscratch.checks import as_array, as_data, check_finite
 from nnscratch.data.seeding import drawn_from
 
 
@@ -145,7 +145,7 @@ def crop(images, top, left, height, width):
              [6., 7.]]]])
     """
     images = _check_images("crop", images)
-    height, width = checks.count("crop", "height", height), checks.count("crop", "width", width)
+    height, width = arguments.count("crop", "height", height), arguments.count("crop", "width", width)
     top, left = _each("crop: top", top, images), _each("crop: left", left, images)
     if (top % 1).any() or (left % 1).any():
         raise TypeError("crop: top or left holds a fraction, wants whole pixels; round them or use shift")
@@ -230,7 +230,7 @@ class RandomShift(_Random):
 
     def __init__(self, pixels, whole=False, seed=None):
         super().__init__(seed)
-        self.pixels = checks.number("RandomShift", "pixels", pixels, 0, 1e6)
+        self.pixels = arguments.number("RandomShift", "pixels", pixels, 0, 1e6)
         self.whole = whole
 
     def __call__(self, images):
@@ -267,7 +267,7 @@ class RandomRotate(_Random):
 
     def __init__(self, degrees, seed=None):
         super().__init__(seed)
-        self.degrees = checks.number("RandomRotate", "degrees", degrees, 0, 360)
+        self.degrees = arguments.number("RandomRotate", "degrees", degrees, 0, 360)
 
     def __call__(self, images):
         """Return turned copies of the images (N, C, H, W)."""
@@ -298,8 +298,8 @@ class RandomScale(_Random):
 
     def __init__(self, low, high, seed=None):
         super().__init__(seed)
-        self.low = checks.number("RandomScale", "low", low, 1e-6, 1e6)
-        self.high = checks.number("RandomScale", "high", high, self.low, 1e6)
+        self.low = arguments.number("RandomScale", "low", low, 1e-6, 1e6)
+        self.high = arguments.number("RandomScale", "high", high, self.low, 1e6)
 
     def __call__(self, images):
         """Return scaled copies of the images (N, C, H, W)."""
@@ -331,9 +331,9 @@ class RandomCrop(_Random):
 
     def __init__(self, height, width, padding=0, seed=None):
         super().__init__(seed)
-        self.height = checks.count("RandomCrop", "height", height)
-        self.width = checks.count("RandomCrop", "width", width)
-        self.padding = checks.count("RandomCrop", "padding", padding, 0)
+        self.height = arguments.count("RandomCrop", "height", height)
+        self.width = arguments.count("RandomCrop", "width", width)
+        self.padding = arguments.count("RandomCrop", "padding", padding, 0)
 
     def __call__(self, images):
         """Return rectangles (N, C, height, width) out of the images (N, C, H, W)."""
@@ -374,7 +374,7 @@ class RandomFlip(_Random):
 
     def __init__(self, p=0.5, axis=-1, seed=None):
         super().__init__(seed)
-        self.p = checks.number("RandomFlip", "p", p, 0, 1)
+        self.p = arguments.number("RandomFlip", "p", p, 0, 1)
         self.axis = _check_axis("RandomFlip", axis)
 
     def __call__(self, images):

@@ -6,9 +6,9 @@ import functools
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 
-from nnscratch import checks
+from nnscratch import arguments
+from nnscratch.arguments import as_samples, check_lengths
 from nnscratch.backend import generator as as_generator
-from nnscratch.checks import as_samples, check_lengths
 from nnscratch.data.datasets import IterableDataset, Subset, TensorDataset, batch, collate, length, samples
 from nnscratch.data.seeding import batch_generator
 
@@ -77,10 +77,13 @@ class DataLoader:
     ):
         name = type(self).__name__
         self.dataset = dataset
-        self.batch_size = checks.count(name, "batch_size", batch_size)
-        self.shuffle, self.drop_last = checks.flag(name, "shuffle", shuffle), checks.flag(name, "drop_last", drop_last)
-        self.num_workers = checks.count(name, "num_workers", num_workers, 0)
-        self.prefetch_factor = checks.count(name, "prefetch_factor", prefetch_factor)
+        self.batch_size = arguments.count(name, "batch_size", batch_size)
+        self.shuffle, self.drop_last = (
+            arguments.flag(name, "shuffle", shuffle),
+            arguments.flag(name, "drop_last", drop_last),
+        )
+        self.num_workers = arguments.count(name, "num_workers", num_workers, 0)
+        self.prefetch_factor = arguments.count(name, "prefetch_factor", prefetch_factor)
         if collate_fn is not None and not callable(collate_fn):
             raise TypeError(f"{name}: collate_fn is {collate_fn!r}, expected a function of a list of samples; pass one")
         self.collate_fn = collate_fn

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from nnscratch import checks
+from nnscratch import arguments
+from nnscratch.arguments import as_labels, as_samples, check_lengths, label_vector
 from nnscratch.backend import generator
-from nnscratch.checks import as_labels, as_samples, check_lengths, label_vector
 
 
 def one_hot(labels, classes, dtype=np.float32):
@@ -37,7 +37,7 @@ def one_hot(labels, classes, dtype=np.float32):
     array([[0., 0., 1.],
            [1., 0., 0.]], dtype=float32)
     """
-    classes = checks.count("one_hot", "classes", classes)
+    classes = arguments.count("one_hot", "classes", classes)
     labels = as_labels("one_hot: labels", labels, classes)
     try:
         result = np.zeros(labels.shape + (classes,), dtype)
@@ -77,7 +77,7 @@ def class_weights(labels, classes=None):
     array([0.6666667, 2.       ], dtype=float32)
     """
     if classes is not None:
-        classes = checks.count("class_weights", "classes", classes)
+        classes = arguments.count("class_weights", "classes", classes)
     labels = label_vector("class_weights: labels", labels, classes)
     if classes is None:
         classes = int(labels.max()) + 1

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from nnscratch import checks
+from nnscratch import arguments
+from nnscratch.arguments import as_data, as_samples, check_lengths
 from nnscratch.backend import generator as as_generator
-from nnscratch.checks import as_data, as_samples, check_lengths
 
 
 class Dataset:
@@ -172,7 +172,7 @@ def random_split(dataset, lengths, generator=None):
     [7, 3]
     """
     size = length("random_split", dataset)
-    lengths = [checks.number("random_split", "a length", n, 0) for n in lengths]
+    lengths = [arguments.number("random_split", "a length", n, 0) for n in lengths]
     if abs(sum(lengths) - 1) < 1e-9 and size != 1:
         shares, lengths = lengths, [int(size * share + 1e-9) for share in lengths]
         for i in range(size - sum(lengths)):

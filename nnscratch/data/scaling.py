@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nnscratch.checks import as_samples, check_finite
+from nnscratch.arguments import as_samples, check_finite
 
 
 class _Scaler:

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from nnscratch import checks
+from nnscratch import arguments
+from nnscratch.arguments import as_samples, check_lengths, label_vector
 from nnscratch.backend import generator
-from nnscratch.checks import as_samples, check_lengths, label_vector
 
 
 def split(*arrays, test=0.2, validation=0.0, stratify=None, seed=0):
@@ -47,8 +47,8 @@ def split(*arrays, test=0.2, validation=0.0, stratify=None, seed=0):
         raise TypeError("split: got no arrays, wants at least one; call it as split(x, y)")
     data = [as_samples("split: an array", array) for array in arrays]
     check_lengths("split", data)
-    test = checks.number("split", "test", test, 0, 1)
-    validation = checks.number("split", "validation", validation, 0, 1)
+    test = arguments.number("split", "test", test, 0, 1)
+    validation = arguments.number("split", "validation", validation, 0, 1)
     # Rounded, as 1 - 0.7 - 0.3 must be 0.
     training = round(1 - test - validation, 9)
     if training <= 0 or test + validation == 0:
@@ -133,11 +133,11 @@ def k_fold(samples, k=5, shuffle=True, stratified=False, seed=0):
     """
     labels = None
     if np.ndim(samples) == 0:
-        count = checks.count("k_fold", "the number of samples", samples, 2)
+        count = arguments.count("k_fold", "the number of samples", samples, 2)
     else:
         labels = label_vector("k_fold: labels", samples)
         count = len(labels)
-    k = checks.count("k_fold", "k", k, 2)
+    k = arguments.count("k_fold", "k", k, 2)
     if k > count:
         raise ValueError(f"k_fold: k is {k} with {count} sample(s), wants a sample for each fold; use a smaller k")
     if stratified and labels is None:

@@ -4,8 +4,8 @@ import copy
 
 import numpy as np
 
-from nnscratch import checks
-from nnscratch.checks import as_array
+from nnscratch import arguments
+from nnscratch.arguments import as_array
 from nnscratch.metrics import classifier
 
 #: Of predictions and targets that a `FunctionMetric` keeps until it calls its function on them all together.
@@ -178,7 +178,7 @@ class ConfusionMatrix(Metric):
     name = "confusion_matrix"
 
     def __init__(self, classes=None, ignore_index=None):
-        self.classes = None if classes is None else checks.count(type(self).__name__, "classes", classes)
+        self.classes = None if classes is None else arguments.count(type(self).__name__, "classes", classes)
         self.ignore_index = ignore_index
         self.reset()
 

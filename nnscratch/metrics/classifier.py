@@ -16,8 +16,8 @@ A target is class labels 0, 1, 2, … of shape (N,) or (N, 1), integers or whole
 
 import numpy as np
 
-from nnscratch import checks
-from nnscratch.checks import as_array, as_labels, check_finite
+from nnscratch import arguments
+from nnscratch.arguments import as_array, as_labels, check_finite
 
 # A confusion matrix of more classes than this is a sign of labels that are not 0, 1, 2, ….
 MOST_CLASSES = 10_000
@@ -338,7 +338,7 @@ def confusion_matrix_of(operation, prediction, target, classes):
     predicted, true, columns = predicted_and_true(operation, prediction, target)
     if classes is None:
         classes = columns or int(max(predicted.max(), true.max())) + 1
-    classes = checks.count(operation, "classes", classes)
+    classes = arguments.count(operation, "classes", classes)
     if classes > MOST_CLASSES:
         got = f"the labels make {classes} classes"
         raise ValueError(f"{operation}: {got}, wants at most {MOST_CLASSES}; number the classes 0, 1, 2, ...")

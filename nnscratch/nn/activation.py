@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nnscratch import checks
+from nnscratch import arguments
 from nnscratch import functional as F
 from nnscratch.autograd import describe
 from nnscratch.nn.module import Module, Parameter
@@ -190,7 +190,7 @@ class _AlongAxis(_Activation):
 
     def __init__(self, axis=-1):
         super().__init__()
-        self.axis = checks.count(type(self).__name__, "axis", axis, least=-32)
+        self.axis = arguments.count(type(self).__name__, "axis", axis, least=-32)
 
 
 class Softmax(_AlongAxis):
@@ -264,7 +264,7 @@ class LeakyReLU(_Activation):
 
     def __init__(self, slope=0.01):
         super().__init__()
-        self.slope = checks.number("LeakyReLU", "slope", slope)
+        self.slope = arguments.number("LeakyReLU", "slope", slope)
 
 
 class ELU(_Activation):
@@ -292,7 +292,7 @@ class ELU(_Activation):
 
     def __init__(self, alpha=1.0):
         super().__init__()
-        self.alpha = checks.number("ELU", "alpha", alpha)
+        self.alpha = arguments.number("ELU", "alpha", alpha)
 
 
 class CELU(_Activation):
@@ -320,7 +320,7 @@ class CELU(_Activation):
 
     def __init__(self, alpha=1.0):
         super().__init__()
-        self.alpha = checks.number("CELU", "alpha", alpha, 0, ends="(]")
+        self.alpha = arguments.number("CELU", "alpha", alpha, 0, ends="(]")
 
 
 class PReLU(Module):
@@ -349,9 +349,9 @@ class PReLU(Module):
 
     def __init__(self, num_parameters=1, init=0.25, dtype="float32"):
         super().__init__()
-        self.num_parameters = checks.count("PReLU", "num_parameters", num_parameters)
+        self.num_parameters = arguments.count("PReLU", "num_parameters", num_parameters)
         self.weight = Parameter(
-            np.full(self.num_parameters, checks.number("PReLU", "init", init), checks.floating("PReLU", dtype))
+            np.full(self.num_parameters, arguments.number("PReLU", "init", init), arguments.floating("PReLU", dtype))
         )
 
     def forward(self, x):

@@ -2,7 +2,7 @@
 
 import math
 
-from nnscratch import checks
+from nnscratch import arguments
 from nnscratch import functional as F
 from nnscratch.nn.layers import Weighted
 from nnscratch.ops.conv import extra_padding, geometry, pair, row_padding
@@ -15,9 +15,9 @@ class _Conv(Weighted):
     def _setup(self, in_channels, out_channels, kernel, stride, padding, dilation, groups):
         """Check and keep the settings; `kernel` has become a tuple."""
         layer = type(self).__name__
-        self.in_channels = checks.count(layer, "in_channels", in_channels)
-        self.out_channels = checks.count(layer, "out_channels", out_channels)
-        self.groups = checks.count(layer, "groups", groups)
+        self.in_channels = arguments.count(layer, "in_channels", in_channels)
+        self.out_channels = arguments.count(layer, "out_channels", out_channels)
+        self.groups = arguments.count(layer, "groups", groups)
         if self.in_channels % self.groups or self.out_channels % self.groups:
             raise ValueError(
                 f"{layer}: {self.groups} groups do not divide {self.in_channels} input and "
@@ -121,7 +121,7 @@ class Conv1d(_Conv):
     ):  # fmt: skip
         super().__init__()
         kernel, stride, dilation = (
-            checks.count("Conv1d", what, value)
+            arguments.count("Conv1d", what, value)
             for what, value in (("kernel_size", kernel_size), ("stride", stride), ("dilation", dilation))
         )
         geometry("Conv1d", LARGE, (1, kernel), 1, row_padding(padding), 1)

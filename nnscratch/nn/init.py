@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from nnscratch import backend, checks
+from nnscratch import arguments, backend
 
 __all__ = [
     "constant",
@@ -198,7 +198,7 @@ def constant(value):
     >>> constant(0.5)((2,))
     array([0.5, 0.5], dtype=float32)
     """
-    value = checks.number("constant", "value", value)
+    value = arguments.number("constant", "value", value)
 
     def fill(shape, fans=None, rng=None, dtype="float32"):
         return np.full(shape, value, dtype)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from nnscratch import checks
+from nnscratch import arguments
 from nnscratch import functional as F
 from nnscratch.autograd import describe
 from nnscratch.nn import init as initialisers
@@ -17,10 +17,10 @@ class Weighted(Module):
 
     def _make(self, shape, fans, outputs, bias, init, bias_init, dtype):
         layer = type(self).__name__
-        dtype = checks.floating(layer, dtype)
+        dtype = arguments.floating(layer, dtype)
         self.weight = Parameter(initialisers.make(layer, "init", init, shape, fans, dtype))
         self.bias = None
-        if checks.flag(layer, "bias", bias):
+        if arguments.flag(layer, "bias", bias):
             self.bias = Parameter(initialisers.make(layer, "bias_init", bias_init, (outputs,), fans, dtype))
 
 
@@ -54,8 +54,8 @@ class Linear(Weighted):
 
     def __init__(self, in_features, out_features, bias=True, init="glorot_uniform", bias_init="zeros", dtype="float32"):
         super().__init__()
-        self.in_features = checks.count("Linear", "in_features", in_features)
-        self.out_features = checks.count("Linear", "out_features", out_features)
+        self.in_features = arguments.count("Linear", "in_features", in_features)
+        self.out_features = arguments.count("Linear", "out_features", out_features)
         fans = (self.in_features, self.out_features)
         self._make(fans[::-1], fans, self.out_features, bias, init, bias_init, dtype)
 
@@ -93,11 +93,11 @@ class Embedding(Module):
 
     def __init__(self, entries, width, init="standard_normal", dtype="float32"):
         super().__init__()
-        self.entries = checks.count("Embedding", "entries", entries)
-        self.width = checks.count("Embedding", "width", width)
+        self.entries = arguments.count("Embedding", "entries", entries)
+        self.width = arguments.count("Embedding", "width", width)
         shape = (self.entries, self.width)
         self.weight = Parameter(
-            initialisers.make("Embedding", "init", init, shape, shape, checks.floating("Embedding", dtype))
+            initialisers.make("Embedding", "init", init, shape, shape, arguments.floating("Embedding", dtype))
         )
 
     def forward(self, indices):
@@ -130,7 +130,7 @@ class Dropout(Module):
 
     def __init__(self, p=0.5):
         super().__init__()
-        self.p = checks.number("Dropout", "p", p, 0, 1, "[)")
+        self.p = arguments.number("Dropout", "p", p, 0, 1, "[)")
 
     def forward(self, x):
         """(...) -> (...)"""
@@ -177,7 +177,7 @@ class Flatten(Module):
 
     def __init__(self, start_axis=1):
         super().__init__()
-        self.start_axis = checks.count("Flatten", "start_axis", start_axis, least=0)
+        self.start_axis = arguments.count("Flatten", "start_axis", start_axis, least=0)
 
     def forward(self, x):
         """(N, ...) -> (N, the product of the rest)
@@ -220,7 +220,7 @@ class Reshape(Module):
     def __init__(self, *shape):
         super().__init__()
         shape = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
-        self.shape = tuple(checks.count("Reshape", "a length", n) for n in shape)
+        self.shape = tuple(arguments.count("Reshape", "a length", n) for n in shape)
 
     def forward(self, x):
         """``(N, ...) -> (N, *shape)``

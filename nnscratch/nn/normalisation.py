@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nnscratch import checks
+from nnscratch import arguments
 from nnscratch import functional as F
 from nnscratch.autograd import describe
 from nnscratch.nn.module import Buffer, Module, Parameter
@@ -49,11 +49,11 @@ class BatchNorm1d(Module):
     def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, dtype="float32"):
         super().__init__()
         layer = type(self).__name__
-        self.num_features = checks.count(layer, "num_features", num_features)
-        self.eps = checks.number(layer, "eps", eps, 0, np.inf, "()")
-        self.momentum = checks.number(layer, "momentum", momentum, 0, 1)
-        dtype = checks.floating(layer, dtype)
-        self.affine = checks.flag(layer, "affine", affine)
+        self.num_features = arguments.count(layer, "num_features", num_features)
+        self.eps = arguments.number(layer, "eps", eps, 0, np.inf, "()")
+        self.momentum = arguments.number(layer, "momentum", momentum, 0, 1)
+        dtype = arguments.floating(layer, dtype)
+        self.affine = arguments.flag(layer, "affine", affine)
         self.weight = Parameter(np.ones(self.num_features, dtype)) if affine else None
         self.bias = Parameter(np.zeros(self.num_features, dtype)) if affine else None
         self.running_mean = Buffer(np.zeros(self.num_features, dtype))
@@ -139,13 +139,13 @@ class GroupNorm(Module):
     def __init__(self, num_groups, num_channels, eps=1e-5, affine=True, dtype="float32"):
         super().__init__()
         layer = "GroupNorm"
-        self.num_groups = checks.count(layer, "num_groups", num_groups)
-        self.num_channels = checks.count(layer, "num_channels", num_channels)
+        self.num_groups = arguments.count(layer, "num_groups", num_groups)
+        self.num_channels = arguments.count(layer, "num_channels", num_channels)
         if self.num_channels % self.num_groups:
             raise ValueError(f"{layer}: {num_groups} groups do not divide {num_channels} channels; choose a divisor")
-        self.eps = checks.number(layer, "eps", eps, 0, np.inf, "()")
-        dtype = checks.floating(layer, dtype)
-        self.affine = checks.flag(layer, "affine", affine)
+        self.eps = arguments.number(layer, "eps", eps, 0, np.inf, "()")
+        dtype = arguments.floating(layer, dtype)
+        self.affine = arguments.flag(layer, "affine", affine)
         self.weight = Parameter(np.ones(self.num_channels, dtype)) if affine else None
         self.bias = Parameter(np.zeros(self.num_channels, dtype)) if affine else None
 
@@ -200,15 +200,15 @@ class LayerNorm(Module):
         super().__init__()
         layer = type(self).__name__
         shape = normalized_shape if isinstance(normalized_shape, tuple | list) else (normalized_shape,)
-        self.normalized_shape = tuple(checks.count(layer, "normalized_shape", n) for n in shape)
+        self.normalized_shape = tuple(arguments.count(layer, "normalized_shape", n) for n in shape)
         if not shape:
             raise ValueError(
                 f"{layer}: normalized_shape is {normalized_shape!r}, expected at least one length; "
                 f"pass the number of features"
             )
-        self.eps = checks.number(layer, "eps", eps, 0, np.inf, "()")
-        dtype = checks.floating(layer, dtype)
-        self.affine = checks.flag(layer, "affine", affine)
+        self.eps = arguments.number(layer, "eps", eps, 0, np.inf, "()")
+        dtype = arguments.floating(layer, dtype)
+        self.affine = arguments.flag(layer, "affine", affine)
         self.weight = Parameter(np.ones(self.normalized_shape, dtype)) if affine else None
         self.bias = Parameter(np.zeros(self.normalized_shape, dtype)) if affine and self.shifts else None
 

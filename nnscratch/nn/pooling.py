@@ -1,6 +1,6 @@
 """Pooling layers: each is its function in `nnscratch.functional`, with settings checked when it is made."""
 
-from nnscratch import checks
+from nnscratch import arguments
 from nnscratch import functional as F
 from nnscratch.nn.convolution import LARGE
 from nnscratch.nn.module import Module
@@ -18,7 +18,7 @@ class _Pool(Module):
         stride = kernel_size if stride is None else stride
         settings = dict(zip(dict(self.more), more, strict=True))
         for name in settings.keys() - {"dilation"}:
-            checks.flag(layer, name, settings[name])
+            arguments.flag(layer, name, settings[name])
         dilation = settings["dilation"]
         if self.axes == 1:
             for what, value, least in (
@@ -27,7 +27,7 @@ class _Pool(Module):
                 ("padding", padding, 0),
                 ("dilation", dilation, 1),
             ):
-                checks.count(layer, what, value, least)
+                arguments.count(layer, what, value, least)
         geometry(layer, LARGE, pair(layer, "kernel_size", kernel_size, 1), stride, padding, dilation)
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
         for name, value in settings.items():

@@ -18,7 +18,7 @@ from nnscratch.ops.elementwise import (
 )
 from nnscratch.ops.reduce import sum
 from nnscratch.ops.shape import normalise_axis
-from nnscratch.samples import Case, apart, normal, positive
+from nnscratch.sample_inputs import Case, apart, normal, positive
 
 _ONE = (Case(normal(3, 4)), Case(normal()), Case(normal(2, 0)))
 _KINK = (Case(apart(3, 4)), Case(apart()))

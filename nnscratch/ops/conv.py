@@ -13,8 +13,8 @@ from nnscratch.autograd import describe, op
 from nnscratch.kernels.windows import output_sizes
 from nnscratch.ops.elementwise import common_dtype
 from nnscratch.ops.linear import bias_gradient
-from nnscratch.ops.shape import beside, expand_dims, operand, reshape, squeeze
-from nnscratch.samples import Case, normal
+from nnscratch.ops.shape import expand_dims, on_device_of, operand, reshape, squeeze
+from nnscratch.sample_inputs import Case, normal
 
 
 def pair(name, what, value, least):
@@ -349,7 +349,7 @@ def fold(x, size, kernel_size, stride=1, padding=0, dilation=1):
 def _one_cell_each(x, channels, kernel):
     """The weight that gives each cell of each channel's windows a channel of its own."""
     cells = kernel[0] * kernel[1]
-    return beside(x, np.tile(np.eye(cells, dtype=x.dtype).reshape(cells, 1, *kernel), (channels, 1, 1, 1)))
+    return on_device_of(x, np.tile(np.eye(cells, dtype=x.dtype).reshape(cells, 1, *kernel), (channels, 1, 1, 1)))
 
 
 def conv1d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):

@@ -8,7 +8,7 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import op
-from nnscratch.samples import Case, apart, mask, normal, positive, unit
+from nnscratch.sample_inputs import Case, apart, mask, normal, positive, unit
 
 _PAIR = (
     Case(normal(3, 4), normal(3, 4)),

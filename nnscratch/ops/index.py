@@ -3,11 +3,11 @@
 import numpy as np
 
 from nnscratch import backend
+from nnscratch.arguments import count
 from nnscratch.autograd import describe, is_basic, op
-from nnscratch.checks import count
 from nnscratch.ops.elementwise import where
-from nnscratch.ops.shape import beside, flip, normalise_axis, operand
-from nnscratch.samples import Case, apart, integers, normal
+from nnscratch.ops.shape import flip, normalise_axis, on_device_of, operand
+from nnscratch.sample_inputs import Case, apart, integers, normal
 
 
 @op(
@@ -285,7 +285,7 @@ def take(x, indices, axis=None):
     """
     shape = np.shape(x)
     n = np.size(x) if axis is None else shape[normalise_axis(axis, len(shape), "take")[0]]
-    return np.take(x, beside(x, whole_indices("take", indices, n)), axis)
+    return np.take(x, on_device_of(x, whole_indices("take", indices, n)), axis)
 
 
 @take.rule("x")
@@ -335,7 +335,7 @@ def take_along_axis(x, indices, axis):
             [3.]])
     """
     indices, axis = _along_axis("take_along_axis", np.shape(x), indices, axis)
-    return np.take_along_axis(x, beside(x, indices), axis)
+    return np.take_along_axis(x, on_device_of(x, indices), axis)
 
 
 def _along_axis(name, shape, indices, axis):

@@ -11,8 +11,8 @@ from nnscratch.kernels.cuda.precision import chosen
 from nnscratch.kernels.matmul import channel_sums as channel_sums_here
 from nnscratch.kernels.matmul import linear as linear_here
 from nnscratch.ops.elementwise import multiply
-from nnscratch.ops.shape import beside, broadcast_to, expand_dims, normalise_axis, reshape, swapaxes
-from nnscratch.samples import Case, normal
+from nnscratch.ops.shape import broadcast_to, expand_dims, normalise_axis, on_device_of, reshape, swapaxes
+from nnscratch.sample_inputs import Case, normal
 
 
 @op(
@@ -340,7 +340,7 @@ def _(g, index, operands, subscripts):
         if letter in target:  # a diagonal: the gradient lies on it, and 0 elsewhere
             fresh = spare.pop()
             given.append(letter + fresh)
-            arrays.append(beside(g, np.eye(sizes[letter], dtype=g.dtype)))
+            arrays.append(on_device_of(g, np.eye(sizes[letter], dtype=g.dtype)))
             letter = fresh
         target += letter
     known = "".join(given)

@@ -8,7 +8,7 @@ from nnscratch.ops.activation import log_softmax, sigmoid, softmax
 from nnscratch.ops.elementwise import equal, log, sign, where
 from nnscratch.ops.linear import channel_sums, in_rows
 from nnscratch.ops.shape import broadcast_to, expand_dims, reshape
-from nnscratch.samples import Case, apart, integers, normal, rows, unit
+from nnscratch.sample_inputs import Case, apart, integers, normal, rows, unit
 
 REDUCTIONS = ("mean", "sum", "none")
 

@@ -7,7 +7,7 @@ from nnscratch.autograd import describe, op
 from nnscratch.ops.elementwise import common_dtype, floating, multiply, power, square
 from nnscratch.ops.reduce import mean, refuse_empty, var
 from nnscratch.ops.shape import normalise_axis
-from nnscratch.samples import Case, normal
+from nnscratch.sample_inputs import Case, normal
 
 _ROWS, _IMAGES = normal(3, 5), normal(2, 3, 2, 2)
 

@@ -9,11 +9,11 @@ import math
 import numpy as np
 
 from nnscratch import backend
+from nnscratch.arguments import number
 from nnscratch.autograd import op
-from nnscratch.checks import number
 from nnscratch.ops.elementwise import abs, astype, equal, exp, floating, multiply, sign, where
-from nnscratch.ops.shape import beside, broadcast_to, flip, join, normalise_axis, reshape
-from nnscratch.samples import Case, apart, normal
+from nnscratch.ops.shape import broadcast_to, flip, join, normalise_axis, on_device_of, reshape
+from nnscratch.sample_inputs import Case, apart, normal
 
 _OVER = (
     Case(normal(3, 4)),
@@ -321,7 +321,7 @@ def _shifted_products(x, axis):
     before = (slice(None),) * axis
 
     def shift(x, step):
-        edge = beside(x, np.ones((*x.shape[:axis], step, *x.shape[axis + 1 :]), x.dtype))
+        edge = on_device_of(x, np.ones((*x.shape[:axis], step, *x.shape[axis + 1 :]), x.dtype))
         return join(edge, x[(*before, slice(0, n - step))], axis=axis)
 
     x, step = shift(x, 1), 1

@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 
 from nnscratch import backend
+from nnscratch.arguments import count
 from nnscratch.autograd import OPS, op
-from nnscratch.checks import count
-from nnscratch.samples import Case, normal
+from nnscratch.sample_inputs import Case, normal
 
 
 def operand(x):
@@ -15,7 +15,7 @@ def operand(x):
     return x if hasattr(x, "shape") else backend.asarray(x)
 
 
-def beside(x, array):
+def on_device_of(x, array):
     """An array of any device on that of `x`, a Tensor or an array."""
     here = backend.of(x if backend.is_array(x) else x.data)
     return array if backend.of(array) is here else here.as_result(backend.to_numpy(array))

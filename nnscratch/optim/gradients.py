@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from nnscratch import backend, checks
+from nnscratch import arguments, backend
 from nnscratch.ops import elementwise
 from nnscratch.optim.optimizer import gradients, tensors
 from nnscratch.tensor import Tensor
@@ -74,7 +74,7 @@ def clip_grad_norm(params, max_norm):
     tensor([0.6, 0.8])
     """
     owner = "clip_grad_norm"
-    max_norm = checks.number(owner, "max_norm", max_norm, 0, math.inf, "()")
+    max_norm = arguments.number(owner, "max_norm", max_norm, 0, math.inf, "()")
     found = [(p, g) for p, g in gradients(owner, tensors(owner, params)) if g.size]
 
     def infinite(norm):
@@ -120,7 +120,7 @@ def clip_grad_value(params, limit):
     tensor([1. , 0.5])
     """
     owner = "clip_grad_value"
-    limit = checks.number(owner, "limit", limit, 0, math.inf, "()")
+    limit = arguments.number(owner, "limit", limit, 0, math.inf, "()")
     found = gradients(owner, tensors(owner, params))
     for p, g in found:
         words = f"{owner}: a gradient of shape {p.shape} holds nan; look for it in the data, or lower the learning rate"
@@ -130,7 +130,7 @@ def clip_grad_value(params, limit):
 
 
 def _penalty(owner, params, factor, measure):
-    factor = checks.number(owner, "factor", factor, 0)
+    factor = arguments.number(owner, "factor", factor, 0)
     total = None
     for p in tensors(owner, params):
         term = measure(p).sum()

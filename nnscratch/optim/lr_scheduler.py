@@ -7,7 +7,7 @@ exactly.
 
 import math
 
-from nnscratch import checks
+from nnscratch import arguments
 from nnscratch.autograd import describe
 from nnscratch.optim.optimizer import Optimizer
 
@@ -115,8 +115,8 @@ class LRScheduler:
                 f"load it into a schedule of that kind"
             )
         try:
-            step = checks.count(what, "step", state["step"], 0)
-            base = [checks.number(what, "base", b, 0) for b in state["base"]]
+            step = arguments.count(what, "step", state["step"], 0)
+            base = [arguments.number(what, "base", b, 0) for b in state["base"]]
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{what}: the state is damaged ({error}); pass what state_dict() returned") from error
         if len(base) != len(self._base):
@@ -165,8 +165,8 @@ class StepLR(LRScheduler):
     """
 
     def __init__(self, optimizer, step_size, gamma=0.1):
-        self.step_size = checks.count("StepLR", "step_size", step_size)
-        self.gamma = checks.number("StepLR", "gamma", gamma, 0, math.inf, "()")
+        self.step_size = arguments.count("StepLR", "step_size", step_size)
+        self.gamma = arguments.number("StepLR", "gamma", gamma, 0, math.inf, "()")
         super().__init__(_optimizer("StepLR", optimizer))
 
     def rate(self, base, step):
@@ -200,7 +200,7 @@ class ExponentialLR(LRScheduler):
     """
 
     def __init__(self, optimizer, gamma):
-        self.gamma = checks.number("ExponentialLR", "gamma", gamma, 0, math.inf, "()")
+        self.gamma = arguments.number("ExponentialLR", "gamma", gamma, 0, math.inf, "()")
         super().__init__(_optimizer("ExponentialLR", optimizer))
 
     def rate(self, base, step):
@@ -238,8 +238,8 @@ class CosineLR(LRScheduler):
     """
 
     def __init__(self, optimizer, steps, minimum=0.0):
-        self.steps = checks.count("CosineLR", "steps", steps)
-        self.minimum = checks.number("CosineLR", "minimum", minimum, 0)
+        self.steps = arguments.count("CosineLR", "steps", steps)
+        self.minimum = arguments.number("CosineLR", "minimum", minimum, 0)
         least = min(group["lr"] for group in _optimizer("CosineLR", optimizer).param_groups)
         if self.minimum > least:
             raise ValueError(
@@ -289,8 +289,8 @@ class LinearWarmup(LRScheduler):
 
     def __init__(self, optimizer, steps, then=None, start=0.0):
         name = "LinearWarmup"
-        self.steps = checks.count(name, "steps", steps)
-        self.start = checks.number(name, "start", start, 0, 1, "[]")
+        self.steps = arguments.count(name, "steps", steps)
+        self.start = arguments.number(name, "start", start, 0, 1, "[]")
         _optimizer(name, optimizer)
         if then is not None and (not isinstance(then, LRScheduler) or then.optimizer is not optimizer):
             raise TypeError(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nnscratch import backend, checks
+from nnscratch import arguments, backend
 from nnscratch.autograd import describe
 from nnscratch.tensor import Tensor
 
@@ -204,7 +204,7 @@ class Optimizer:
 
     @lr.setter
     def lr(self, value):
-        value = checks.number(type(self).__name__, "lr", value, 0)
+        value = arguments.number(type(self).__name__, "lr", value, 0)
         for group in self.param_groups:
             group["lr"] = value
 
@@ -322,7 +322,7 @@ class Optimizer:
         try:
             found = [len(group["params"]) for group in groups]
             settings = [self._check({k: group[k] for k in self._settings}) for group in groups]
-            steps = [checks.count(what, "a number of steps", n, 0) for n in steps]
+            steps = [arguments.count(what, "a number of steps", n, 0) for n in steps]
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{what}: the state is damaged ({error}); pass what state_dict() returned") from error
         if found != sizes or len(steps) != sum(sizes):

@@ -2,7 +2,7 @@
 
 import math
 
-from nnscratch import backend, checks
+from nnscratch import arguments, backend
 from nnscratch.optim.optimizer import Optimizer
 
 
@@ -55,14 +55,14 @@ class SGD(Optimizer):
         return self.slots if group["momentum"] else ()
 
     def _check(self, settings):
-        lr = checks.number("SGD", "lr", settings["lr"], 0)
-        momentum = checks.number("SGD", "momentum", settings["momentum"], 0, 1, "[)")
-        nesterov = checks.flag("SGD", "nesterov", settings["nesterov"])
+        lr = arguments.number("SGD", "lr", settings["lr"], 0)
+        momentum = arguments.number("SGD", "momentum", settings["momentum"], 0, 1, "[)")
+        nesterov = arguments.flag("SGD", "nesterov", settings["nesterov"])
         if nesterov and not momentum:
             raise ValueError(
                 "SGD: nesterov is True and momentum 0, expected one above 0; pass for example momentum=0.9"
             )
-        weight_decay = checks.number("SGD", "weight_decay", settings["weight_decay"], 0)
+        weight_decay = arguments.number("SGD", "weight_decay", settings["weight_decay"], 0)
         return {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
 
     def _update_all(self, rows, step, group):
@@ -142,12 +142,12 @@ class Adam(Optimizer):
         if not isinstance(betas, tuple | list) or len(betas) != 2:
             raise TypeError(f"{name}: betas is {betas!r}, expected a pair of numbers; pass for example (0.9, 0.999)")
         return {
-            "lr": checks.number(name, "lr", settings["lr"], 0),
-            "betas": tuple(checks.number(name, f"betas[{i}]", b, 0, 1, "[)") for i, b in enumerate(betas)),
-            "eps": checks.number(name, "eps", settings["eps"], 0, math.inf, "()"),
-            "bias_correction": checks.flag(name, "bias_correction", settings["bias_correction"]),
-            "weight_decay": checks.number(name, "weight_decay", settings["weight_decay"], 0),
-            "decoupled": checks.flag(name, "decoupled", settings["decoupled"]),
+            "lr": arguments.number(name, "lr", settings["lr"], 0),
+            "betas": tuple(arguments.number(name, f"betas[{i}]", b, 0, 1, "[)") for i, b in enumerate(betas)),
+            "eps": arguments.number(name, "eps", settings["eps"], 0, math.inf, "()"),
+            "bias_correction": arguments.flag(name, "bias_correction", settings["bias_correction"]),
+            "weight_decay": arguments.number(name, "weight_decay", settings["weight_decay"], 0),
+            "decoupled": arguments.flag(name, "decoupled", settings["decoupled"]),
         }
 
     def _update_all(self, rows, step, group):

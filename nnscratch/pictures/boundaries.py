@@ -5,7 +5,7 @@ import re
 import numpy as np
 from matplotlib.animation import FuncAnimation
 
-from nnscratch import checks
+from nnscratch import arguments
 from nnscratch.metrics.classifier import true_labels
 from nnscratch.pictures import style
 from nnscratch.pictures.classes import class_names
@@ -164,20 +164,20 @@ class _Scene:
 
     def __init__(self, owner, model, x, y, labels, features, from_logits):
         self.owner, self.model = owner, check_model(owner, model)
-        self.x = checks.as_samples(f"{owner}: x", x)
+        self.x = arguments.as_samples(f"{owner}: x", x)
         if self.x.ndim != 2 or self.x.shape[1] != 2:
             raise ValueError(
                 f"{owner}: x has shape {self.x.shape}, expected two features (N, 2); choose two, such as x[:, :2], "
                 f"and train a model on them"
             )
         self.x = self.x.astype(np.float64)
-        checks.check_finite(f"{owner}: x", self.x)
-        y = checks.as_array(f"{owner}: y", y)
+        arguments.check_finite(f"{owner}: x", self.x)
+        y = arguments.as_array(f"{owner}: y", y)
         y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-        checks.check_finite(f"{owner}: y", y)
-        self.y = checks.label_vector(f"{owner}: y", true_labels(owner, y).reshape(y.shape))
-        checks.check_lengths(f"{owner}: x and y", [self.x, self.y])
-        self.from_logits = checks.flag(owner, "from_logits", from_logits)
+        arguments.check_finite(f"{owner}: y", y)
+        self.y = arguments.label_vector(f"{owner}: y", true_labels(owner, y).reshape(y.shape))
+        arguments.check_lengths(f"{owner}: x and y", [self.x, self.y])
+        self.from_logits = arguments.flag(owner, "from_logits", from_logits)
         if not isinstance(features, list | tuple) or len(features) != 2:
             raise ValueError(f"{owner}: features is {features!r}, expected the names of two; pass a pair")
         self.features = features
@@ -218,7 +218,7 @@ class _Scene:
                 f"train one of fewer classes"
             )
         self.names = class_names(self.owner, self.labels, classes, exactly=True)
-        checks.as_labels(f"{self.owner}: y", self.y, classes)
+        arguments.as_labels(f"{self.owner}: y", self.y, classes)
         ordered = np.sort(p, 1)
         lead = np.where(p == ordered[:, -1:], p - ordered[:, -2:-1], p - ordered[:, -1:])
         best = p.argmax(1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nnscratch import checks, metrics
+from nnscratch import arguments, metrics
 from nnscratch.metrics.classifier import predicted_and_true
 from nnscratch.pictures import style
 
@@ -37,7 +37,7 @@ def _classes(owner, prediction, target, labels):
     predicted, true, columns = predicted_and_true(owner, prediction, target)
     classes = columns or int(max(predicted.max(), true.max())) + 1
     names = class_names(owner, labels, classes, exactly=bool(columns))
-    checks.as_labels(f"{owner}: target", true, len(names))
+    arguments.as_labels(f"{owner}: target", true, len(names))
     return predicted, true, names
 
 
@@ -188,14 +188,14 @@ def mistakes(images, prediction, target, labels=None, count=60):
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['dog (90%)\\nis cat', 'dog (60%)\\nis cat']
     """
-    images = checks.as_array("mistakes: images", images)
-    count = checks.count("mistakes", "count", count)
+    images = arguments.as_array("mistakes: images", images)
+    count = arguments.count("mistakes", "count", count)
     if images.ndim not in (3, 4) or images.size == 0:
         raise ValueError(f"mistakes: images has shape {images.shape}, expected (N, C, H, W) or (N, H, W); reshape them")
-    prediction = checks.as_array("mistakes: prediction", prediction)
+    prediction = arguments.as_array("mistakes: prediction", prediction)
     predicted, true, names = _classes("mistakes", prediction, target, labels)
-    checks.check_lengths("mistakes: of images, prediction and target", [images, predicted, true])
-    checks.as_labels("mistakes: prediction", predicted, len(names))
+    arguments.check_lengths("mistakes: of images, prediction and target", [images, predicted, true])
+    arguments.as_labels("mistakes: prediction", predicted, len(names))
     wrong = np.flatnonzero(predicted != true)
     given = None
     if prediction.dtype.kind == "f":
@@ -232,7 +232,7 @@ def _given(prediction, predicted):
 
 def _pixels(images, shown):
     """The images shown as (n, h, w) of brightness or (n, h, w, 3) of colour, and the range of brightness."""
-    checks.check_finite("mistakes: images", images)
+    arguments.check_finite("mistakes: images", images)
     low, high = min(0.0, float(images.min())), max(1.0, float(images.max()))
     if images.ndim == 4 and images.shape[1] == 3:
         return (images[shown].transpose(0, 2, 3, 1).astype(np.float64) - low) / (high - low), {}

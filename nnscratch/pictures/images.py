@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from nnscratch import checks, nn
+from nnscratch import arguments, nn
 from nnscratch.nn import activation
 from nnscratch.pictures import style
 from nnscratch.pictures.running import as_input, check_model, evaluating
@@ -69,7 +69,7 @@ def filters(model, shape=None):
         weight = layer.weight.numpy().reshape(-1, *shape)
         what, per = "unit", "channels" if shape[0] > 1 else ""
     weight = weight.astype(np.float64)
-    checks.check_finite("filters: the weight", weight)
+    arguments.check_finite("filters: the weight", weight)
     n, channels, h, w = weight.shape
     kept = weight[: max(1, MOST_TILES // channels)]
     # The channels of a filter stand side by side, a little apart.
@@ -99,7 +99,7 @@ def _image_shape(shape):
     """(H, W) or (C, H, W) as (C, H, W)."""
     if not isinstance(shape, tuple | list) or len(shape) not in (2, 3):
         raise TypeError(f"filters: shape is {shape!r}, expected that of an image; pass a tuple such as (28, 28)")
-    return (1,) * (3 - len(shape)) + tuple(checks.count("filters", "shape", n) for n in shape)
+    return (1,) * (3 - len(shape)) + tuple(arguments.count("filters", "shape", n) for n in shape)
 
 
 def _mark_negative(axes, tiles, strips, v):
@@ -146,11 +146,11 @@ def activations(model, image, layer=None):
     'layer 1, ReLU: 6 maps of 6 × 6'
     """
     check_model("activations", model)
-    image = checks.as_array("activations: image", image)
+    image = arguments.as_array("activations: image", image)
     batch = image.reshape((1,) * (4 - image.ndim) + image.shape) if 2 <= image.ndim <= 4 else image
     if batch.ndim != 4 or len(batch) != 1 or batch.size == 0:
         raise ValueError(f"activations: image has shape {image.shape}, expected one image (C, H, W); pass x[0], say")
-    checks.check_finite("activations: image", batch)
+    arguments.check_finite("activations: image", batch)
     chosen = None if layer is None else _find(model, layer)
     name, kind, found = _pick(_run(model, batch), chosen, layer)
     if found.ndim not in (2, 4) or found.size == 0:
@@ -158,7 +158,7 @@ def activations(model, image, layer=None):
             f"activations: layer {name} gives shape {found.shape}, expected maps (1, C, H, W) or units (1, F); "
             f"choose another layer"
         )
-    checks.check_finite(f"activations: the result of layer {name}", found)
+    arguments.check_finite(f"activations: the result of layer {name}", found)
     found = found[0].astype(np.float64)
     maps = found.ndim == 3
     where = f"layer {name}, {kind}" if name else kind

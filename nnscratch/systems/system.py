@@ -7,7 +7,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import nnscratch as ns
-from nnscratch import backend, checks
+from nnscratch import arguments, backend
 from nnscratch.checkpoint import read_checkpoint
 from nnscratch.files import as_path, writable_folder, write_bytes
 from nnscratch.training import Checkpoint, Trainer
@@ -134,9 +134,9 @@ class System:
         if checkpoint is not None:
             settings = self._begun(checkpoint, given)
         settings.update({k: v for k, v in (given | {"epochs": epochs}).items() if v is not None})
-        checks.count("train", "epochs", settings["epochs"])
-        checks.count("train", "batch_size", settings["batch_size"])
-        checks.number("train", "lr", settings["lr"], 0, 1e6)
+        arguments.count("train", "epochs", settings["epochs"])
+        arguments.count("train", "batch_size", settings["batch_size"])
+        arguments.number("train", "lr", settings["lr"], 0, 1e6)
         if settings["full"] and not self.full:
             raise ValueError(f"train: {self.name} has no larger data set; leave out --full")
         return settings

@@ -11,11 +11,11 @@ import warnings
 import numpy as np
 
 from nnscratch import backend
+from nnscratch.arguments import count
 from nnscratch.autograd import OPS, GradientError, Op, grad
-from nnscratch.checks import count
 from nnscratch.gradcheck import gradcheck
 from nnscratch.gradcheck.functions import other_layout
-from nnscratch.samples import FIXED, Array, Case
+from nnscratch.sample_inputs import FIXED, Array, Case
 from nnscratch.tensor import Tensor
 from nnscratch.testing.references import MAGNITUDES, REFERENCES, exact, units
 
@@ -111,7 +111,7 @@ def check_operation(op, seed=0, *, reference=None, properties=None):
     Examples
     --------
     >>> import nnscratch as ns
-    >>> from nnscratch.samples import Case, normal
+    >>> from nnscratch.sample_inputs import Case, normal
     >>> @ns.op(samples=[Case(normal(3, 4))])
     ... def cube(x):
     ...     return x**3

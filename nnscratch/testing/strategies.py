@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from nnscratch import checks
+from nnscratch import arguments
 
 try:
     import hypothesis.extra.numpy as extra
@@ -45,7 +45,7 @@ def _shapes(owner, shape, check=None):
 
     def checked(drawn):
         sides = drawn if isinstance(drawn, tuple | list) else (drawn,)
-        sides = tuple(checks.count(owner, "a side of the shape", side, 0) for side in sides)
+        sides = tuple(arguments.count(owner, "a side of the shape", side, 0) for side in sides)
         if math.prod(sides) > LARGEST:
             raise ValueError(
                 f"{owner}: the shape {sides} has {math.prod(sides)} elements, expected at most {LARGEST}; "
@@ -102,10 +102,10 @@ def broadcastable_shapes(count=2, max_dims=4, max_side=4, min_side=1):
     [(), (1,)]
     """
     owner = "broadcastable_shapes"
-    count = checks.count(owner, "count", count)
-    max_dims = checks.count(owner, "max_dims", max_dims, 0)
-    min_side = checks.count(owner, "min_side", min_side, 0)
-    max_side = checks.count(owner, "max_side", max_side, min_side)
+    count = arguments.count(owner, "count", count)
+    max_dims = arguments.count(owner, "max_dims", max_dims, 0)
+    min_side = arguments.count(owner, "min_side", min_side, 0)
+    max_side = arguments.count(owner, "max_side", max_side, min_side)
     shapes = extra.mutually_broadcastable_shapes(
         num_shapes=count, max_dims=max_dims, min_side=min_side, max_side=max_side
     )
@@ -145,7 +145,7 @@ def arrays(shape, dtype=np.float64, kind="normal"):
         raise ValueError(
             f"arrays: kind is {kind!r}, expected one of {', '.join(map(repr, VALUES))}; choose one of them"
         )
-    return _from_table(_shapes("arrays", shape), VALUES[kind].astype(checks.floating("arrays", dtype)))
+    return _from_table(_shapes("arrays", shape), VALUES[kind].astype(arguments.floating("arrays", dtype)))
 
 
 def away_from_kinks(shape, gap=0.1, kinks=(0.0,), apart=False, dtype=np.float64):
@@ -188,11 +188,11 @@ def away_from_kinks(shape, gap=0.1, kinks=(0.0,), apart=False, dtype=np.float64)
     >>> test_relu6()
     """
     owner = "away_from_kinks"
-    gap = checks.number(owner, "gap", gap, 0, ends="()")
+    gap = arguments.number(owner, "gap", gap, 0, ends="()")
     if not np.iterable(kinks):
         raise TypeError(f"{owner}: kinks is {kinks!r}, expected a sequence of numbers; pass for example (0,)")
-    kinks = sorted({checks.number(owner, "a kink", kink) for kink in kinks})
-    apart, dtype = checks.flag(owner, "apart", apart), checks.floating(owner, dtype)
+    kinks = sorted({arguments.number(owner, "a kink", kink) for kink in kinks})
+    apart, dtype = arguments.flag(owner, "apart", apart), arguments.floating(owner, dtype)
     return _clear(_shapes(owner, shape), gap, kinks, apart, dtype)
 
 
@@ -313,8 +313,8 @@ def empty_arrays(dtype=np.float64, max_dims=4, max_side=4):
     (0, 0)
     """
     owner = "empty_arrays"
-    max_dims = checks.count(owner, "max_dims", max_dims)
-    max_side = checks.count(owner, "max_side", max_side, 0)
+    max_dims = arguments.count(owner, "max_dims", max_dims)
+    max_side = arguments.count(owner, "max_side", max_side, 0)
     try:
         dtype = np.dtype(dtype)
     except TypeError:
@@ -355,7 +355,7 @@ def labels(count, classes):
 
 
 def _labels(owner, count, classes):
-    return _from_table(_shapes(owner, count), np.arange(checks.count(owner, "classes", classes), dtype=np.int64))
+    return _from_table(_shapes(owner, count), np.arange(arguments.count(owner, "classes", classes), dtype=np.int64))
 
 
 def one_hot(count, classes, dtype=np.float64):
@@ -386,7 +386,7 @@ def one_hot(count, classes, dtype=np.float64):
     array([[1., 0., 0.],
            [0., 0., 1.]])
     """
-    dtype = checks.floating("one_hot", dtype)
+    dtype = arguments.floating("one_hot", dtype)
     return _labels("one_hot", count, classes).map(lambda drawn: np.eye(classes, dtype=dtype)[drawn])
 
 
@@ -420,7 +420,7 @@ def probabilities(shape, least=0.01, dtype=np.float64):
            [0.25, 0.25, 0.25, 0.25]])
     """
     owner = "probabilities"
-    least, dtype = checks.number(owner, "least", least, 0, 1), checks.floating(owner, dtype)
+    least, dtype = arguments.number(owner, "least", least, 0, 1), arguments.floating(owner, dtype)
 
     def has_rows(shape):
         if not shape or shape[-1] == 0 or shape[-1] * least > 1:
@@ -461,7 +461,7 @@ def binary_targets(shape, dtype=np.float64):
     >>> find(testing.binary_targets(3), lambda y: y[2] == 1)
     array([0., 0., 1.])
     """
-    values = np.arange(2).astype(checks.floating("binary_targets", dtype))
+    values = np.arange(2).astype(arguments.floating("binary_targets", dtype))
     return _from_table(_shapes("binary_targets", shape), values)
 
 
@@ -500,9 +500,14 @@ def _sizes(kernel, padding, dilation, overlap):
 
 def _frame(owner, dtype, plain, layouts, min_batch):
     """What the arguments of convolution and pooling share: dtype, plain, memory layout, and the batch's sizes."""
-    layout = strided if checks.flag(owner, "layouts", layouts) else lambda drawn: drawn
-    least = checks.count(owner, "min_batch", min_batch, 0)
-    return checks.floating(owner, dtype), checks.flag(owner, "plain", plain), layout, st.integers(least, max(least, 2))
+    layout = strided if arguments.flag(owner, "layouts", layouts) else lambda drawn: drawn
+    least = arguments.count(owner, "min_batch", min_batch, 0)
+    return (
+        arguments.floating(owner, dtype),
+        arguments.flag(owner, "plain", plain),
+        layout,
+        st.integers(least, max(least, 2)),
+    )
 
 
 def conv2d_arguments(
@@ -554,15 +559,15 @@ def conv2d_arguments(
     """
     owner = "conv2d_arguments"
     dtype, plain, layout, batches = _frame(owner, dtype, plain, layouts, min_batch)
-    kernels = _setting(checks.count(owner, "max_kernel", max_kernel), plain)
-    strides = _setting(checks.count(owner, "max_stride", max_stride), plain)
-    paddings = _padding([checks.count(owner, "max_padding", max_padding, 0)] * 2, plain)
-    dilations = _setting(checks.count(owner, "max_dilation", max_dilation), plain)
-    parts = st.integers(1, checks.count(owner, "max_groups", max_groups))
+    kernels = _setting(arguments.count(owner, "max_kernel", max_kernel), plain)
+    strides = _setting(arguments.count(owner, "max_stride", max_stride), plain)
+    paddings = _padding([arguments.count(owner, "max_padding", max_padding, 0)] * 2, plain)
+    dilations = _setting(arguments.count(owner, "max_dilation", max_dilation), plain)
+    parts = st.integers(1, arguments.count(owner, "max_groups", max_groups))
     channels = st.integers(1, 2)
 
     @st.composite
-    def arguments(draw):
+    def drawn_arguments(draw):
         kernel, padding, dilation, groups = draw(kernels), draw(paddings), draw(dilations), draw(parts)
         size, each, out = (
             draw(_sizes(kernel, padding, dilation, overlap=False)),
@@ -579,7 +584,7 @@ def conv2d_arguments(
             "groups": groups,
         }
 
-    return arguments()
+    return drawn_arguments()
 
 
 def pool2d_arguments(
@@ -636,12 +641,12 @@ def pool2d_arguments(
         raise ValueError(f"{owner}: function is {function!r}, expected 'max_pool2d' or 'avg_pool2d'; pass one of them")
     greatest = function == "max_pool2d"
     dtype, plain, layout, batches = _frame(owner, dtype, plain, layouts, min_batch)
-    kernels = _setting(checks.count(owner, "max_kernel", max_kernel), plain)
-    strides = _setting(checks.count(owner, "max_stride", max_stride), plain)
-    dilations = _setting(checks.count(owner, "max_dilation", max_dilation), plain)
+    kernels = _setting(arguments.count(owner, "max_kernel", max_kernel), plain)
+    strides = _setting(arguments.count(owner, "max_stride", max_stride), plain)
+    dilations = _setting(arguments.count(owner, "max_dilation", max_dilation), plain)
 
     @st.composite
-    def arguments(draw):
+    def drawn_arguments(draw):
         kernel, dilation = draw(kernels), draw(dilations)
         padding = draw(_padding([k // 2 for k in _both(kernel)], plain))
         shape = (draw(batches), draw(st.integers(1, 2)), *draw(_sizes(kernel, padding, dilation, overlap=True)))
@@ -657,4 +662,4 @@ def pool2d_arguments(
             **({} if greatest else {"count_include_pad": draw(st.booleans())}),
         }
 
-    return arguments()
+    return drawn_arguments()

@@ -4,7 +4,7 @@ import glob
 import math
 import os
 
-from nnscratch import checks
+from nnscratch import arguments
 from nnscratch.files import as_path, writable_folder
 from nnscratch.training.history import ascending
 
@@ -84,8 +84,8 @@ class EarlyStopping(Callback):
 
     def __init__(self, monitor="val_loss", patience=3, min_delta=0.0, mode="auto", restore_best=True):
         self.monitor = monitor
-        self.patience = checks.count("EarlyStopping", "patience", patience)
-        self.min_delta = checks.number("EarlyStopping", "min_delta", min_delta, 0)
+        self.patience = arguments.count("EarlyStopping", "patience", patience)
+        self.min_delta = arguments.number("EarlyStopping", "min_delta", min_delta, 0)
         self._sign = _sign("EarlyStopping", mode, monitor)
         self.restore_best = restore_best
         self._begin()
@@ -166,10 +166,10 @@ class ReduceLROnPlateau(Callback):
     def __init__(self, monitor="val_loss", factor=0.1, patience=3, min_delta=0.0, mode="auto", min_lr=0.0):
         name = "ReduceLROnPlateau"
         self.monitor = monitor
-        self.factor = checks.number(name, "factor", factor, 0, 1, "()")
-        self.patience = checks.count(name, "patience", patience)
-        self.min_delta = checks.number(name, "min_delta", min_delta, 0)
-        self.min_lr = checks.number(name, "min_lr", min_lr, 0)
+        self.factor = arguments.number(name, "factor", factor, 0, 1, "()")
+        self.patience = arguments.count(name, "patience", patience)
+        self.min_delta = arguments.number(name, "min_delta", min_delta, 0)
+        self.min_lr = arguments.number(name, "min_lr", min_lr, 0)
         self._sign = _sign(name, mode, monitor)
         self._begin()
 
@@ -234,7 +234,7 @@ class Checkpoint(Callback):
 
     def __init__(self, path, every=1, monitor=None, notes=None):
         self.path = as_path("Checkpoint", path)
-        self.every = checks.count("Checkpoint", "every", every)
+        self.every = arguments.count("Checkpoint", "every", every)
         self.monitor = monitor
         self.notes = notes
 

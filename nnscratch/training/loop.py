@@ -5,8 +5,8 @@ import time
 import numpy as np
 
 from nnscratch import backend
+from nnscratch.arguments import as_samples, check_finite
 from nnscratch.autograd import no_grad
-from nnscratch.checks import as_samples, check_finite
 from nnscratch.tensor import Tensor
 from nnscratch.training.callbacks import Callback
 from nnscratch.training.totals import Totals

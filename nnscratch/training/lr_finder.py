@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from nnscratch import backend, checks
+from nnscratch import arguments, backend
 from nnscratch.training.resume import generators_of
 from nnscratch.training.step import DivergedError
 from nnscratch.training.totals import Totals
@@ -111,10 +111,13 @@ def find_lr(trainer, source, batch_size=32, low=1e-7, high=10.0, steps=100, accu
     TypeError, ValueError
         Where data or settings do not fit, or the loss is not finite before there are 3 rates.
     """
-    batch_size = checks.count("find_lr", "batch_size", batch_size)
-    low = checks.number("find_lr", "low", low, 0, math.inf, "()")
-    high = checks.number("find_lr", "high", high, low, math.inf, "()")
-    steps, accumulate = checks.count("find_lr", "steps", steps, 3), checks.count("find_lr", "accumulate", accumulate)
+    batch_size = arguments.count("find_lr", "batch_size", batch_size)
+    low = arguments.number("find_lr", "low", low, 0, math.inf, "()")
+    high = arguments.number("find_lr", "high", high, low, math.inf, "()")
+    steps, accumulate = (
+        arguments.count("find_lr", "steps", steps, 3),
+        arguments.count("find_lr", "accumulate", accumulate),
+    )
     if source.once:
         raise ValueError("find_lr: got an iterator, which it would use up; pass arrays, or an ns.data.DataLoader")
     if source.arrays is not None:

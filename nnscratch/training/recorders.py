@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from nnscratch import checks
+from nnscratch import arguments
 from nnscratch.files import as_path, writable_folder, write_bytes
 from nnscratch.training.callbacks import Callback
 
@@ -75,7 +75,7 @@ class LiveCurves(Callback):
     """
 
     def __init__(self, every=2.0):
-        self.every = checks.number("LiveCurves", "every", every, 0)
+        self.every = arguments.number("LiveCurves", "every", every, 0)
 
     def on_fit_begin(self, trainer):
         self._place, self._drawn, self._next = None, 0, 0.0
@@ -142,7 +142,7 @@ class Snapshots(Callback):
     """
 
     def __init__(self, most=40):
-        self.most = checks.count("Snapshots", "most", most)
+        self.most = arguments.count("Snapshots", "most", most)
         self.states: dict = {}
 
     def on_fit_begin(self, trainer):

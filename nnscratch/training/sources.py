@@ -2,7 +2,7 @@
 
 import itertools
 
-from nnscratch.checks import check_lengths
+from nnscratch.arguments import check_lengths
 from nnscratch.data.batching import DataLoader
 from nnscratch.data.datasets import Dataset, IterableDataset, TensorDataset
 

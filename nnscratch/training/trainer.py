@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nnscratch import checks
+from nnscratch import arguments
 from nnscratch.checkpoint import read_checkpoint
 from nnscratch.training import lr_finder
 from nnscratch.training.callbacks import ordered
@@ -178,11 +178,11 @@ class Trainer(Loop):
         KeyboardInterrupt
             On Ctrl-C; the complete epochs are in ``trainer.history``.
         """
-        epochs = checks.count("fit", "epochs", epochs)
-        batch_size = checks.count("fit", "batch_size", batch_size)
-        accumulate = checks.count("fit", "accumulate", accumulate)
+        epochs = arguments.count("fit", "epochs", epochs)
+        batch_size = arguments.count("fit", "batch_size", batch_size)
+        accumulate = arguments.count("fit", "accumulate", accumulate)
         train = Source("fit", x, y, self._array)
-        checks.number("fit", "validation_split", validation_split, 0, 1)
+        arguments.number("fit", "validation_split", validation_split, 0, 1)
         validation = None
         if validation_data is not None:
             if validation_split:
@@ -249,7 +249,7 @@ class Trainer(Loop):
         RuntimeError
             Where the loss is not finite.
         """
-        batch_size = checks.count("evaluate", "batch_size", batch_size)
+        batch_size = arguments.count("evaluate", "batch_size", batch_size)
         return self._measure("evaluate", Source("evaluate", x, y, self._array), batch_size)
 
     def predict(self, x, batch_size=256):
@@ -270,7 +270,7 @@ class Trainer(Loop):
         TypeError, ValueError
             Where the data do not fit.
         """
-        batch_size = checks.count("predict", "batch_size", batch_size)
+        batch_size = arguments.count("predict", "batch_size", batch_size)
         source = Source("predict", x, None, self._array)
         parts = source.batches(batch_size)
         if source.with_targets:
