@@ -559,6 +559,39 @@ def _(g, axis):
     return flip(g, axis)
 
 
+@op(formula="x", derivative="1", samples=(Case(normal(3, 4), "cpu", "cpu"),))
+def transfer(x, device, source):
+    """A copy on another device; its gradient goes back to the device it came from. `Tensor.to` calls it.
+
+    Parameters
+    ----------
+    x : Tensor or array
+    device, source : str
+        Where it is to live, and where it lives; see `ns.devices`.
+
+    Returns
+    -------
+    The same values, shape and dtype.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such device here.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> transfer(ns.tensor([1.0]), "cpu", "cpu")
+    tensor([1.])
+    """
+    return np.copy(x) if device == source else backend.asarray(x, device=device)
+
+
+@transfer.rule("x")
+def _(g, device, source):
+    return transfer(g, source, device)
+
+
 def tile(x, repeats):
     """`x` again and again along each axis.
 

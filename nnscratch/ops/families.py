@@ -1,0 +1,211 @@
+"""Families of elementwise operations: a row says what is particular to one, and the family the rest, its docstring too.
+
+`unary`, `binary` and `comparison` each make an operation from its name, the function on arrays, a sentence that says what
+it computes, formula, derivative and rules. Without a rule the result has no gradient.
+"""
+
+import sys
+
+from nnscratch.autograd import op
+from nnscratch.sample_inputs import Case, normal
+
+_ONE = (Case(normal(3, 4)), Case(normal()), Case(normal(2, 0)))
+_PAIR = (
+    Case(normal(3, 4), normal(3, 4)),
+    Case(normal(2, 3, 4), normal(3, 1)),
+    Case(normal(4), normal(2, 1, 4)),
+    Case(normal(), normal(3)),
+)
+
+_DOCSTRING = """{summary}
+
+Parameters
+----------
+{parameters}
+
+Returns
+-------
+{returns}
+{raises}
+Examples
+--------
+>>> import nnscratch as ns
+>>> ns.{name}({arguments})
+tensor({result})
+"""
+
+_BROADCAST_ERROR = """
+Raises
+------
+ValueError
+    Where the shapes do not broadcast.
+"""
+
+
+def unary(
+    name,
+    function,
+    summary,
+    formula,
+    derivative="",
+    rule=None,
+    *,
+    example,
+    returns="The same shape and dtype; of whole numbers a floating-point dtype, where the function has no other.",
+    samples=_ONE,
+    **details,
+):
+    """An operation of one array, element by element.
+
+    Parameters
+    ----------
+    name : str
+        Of the variable it is assigned to.
+    function : callable
+        Of an array, for example one of NumPy's ufuncs.
+    summary : str
+        What it computes, as a docstring's first line; further paragraphs may follow.
+    formula, derivative : str
+        LaTeX.
+    rule : callable, optional
+        The gradient by the input, from what it names: ``g``, ``x``, ``y``. None: no gradient passes.
+    example : pair of str
+        The data of a Tensor, and of the result.
+    returns : str
+        The section of the docstring.
+    samples : sequence of `nnscratch.sample_inputs.Case`
+    **details
+        As for `nnscratch.op`: ``document``, ``kernel``.
+
+    Returns
+    -------
+    Op
+
+    Examples
+    --------
+    >>> double = unary("double", lambda x: 2 * x, "Twice each element.", "2x", "2", lambda g: 2 * g, example=("3.0", "6."))
+    >>> double(4), double.__doc__.splitlines()[0]
+    (8, 'Twice each element.')
+    """
+
+    def forward(x):
+        return function(x)
+
+    data, result = example
+    return _made(
+        forward,
+        name,
+        {"x": rule},
+        summary=summary,
+        parameters="x : Tensor or array\n    Any shape.",
+        returns=returns,
+        raises="",
+        arguments=f"ns.tensor({data})",
+        result=result,
+        details={"formula": formula, "derivative": derivative, "samples": samples, **details},
+    )
+
+
+def binary(
+    name,
+    function,
+    summary,
+    formula,
+    derivative="",
+    rule_a=None,
+    rule_b=None,
+    *,
+    example,
+    returns="The shape they broadcast to, in the dtype they promote to; Python numbers promote nothing.",
+    samples=_PAIR,
+    **details,
+):
+    """An operation of two arrays, element by element, with broadcasting.
+
+    Parameters
+    ----------
+    name, function, summary, formula, derivative, returns, samples, **details
+        As for `unary`.
+    rule_a, rule_b : callable, optional
+        The gradient by each input, from what it names: ``g``, ``a``, ``b``, ``y``.
+    example : three of str
+        The data of a Tensor, the other argument, and the data of the result.
+
+    Returns
+    -------
+    Op
+
+    Examples
+    --------
+    >>> third = binary("third", lambda a, b: (a + b) / 3, "A third of both.", r"\\tfrac{a + b}{3}", example=("3.0", "6", "3."))
+    >>> third(1, 2), third.names
+    (1.0, ('a', 'b'))
+    """
+
+    def forward(a, b):
+        return function(a, b)
+
+    data, other, result = example
+    return _made(
+        forward,
+        name,
+        {"a": rule_a, "b": rule_b},
+        summary=summary,
+        parameters="a, b : Tensor, array or number\n    In shapes that broadcast.",
+        returns=returns,
+        raises=_BROADCAST_ERROR,
+        arguments=f"ns.tensor({data}), {other}",
+        result=result,
+        details={"formula": formula, "derivative": derivative, "samples": samples, **details},
+    )
+
+
+def comparison(name, function, words, symbol, result):
+    """A question about two arrays, element by element, whose answer is bool and has no gradient.
+
+    Parameters
+    ----------
+    name, function
+        As for `unary`.
+    words : str
+        What is asked, after "Whether".
+    symbol : str
+        LaTeX, between a and b.
+    result : str
+        The data of the answer for 0, 1 and 2 against 1.
+
+    Returns
+    -------
+    Op
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> more = comparison("more", np.greater, "a is more than b", ">", "[False, False,  True]")
+    >>> more(np.array([1, 2, 3]), 2), more.formula
+    (array([False, False,  True]), 'a > b')
+    """
+    return binary(
+        name,
+        function,
+        f"Whether {words}, element by element, with broadcasting: bool, without a gradient.",
+        f"a {symbol} b",
+        example=("[0.0, 1.0, 2.0]", "1", f"{result}, dtype=bool"),
+        returns="The shape they broadcast to, bool.",
+        samples=(Case(normal(3, 4), normal(4)),),
+    )
+
+
+def _made(forward, name, rules, details, **docstring):
+    forward.__name__ = forward.__qualname__ = name
+    forward.__doc__ = _DOCSTRING.format(name=name, **docstring)
+    # The module of the row, as for `collections.namedtuple`: the first caller outside this file.
+    frame = sys._getframe(1)
+    while frame.f_globals["__name__"] == __name__:
+        frame = frame.f_back
+    forward.__module__ = frame.f_globals["__name__"]
+    rules = {given: rule for given, rule in rules.items() if rule is not None}
+    made = op(constant=() if rules else True, **details)(forward)
+    for given, rule in rules.items():
+        made.rule(given)(rule)
+    return made
