@@ -1,7 +1,8 @@
-"""Families of elementwise operations: a row says what is particular to one, and the family the rest, its docstring too.
+"""Families of operations: a row says what is particular to one, and the family the rest, its docstring too.
 
-`unary`, `binary` and `comparison` each make an operation from its name, the function on arrays, a sentence that says what
-it computes, formula, derivative and rules. Without a rule the result has no gradient.
+`unary`, `binary` and `comparison` each make an elementwise operation from its name, the function on arrays, a sentence that
+says what it computes, formula, derivative and rules. Without a rule the result has no gradient. `reduction` takes the place
+of `op` above a function that reduces axes, and writes the sections of its docstring.
 """
 
 import sys
@@ -34,12 +35,13 @@ Examples
 tensor({result})
 """
 
-_BROADCAST_ERROR = """
-Raises
-------
-ValueError
-    Where the shapes do not broadcast.
-"""
+#: What the arguments of a reduction are, by their names.
+_REDUCED = {
+    "x": "x : Tensor or array",
+    "axis": "axis : int, tuple of int or None\n    Over which axes; None: over all.",
+    "keepdims": "keepdims : bool\n    Whether those axes stay, with the length 1.",
+    "ddof": "ddof : int\n    What the number of elements is lessened by; 1 estimates from a sample.",
+}
 
 
 def unary(
@@ -91,19 +93,9 @@ def unary(
     def forward(x):
         return function(x)
 
-    data, result = example
-    return _made(
-        forward,
-        name,
-        {"x": rule},
-        summary=summary,
-        parameters="x : Tensor or array\n    Any shape.",
-        returns=returns,
-        raises="",
-        arguments=f"ns.tensor({data})",
-        result=result,
-        details={"formula": formula, "derivative": derivative, "samples": samples, **details},
-    )
+    details |= {"formula": formula, "derivative": derivative, "samples": samples}
+    forward.__doc__ = _docstring(name, summary, "x : Tensor or array\n    Any shape.", returns, example)
+    return _made(forward, name, {"x": rule}, details)
 
 
 def binary(
@@ -145,19 +137,12 @@ def binary(
     def forward(a, b):
         return function(a, b)
 
-    data, other, result = example
-    return _made(
-        forward,
-        name,
-        {"a": rule_a, "b": rule_b},
-        summary=summary,
-        parameters="a, b : Tensor, array or number\n    In shapes that broadcast.",
-        returns=returns,
-        raises=_BROADCAST_ERROR,
-        arguments=f"ns.tensor({data}), {other}",
-        result=result,
-        details={"formula": formula, "derivative": derivative, "samples": samples, **details},
+    parameters = "a, b : Tensor, array or number\n    In shapes that broadcast."
+    details |= {"formula": formula, "derivative": derivative, "samples": samples}
+    forward.__doc__ = _docstring(
+        name, summary, parameters, returns, example, {"ValueError": "Where the shapes do not broadcast."}
     )
+    return _made(forward, name, {"a": rule_a, "b": rule_b}, details)
 
 
 def comparison(name, function, words, symbol, result):
@@ -196,9 +181,64 @@ def comparison(name, function, words, symbol, result):
     )
 
 
-def _made(forward, name, rules, details, **docstring):
+def reduction(*, example, returns, raises, parameters=None, **details):
+    """A decorator as `nnscratch.op`, for a function that reduces axes and whose docstring is its summary alone.
+
+    Parameters
+    ----------
+    example : sequence of str
+        The data of a Tensor, the other arguments, the data of the result.
+    returns : str
+        The section of the docstring.
+    raises : dict of str to str
+        When which errors are raised, by their names.
+    parameters : dict of str to str, optional
+        What the docstring says of arguments that other reductions do not have, or take in another sense.
+    **details
+        As for `nnscratch.op`.
+
+    Returns
+    -------
+    callable
+        The decorator, which returns an Op.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> @reduction(example=("[1.0, 4.0]", "3."), returns="The dtype of `x`.", raises={})
+    ... def spread(x, axis=None):
+    ...     "The greatest less the least."
+    ...     return np.ptp(x, axis=axis)
+    >>> spread(np.array([1, 4, 2])), "Over which axes; None: over all." in spread.__doc__
+    (np.int64(3), True)
+    """
+
+    def decorate(forward):
+        said = _REDUCED | (parameters or {})
+        code = forward.__code__
+        arguments = "\n".join(said[name] for name in code.co_varnames[: code.co_argcount])
+        forward.__doc__ = _docstring(forward.__name__, forward.__doc__, arguments, returns, example, raises)
+        return op(**details)(forward)
+
+    return decorate
+
+
+def _docstring(name, summary, parameters, returns, example, raises=None):
+    data, *others, result = example
+    errors = "".join(f"\n{error}\n    {when}" for error, when in (raises or {}).items())
+    return _DOCSTRING.format(
+        name=name,
+        summary=summary,
+        parameters=parameters,
+        returns=returns,
+        raises=f"\nRaises\n------{errors}\n" if errors else "",
+        arguments=", ".join([f"ns.tensor({data})", *others]),
+        result=result,
+    )
+
+
+def _made(forward, name, rules, details):
     forward.__name__ = forward.__qualname__ = name
-    forward.__doc__ = _DOCSTRING.format(name=name, **docstring)
     # The module of the row, as for `collections.namedtuple`: the first caller outside this file.
     frame = sys._getframe(1)
     while frame.f_globals["__name__"] == __name__:

@@ -8,10 +8,10 @@ import math
 
 import numpy as np
 
-from nnscratch import backend
 from nnscratch.arguments import number
 from nnscratch.autograd import op
 from nnscratch.ops.elementwise import abs, astype, equal, exp, floating, multiply, sign, where
+from nnscratch.ops.families import reduction
 from nnscratch.ops.shape import broadcast_to, flip, join, normalise_axis, on_device_of, reshape
 from nnscratch.sample_inputs import Case, apart, normal
 
@@ -28,6 +28,16 @@ _APART = (
     Case(apart(2, 3, 4), (0, -1)),
     Case(apart(2, 3, 4), 1, keepdims=True),
 )
+_SPREAD = (
+    Case(normal(3, 4)),
+    Case(normal(3, 4), 0),
+    Case(normal(3, 4), 1, 1),
+    Case(normal(2, 3, 4), (0, 2), 0, True),
+)
+_NO_AXIS = {"ValueError": "Where there is no such axis."}
+_EMPTY = {"ValueError": "Where there are no elements."}
+_FEW = {"ValueError": "Where there are no more than `ddof` elements."}
+_ONE_AXIS = {"axis": "axis : int or None\n    Along which axis; None: among all elements, in row-major order."}
 _ARG = (Case(apart(3, 4)), Case(apart(3, 4), 1), Case(apart(2, 3, 4), 1, keepdims=True))
 
 
@@ -61,33 +71,16 @@ def _refuse_few(name, x, axis, ddof):
         raise ValueError(f"{name}: {n} elements do not suffice for ddof={ddof}; pass more elements or a lower ddof")
 
 
-@op(formula=r"\sum_i x_i", derivative=r"1", samples=(*_OVER, Case(normal(0, 3), 0), Case(normal(0))))
+@reduction(
+    formula=r"\sum_i x_i",
+    derivative=r"1",
+    samples=(*_OVER, Case(normal(0, 3), 0), Case(normal(0))),
+    example=("[[1.0, 2.0], [3.0, 4.0]]", "axis=0", "[4., 6.]"),
+    returns="The shape of `x` without those axes, in its dtype; whole numbers as NumPy adds them up.",
+    raises=_NO_AXIS,
+)
 def sum(x, axis=None, keepdims=False):
-    """The sum over `axis` (an int, several, or None for all); 0 for no elements.
-
-    Parameters
-    ----------
-    x : Tensor or array
-    axis : int, tuple of int or None
-        Over which axes; None: over all.
-    keepdims : bool
-        Whether those axes stay, with the length 1.
-
-    Returns
-    -------
-    The shape of `x` without those axes, in its dtype; whole numbers as NumPy adds them up.
-
-    Raises
-    ------
-    ValueError
-        Where there is no such axis.
-
-    Examples
-    --------
-    >>> import nnscratch as ns
-    >>> ns.sum(ns.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
-    tensor([4., 6.])
-    """
+    """The sum over `axis` (an int, several, or None for all); 0 for no elements."""
     return np.sum(x, axis=_axis("sum", x, axis), keepdims=keepdims)
 
 
@@ -96,33 +89,16 @@ def _(g, x_shape, axis):
     return broadcast_to(reshape(g, _kept(x_shape, axis)), x_shape)
 
 
-@op(formula=r"\frac{1}{n} \sum_i x_i", derivative=r"\frac{1}{n}", samples=_OVER)
+@reduction(
+    formula=r"\frac{1}{n} \sum_i x_i",
+    derivative=r"\frac{1}{n}",
+    samples=_OVER,
+    example=("[[1.0, 2.0], [3.0, 4.0]]", "axis=0", "[2., 3.]"),
+    returns="The shape of `x` without those axes, floating point.",
+    raises=_EMPTY,
+)
 def mean(x, axis=None, keepdims=False):
-    """The mean over `axis` (an int, several, or None for all).
-
-    Parameters
-    ----------
-    x : Tensor or array
-    axis : int, tuple of int or None
-        Over which axes; None: over all.
-    keepdims : bool
-        Whether those axes stay, with the length 1.
-
-    Returns
-    -------
-    The shape of `x` without those axes, floating point.
-
-    Raises
-    ------
-    ValueError
-        Where there are no elements.
-
-    Examples
-    --------
-    >>> import nnscratch as ns
-    >>> ns.mean(ns.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
-    tensor([2., 3.])
-    """
+    """The mean over `axis` (an int, several, or None for all)."""
     refuse_empty("mean", x, axis)
     return np.mean(x, axis=_axis("mean", x, axis), keepdims=keepdims)
 
@@ -132,130 +108,52 @@ def _(g, x_shape, axis):
     return broadcast_to(reshape(g / _count(x_shape, axis), _kept(x_shape, axis)), x_shape)
 
 
-def _split_ties(g, x, y, axis):
+@reduction(
+    formula=r"\max_i x_i",
+    derivative=r"\frac{[x_i = \max]}{\text{number of ties}}",
+    samples=_APART,
+    example=("[[1.0, 5.0], [3.0, 4.0]]", "axis=1", "[5., 4.]"),
+    returns="The shape of `x` without those axes, in its dtype.",
+    raises=_EMPTY,
+)
+def max(x, axis=None, keepdims=False):
+    """The greatest value over `axis`; elements that tie share the gradient equally; nan wins."""
+    refuse_empty("max", x, axis)
+    return np.max(x, axis=_axis("max", x, axis), keepdims=keepdims)
+
+
+@reduction(
+    formula=r"\min_i x_i",
+    derivative=r"\frac{[x_i = \min]}{\text{number of ties}}",
+    samples=_APART,
+    example=("[[1.0, 5.0], [3.0, 4.0]]", "axis=1", "[1., 3.]"),
+    returns="The shape of `x` without those axes, in its dtype.",
+    raises=_EMPTY,
+)
+def min(x, axis=None, keepdims=False):
+    """The least value over `axis`; elements that tie share the gradient equally; nan wins."""
+    refuse_empty("min", x, axis)
+    return np.min(x, axis=_axis("min", x, axis), keepdims=keepdims)
+
+
+@max.rule("x")
+@min.rule("x")
+def _(g, x, y, axis):
     kept = _kept(x.shape, axis)
     best = equal(x, reshape(y, kept))
     return where(best, reshape(g, kept) / sum(astype(best, x.dtype), axis, True), 0)
 
 
-@op(
-    formula=r"\max_i x_i",
-    derivative=r"\frac{[x_i = \max]}{\text{number of ties}}",
-    samples=_APART,
-)
-def max(x, axis=None, keepdims=False):
-    """The greatest value over `axis`; elements that tie share the gradient equally; nan wins.
-
-    Parameters
-    ----------
-    x : Tensor or array
-    axis : int, tuple of int or None
-        Over which axes; None: over all.
-    keepdims : bool
-        Whether those axes stay, with the length 1.
-
-    Returns
-    -------
-    The shape of `x` without those axes, in its dtype.
-
-    Raises
-    ------
-    ValueError
-        Where there are no elements.
-
-    Examples
-    --------
-    >>> import nnscratch as ns
-    >>> ns.max(ns.tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
-    tensor([5., 4.])
-    """
-    refuse_empty("max", x, axis)
-    return np.max(x, axis=_axis("max", x, axis), keepdims=keepdims)
-
-
-@max.rule("x")
-def _(g, x, y, axis):
-    return _split_ties(g, x, y, axis)
-
-
-@op(
-    formula=r"\min_i x_i",
-    derivative=r"\frac{[x_i = \min]}{\text{number of ties}}",
-    samples=_APART,
-)
-def min(x, axis=None, keepdims=False):
-    """The least value over `axis`; elements that tie share the gradient equally; nan wins.
-
-    Parameters
-    ----------
-    x : Tensor or array
-    axis : int, tuple of int or None
-        Over which axes; None: over all.
-    keepdims : bool
-        Whether those axes stay, with the length 1.
-
-    Returns
-    -------
-    The shape of `x` without those axes, in its dtype.
-
-    Raises
-    ------
-    ValueError
-        Where there are no elements.
-
-    Examples
-    --------
-    >>> import nnscratch as ns
-    >>> ns.min(ns.tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
-    tensor([1., 3.])
-    """
-    refuse_empty("min", x, axis)
-    return np.min(x, axis=_axis("min", x, axis), keepdims=keepdims)
-
-
-@min.rule("x")
-def _(g, x, y, axis):
-    return _split_ties(g, x, y, axis)
-
-
-@op(
+@reduction(
     formula=r"\frac{1}{n - d} \sum_i (x_i - \bar x)^2",
     derivative=r"\frac{2 (x_i - \bar x)}{n - d}",
-    samples=(
-        Case(normal(3, 4)),
-        Case(normal(3, 4), 0),
-        Case(normal(3, 4), 1, 1),
-        Case(normal(2, 3, 4), (0, 2), 0, True),
-    ),
+    samples=_SPREAD,
+    example=("[1.0, 3.0]", "1."),
+    returns="The shape of `x` without those axes, floating point.",
+    raises=_FEW,
 )
 def var(x, axis=None, ddof=0, keepdims=False):
-    """The variance over `axis`, dividing by n - ddof.
-
-    Parameters
-    ----------
-    x : Tensor or array
-    axis : int, tuple of int or None
-        Over which axes; None: over all.
-    ddof : int
-        What the number of elements is lessened by; 1 estimates from a sample.
-    keepdims : bool
-        Whether those axes stay, with the length 1.
-
-    Returns
-    -------
-    The shape of `x` without those axes, floating point.
-
-    Raises
-    ------
-    ValueError
-        Where there are no more than `ddof` elements.
-
-    Examples
-    --------
-    >>> import nnscratch as ns
-    >>> ns.var(ns.tensor([1.0, 3.0]))
-    tensor(1.)
-    """
+    """The variance over `axis`, dividing by n - ddof."""
     _refuse_few("var", x, axis, ddof)
     return np.var(x, axis=_axis("var", x, axis), ddof=ddof, keepdims=keepdims)
 
@@ -266,44 +164,16 @@ def _(g, x, axis, ddof):
     return reshape(g, _kept(x.shape, axis)) * scale * (x - mean(x, axis, True))
 
 
-@op(
+@reduction(
     formula=r"\sqrt{\operatorname{var} x}",
     derivative=r"\frac{x_i - \bar x}{(n - d)\, y} \quad (0 \text{ where } y = 0)",
-    samples=(
-        Case(normal(3, 4)),
-        Case(normal(3, 4), 0),
-        Case(normal(3, 4), 1, 1),
-        Case(normal(2, 3, 4), (0, 2), 0, True),
-    ),
+    samples=_SPREAD,
+    example=("[1.0, 3.0]", "1."),
+    returns="The shape of `x` without those axes, floating point.",
+    raises=_FEW,
 )
 def std(x, axis=None, ddof=0, keepdims=False):
-    """The standard deviation over `axis`, dividing by n - ddof; where all elements are equal its derivative is taken as 0.
-
-    Parameters
-    ----------
-    x : Tensor or array
-    axis : int, tuple of int or None
-        Over which axes; None: over all.
-    ddof : int
-        What the number of elements is lessened by; 1 estimates from a sample.
-    keepdims : bool
-        Whether those axes stay, with the length 1.
-
-    Returns
-    -------
-    The shape of `x` without those axes, floating point.
-
-    Raises
-    ------
-    ValueError
-        Where there are no more than `ddof` elements.
-
-    Examples
-    --------
-    >>> import nnscratch as ns
-    >>> ns.std(ns.tensor([1.0, 3.0]))
-    tensor(1.)
-    """
+    """The standard deviation over `axis`, dividing by n - ddof; where all elements are equal its derivative is taken as 0."""
     _refuse_few("std", x, axis, ddof)
     return np.std(x, axis=_axis("std", x, axis), ddof=ddof, keepdims=keepdims)
 
@@ -331,33 +201,16 @@ def _shifted_products(x, axis):
     return x
 
 
-@op(formula=r"\prod_i x_i", derivative=r"\prod_{j \ne i} x_j", samples=(*_OVER, Case(normal(0, 3), 0)))
+@reduction(
+    formula=r"\prod_i x_i",
+    derivative=r"\prod_{j \ne i} x_j",
+    samples=(*_OVER, Case(normal(0, 3), 0)),
+    example=("[2.0, 3.0, 4.0]", "24."),
+    returns="The shape of `x` without those axes, in its dtype; whole numbers as NumPy multiplies them.",
+    raises=_NO_AXIS,
+)
 def prod(x, axis=None, keepdims=False):
-    """The product over `axis`; 1 for no elements. Its derivative is right where elements are 0, too.
-
-    Parameters
-    ----------
-    x : Tensor or array
-    axis : int, tuple of int or None
-        Over which axes; None: over all.
-    keepdims : bool
-        Whether those axes stay, with the length 1.
-
-    Returns
-    -------
-    The shape of `x` without those axes, in its dtype; whole numbers as NumPy multiplies them.
-
-    Raises
-    ------
-    ValueError
-        Where there is no such axis.
-
-    Examples
-    --------
-    >>> import nnscratch as ns
-    >>> ns.prod(ns.tensor([2.0, 3.0, 4.0]))
-    tensor(24.)
-    """
+    """The product over `axis`; 1 for no elements. Its derivative is right where elements are 0, too."""
     return np.prod(x, axis=_axis("prod", x, axis), keepdims=keepdims)
 
 
@@ -417,36 +270,18 @@ def _(g, x_shape, axis):
     return reshape(flip(cumsum(flip(g, along), along), along), x_shape)
 
 
-@op(formula=r"\ln \sum_i e^{x_i}", derivative=r"\frac{e^{x_i}}{\sum_j e^{x_j}}", samples=_OVER)
+@reduction(
+    formula=r"\ln \sum_i e^{x_i}",
+    derivative=r"\frac{e^{x_i}}{\sum_j e^{x_j}}",
+    samples=_OVER,
+    example=("[1000.0, 1000.0]", "1000.69315"),
+    returns="The shape of `x` without those axes, in its dtype.",
+    raises=_NO_AXIS,
+    kernel="softmax.logsumexp",
+)
 def logsumexp(x, axis=None, keepdims=False):
-    """The logarithm of the sum of exponentials over `axis`, within 4 units in the last place for all finite inputs.
-
-    Parameters
-    ----------
-    x : Tensor or array
-        Any shape, floating point.
-    axis : int, tuple of int or None
-        Over which axes; None: over all.
-    keepdims : bool
-        Whether those axes stay, with the length 1.
-
-    Returns
-    -------
-    The shape of `x` without those axes, in its dtype.
-
-    Raises
-    ------
-    ValueError
-        Where there is no such axis.
-
-    Examples
-    --------
-    >>> import nnscratch as ns
-    >>> ns.logsumexp(ns.tensor([1000.0, 1000.0]))
-    tensor(1000.69315)
-    """
-    x = floating(x)
-    return backend.of(x).kernels.logsumexp(x, _axis("logsumexp", x, axis), keepdims)
+    """The logarithm of the sum of exponentials over `axis`, within 4 units in the last place for all finite inputs."""
+    return logsumexp.kernel(floating(x), _axis("logsumexp", x, axis), keepdims)
 
 
 @logsumexp.rule("x")
@@ -456,7 +291,7 @@ def _(g, x, y, axis):
     return reshape(g, kept) * (p / sum(p, axis, True))  # where x is large p has fewer digits than its ratios
 
 
-@op(
+@reduction(
     formula=r"\left( \sum_i |x_i|^p \right)^{1/p}",
     derivative=r"\operatorname{sign}(x_i) \left( \tfrac{|x_i|}{y} \right)^{p-1} \quad (0 \text{ where } y = 0)",
     samples=(
@@ -467,35 +302,13 @@ def _(g, x, y, axis):
         Case(apart(3, 4), 2, 1, True),
         Case(normal(0, 3), 2, 0),
     ),
+    example=("[3.0, -4.0]", "p=1", "7."),
+    returns="The dtype of `x`.",
+    raises={"TypeError, ValueError": "Where `p` is no number of at least 1, or there is no such axis."},
+    parameters={"p": "p : float\n    At least 1."},
 )
 def norm(x, p=2, axis=None, keepdims=False):
-    """The p-norm of the elements over `axis`, whose powers neither overflow nor underflow; 0 for no elements.
-
-    Its derivative is taken as 0 where the norm is 0.
-
-    Parameters
-    ----------
-    x : Tensor or array
-    p : float
-        At least 1.
-    axis : int, tuple of int or None
-    keepdims : bool
-
-    Returns
-    -------
-    The dtype of `x`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Where `p` is no number of at least 1, or there is no such axis.
-
-    Examples
-    --------
-    >>> import nnscratch as ns
-    >>> ns.norm(ns.tensor([3.0, -4.0])), ns.norm(ns.tensor([3.0, -4.0]), p=1)
-    (tensor(5.), tensor(7.))
-    """
+    """The p-norm over `axis`, whose powers neither overflow nor underflow; 0 for no elements; where it is 0 so is its derivative."""
     number("norm", "p", p, 1)
     size = np.abs(floating(x))
     axis = normalise_axis(axis, np.ndim(x), "norm")
@@ -515,63 +328,31 @@ def _(g, x, y, axis, p):
     return reshape(g, kept) * sign(x) * (share if p == 2 else share ** (p - 1))
 
 
-@op(formula=r"\operatorname{argmax}_i x_i", constant=True, samples=_ARG)
+@reduction(
+    formula=r"\operatorname{argmax}_i x_i",
+    constant=True,
+    samples=_ARG,
+    example=("[1.0, 5.0, 3.0]", "1, dtype=int64"),
+    returns="The shape of `x` without that axis, int64.",
+    raises=_EMPTY,
+    parameters=_ONE_AXIS,
+)
 def argmax(x, axis=None, keepdims=False):
-    """The index of the greatest value along `axis` (the first, at a tie): int64, without a gradient.
-
-    Parameters
-    ----------
-    x : Tensor or array
-    axis : int or None
-        Along which axis; None: among all elements, in row-major order.
-    keepdims : bool
-        Whether those axes stay, with the length 1.
-
-    Returns
-    -------
-    The shape of `x` without that axis, int64.
-
-    Raises
-    ------
-    ValueError
-        Where there are no elements.
-
-    Examples
-    --------
-    >>> import nnscratch as ns
-    >>> ns.argmax(ns.tensor([1.0, 5.0, 3.0]))
-    tensor(1, dtype=int64)
-    """
+    """The index of the greatest value along `axis` (the first, at a tie): int64, without a gradient."""
     refuse_empty("argmax", x, axis)
     return np.argmax(x, axis, keepdims=keepdims)
 
 
-@op(formula=r"\operatorname{argmin}_i x_i", constant=True, samples=_ARG)
+@reduction(
+    formula=r"\operatorname{argmin}_i x_i",
+    constant=True,
+    samples=_ARG,
+    example=("[1.0, 5.0, 3.0]", "0, dtype=int64"),
+    returns="The shape of `x` without that axis, int64.",
+    raises=_EMPTY,
+    parameters=_ONE_AXIS,
+)
 def argmin(x, axis=None, keepdims=False):
-    """The index of the least value along `axis` (the first, at a tie): int64, without a gradient.
-
-    Parameters
-    ----------
-    x : Tensor or array
-    axis : int or None
-        Along which axis; None: among all elements, in row-major order.
-    keepdims : bool
-        Whether those axes stay, with the length 1.
-
-    Returns
-    -------
-    The shape of `x` without that axis, int64.
-
-    Raises
-    ------
-    ValueError
-        Where there are no elements.
-
-    Examples
-    --------
-    >>> import nnscratch as ns
-    >>> ns.argmin(ns.tensor([1.0, 5.0, 3.0]))
-    tensor(0, dtype=int64)
-    """
+    """The index of the least value along `axis` (the first, at a tie): int64, without a gradient."""
     refuse_empty("argmin", x, axis)
     return np.argmin(x, axis, keepdims=keepdims)
