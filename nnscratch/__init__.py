@@ -50,6 +50,7 @@ _LATER = {
     "nn": "nnscratch.nn",
     "optim": "nnscratch.optim",
     "pictures": "nnscratch.pictures",
+    "samples": "nnscratch.samples",
     "save": "nnscratch.checkpoint:save",
     "systems": "nnscratch.systems",
     "testing": "nnscratch.testing",

@@ -153,7 +153,9 @@ def test_every_public_module_is_known():
 def test_the_old_names_of_modules_work_and_say_the_new_one():
     with pytest.warns(DeprecationWarning, match="now nnscratch.sample_inputs; import Case from there"):
         from nnscratch.samples import Case
-    assert Case is importlib.import_module("nnscratch.sample_inputs").Case
+    assert Case is ns.sample_inputs.Case
+    with pytest.warns(DeprecationWarning, match="import normal from there"):
+        assert ns.samples.normal is ns.sample_inputs.normal
 
 
 def test_the_pages_show_every_public_name():
