@@ -204,13 +204,16 @@ def reduction(*, example, returns, raises, parameters=None, **details):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> @reduction(example=("[1.0, 4.0]", "3."), returns="The dtype of `x`.", raises={})
-    ... def spread(x, axis=None):
-    ...     "The greatest less the least."
-    ...     return np.ptp(x, axis=axis)
-    >>> spread(np.array([1, 4, 2])), "Over which axes; None: over all." in spread.__doc__
-    (np.int64(3), True)
+    >>> import nnscratch as ns
+    >>> print(ns.sum.__doc__.partition("keepdims")[0])
+    The sum over `axis` (an int, several, or None for all); 0 for no elements.
+    <BLANKLINE>
+    Parameters
+    ----------
+    x : Tensor or array
+    axis : int, tuple of int or None
+        Over which axes; None: over all.
+    <BLANKLINE>
     """
 
     def decorate(forward):
