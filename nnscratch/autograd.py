@@ -438,7 +438,7 @@ class Op:
             elif kind in _RAW_TYPES:
                 raw.append(a)
             else:
-                unusual = unusual or kind is np.float64 or self._is_input(len(raw))
+                unusual = unusual or kind is np.float64 or isinstance(a, np.integer) or self._is_input(len(raw))
                 raw.append(a)
         if unusual:
             args = self._unusual(args, raw, wrap)
@@ -495,9 +495,9 @@ class Op:
         args = list(args)
         for i, a in enumerate(args):
             kind = type(a)
-            if kind is np.float64 and wrap:
-                # np.sqrt(2) is a Python float, too, and as weak: it must not turn float32 into float64
-                args[i] = raw[i] = float(a)
+            if wrap and (kind is np.float64 or isinstance(a, np.integer)):
+                # np.sqrt(2) and np.prod(shape) are as weak as Python's numbers: they must not turn float32 into float64
+                args[i] = raw[i] = a.item()
             elif kind is list or kind is tuple:
                 if self._input_name(i) in self.rules:
                     there = next((backend.of(r).name for r in raw if backend.is_array(r)), None)

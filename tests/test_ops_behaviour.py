@@ -286,3 +286,80 @@ def test_functions_of_numbers_refuse_words():
     for fn in (F.tanh, F.sigmoid, F.gelu, ns.erf, ns.reciprocal, ns.norm):
         with pytest.raises(TypeError, match="got data of type <U4, expected real numbers; convert them first"):
             fn(np.array("five"))
+
+
+def second_derivative(fn, values, index):
+    """The gradient of one element of the gradient."""
+    x = ns.tensor(values, dtype="float64", requires_grad=True)
+    return ns.grad(ns.grad(fn(x), x, create_graph=True)[index], x).numpy()
+
+
+@pytest.mark.parametrize(
+    ("p", "values", "index", "expected"),
+    [
+        (2, [0.0, 3.0], 0, [1 / 3, 0]),
+        (2, [0.0, 3.0, 4.0], 2, [0, -0.096, 0.072]),
+        (1.5, [0.0, 3.0, 4.0], 1, [0, 0.07405759, -0.0555432]),
+        (3, [0.0, 2.0, 2.0], 1, [0, 0.31498026, -0.31498026]),
+        (1, [0.0, -2.0], 1, [0, 0]),
+        (2, [0.0, 0.0], 0, [0, 0]),
+    ],
+)
+def test_second_derivatives_of_a_norm_where_an_element_is_0(p, values, index, expected):
+    # of sign(x_i) (|x_i| / y)^(p-1) by x_j, by hand; infinite ones, and those where y is 0, are taken as 0
+    np.testing.assert_allclose(second_derivative(lambda x: ns.norm(x, p), values, index), expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("value", [-np.inf, np.inf, 0.0, 1e308])
+def test_maximum_and_minimum_of_equal_values_share_the_gradient(value):
+    for fn in (ns.maximum, ns.minimum):
+        assert gradients(fn, [value, value], [value, value]) == [[0.5, 1.0], [0.5, 1.0]]
+        assert gradients(lambda x, fn=fn: fn(x, value), [value]) == [[0.5]]
+
+
+def test_powers_of_0_and_by_exponents_of_0():
+    assert gradients(lambda c: ns.sum(ns.tensor([0.0, 1.0, 2.0], dtype="float64") ** c), 0.0)[0] == np.log(2.0)
+    assert gradients(ns.power, [0.0, 0.0], [2.0, 0.0]) == [[0.0, 0.0], [0.0, 0.0]]
+    a, b = (ns.tensor(v, dtype="float64", requires_grad=True) for v in (2.0, 0.0))
+    by_a, by_b = ns.grad(a**b, [a, b], create_graph=True)
+    assert ns.grad(by_a, b).item() == 0.5 and ns.grad(by_b, a).item() == 0.5  # of b a^(b-1) and of a^b ln a
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "slope"), [(0.5, -np.inf, 1.0), (0.5, np.inf, 0.0), (-0.5, np.inf, 1.0), (-0.5, -np.inf, 0.0)]
+)
+def test_remainders_by_an_infinite_divisor(a, b, slope):
+    assert gradients(ns.remainder, a, b) == [1.0, slope]
+
+
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_float16_is_added_up_in_float32(axis):
+    x = np.ones((3000, 3), np.float16) if axis != 1 else np.ones((3, 3000), np.float16)
+    n = 9000 if axis is None else 3000
+    alternating = np.where(np.arange(3000) % 2, 3, 1).astype(np.float16)
+    spread = np.stack([alternating] * 3, 1 if axis != 1 else 0)
+    for found, expected in (
+        (ns.sum(x, axis), n),
+        (ns.norm(x, 2, axis), n**0.5),
+        (ns.cumsum(x, axis).reshape(-1)[-1], n),
+        (ns.var(spread, axis), 1),
+        (ns.std(spread, axis), 1),
+        (ns.mean(spread, axis), 2),
+    ):
+        assert found.dtype == np.float16
+        np.testing.assert_allclose(np.asarray(found, float), expected, rtol=1e-3)
+
+
+def test_a_float16_bias_gets_the_gradient_of_all_samples():
+    b = ns.tensor(np.zeros(3), dtype="float16", requires_grad=True)
+    (ns.tensor(np.ones((5000, 3)), dtype="float16") + b).sum().backward()
+    assert b.grad.tolist() == [5000.0] * 3
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int8, np.uint16, np.float64, int])
+def test_numpys_numbers_promote_nothing(kind):
+    x = ns.tensor([1.0, 2.0], requires_grad=True)
+    for fn in (ns.add, ns.multiply, ns.divide, ns.power, ns.maximum, ns.remainder, lambda a, b: ns.where(a > 1, a, b)):
+        assert fn(x, kind(3)).dtype == np.float32
+        assert ns.grad(fn(x, kind(3)).sum(), x).dtype == np.float32
+    assert ns.sum(x, kind(0) if kind is not np.float64 else 0).dtype == np.float32

@@ -42,16 +42,23 @@ def _power_by_a(g, a, b):
     if isinstance(b, int | float):
         return g * b * a ** (b - 1) if b != 0 else g * 0
     # 0 ** (0 - 1) is infinite, and its product with the factor 0 not a number
-    return g * b * power(a, where(b == 0, 1, b - 1))
+    return g * b * power(a, where(logical_and(equal(a, 0), equal(b, 0)), 1, b - 1))
 
 
-def _power_by_b(g, a, y):
-    return g * y * log(where(equal(y, 0), 1, a))
+def _power_by_b(g, a, b, y):
+    return g * y * log(where(logical_and(equal(a, 0), greater_equal(b, 0)), 1, a))
 
 
 def _greater_share(g, x, other):
-    """The gradient where x exceeds other, half of it at a tie, else 0, in a dtype that promotes nothing."""
-    return g * ((sign(x - other) + 1) / 2)
+    """The gradient where x exceeds other, half of it at a tie, else 0."""
+    return where(equal(x, other), g * 0.5, where(greater(x, other), g, 0))
+
+
+def _remainder_by_b(g, a, b, y):
+    infinite = isinf(b)  # the quotient is 0 then, or -1 where the signs differ
+    # the quotient that y was made with, which a / b may round past
+    quotient = round((a - where(infinite, a, y)) / where(infinite, 1, b))
+    return -g * where(infinite, where(equal(y, a), 0, -1), quotient)
 
 
 # The table. A row is a name, the function on arrays, what it computes, formula, derivative, and the rule for each input; an
@@ -85,7 +92,7 @@ remainder = binary(
     "What is left of a divided by b, with the sign of b, as Python's ``%``; division by 0 gives NumPy's nan and its warning.",
     r"a - b \lfloor \tfrac{a}{b} \rfloor", r"1, \quad -\lfloor \tfrac{a}{b} \rfloor",
     lambda g: g,
-    lambda g, a, b, y: -g * round((a - y) / b),  # the quotient that y was made with, which a / b may round past
+    _remainder_by_b,
     example=("[5.0, -5.0]", "3", "[2., 1.]"),
     samples=(
         Case(apart(3, 4), 0.3),
@@ -100,7 +107,7 @@ power = binary(
     "power", np.power,
     """a to the power of b, element by element, with broadcasting.
 
-The derivative by `b` takes a^b ln a as 0 where a is 0. A negative `a` has no real power but a whole one: NumPy's
+The derivative by `b` takes a^b ln a as 0 where a is 0 and b is not negative. A negative `a` has no real power but a whole one: NumPy's
 nan, with its warning.""",
     r"a^b", r"b\,a^{b-1}, \quad a^b \ln a", _power_by_a, _power_by_b, example=("[2.0, 3.0]", "2", "[4., 9.]"),
     samples=(

@@ -12,7 +12,7 @@ from nnscratch.arguments import number
 from nnscratch.autograd import op
 from nnscratch.ops.elementwise import abs, astype, equal, exp, floating, multiply, sign, where
 from nnscratch.ops.families import reduction
-from nnscratch.ops.shape import broadcast_to, flip, join, normalise_axis, on_device_of, reshape
+from nnscratch.ops.shape import broadcast_to, flip, in_float32, join, normalise_axis, on_device_of, reshape
 from nnscratch.sample_inputs import Case, apart, normal
 
 _OVER = (
@@ -81,7 +81,7 @@ def _refuse_few(name, x, axis, ddof):
 )
 def sum(x, axis=None, keepdims=False):
     """The sum over `axis` (an int, several, or None for all); 0 for no elements."""
-    return np.sum(x, axis=_axis("sum", x, axis), keepdims=keepdims)
+    return in_float32(np.sum, x, axis=_axis("sum", x, axis), keepdims=keepdims)
 
 
 @sum.rule("x")
@@ -155,7 +155,7 @@ def _(g, x, y, axis):
 def var(x, axis=None, ddof=0, keepdims=False):
     """The variance over `axis`, dividing by n - ddof."""
     _refuse_few("var", x, axis, ddof)
-    return np.var(x, axis=_axis("var", x, axis), ddof=ddof, keepdims=keepdims)
+    return in_float32(np.var, x, axis=_axis("var", x, axis), ddof=ddof, keepdims=keepdims)
 
 
 @var.rule("x")
@@ -175,7 +175,7 @@ def _(g, x, axis, ddof):
 def std(x, axis=None, ddof=0, keepdims=False):
     """The standard deviation over `axis`, dividing by n - ddof; where all elements are equal its derivative is taken as 0."""
     _refuse_few("std", x, axis, ddof)
-    return np.std(x, axis=_axis("std", x, axis), ddof=ddof, keepdims=keepdims)
+    return in_float32(np.std, x, axis=_axis("std", x, axis), ddof=ddof, keepdims=keepdims)
 
 
 @std.rule("x")
@@ -211,7 +211,7 @@ def _shifted_products(x, axis):
 )
 def prod(x, axis=None, keepdims=False):
     """The product over `axis`; 1 for no elements. Its derivative is right where elements are 0, too."""
-    return np.prod(x, axis=_axis("prod", x, axis), keepdims=keepdims)
+    return in_float32(np.prod, x, axis=_axis("prod", x, axis), keepdims=keepdims)
 
 
 @prod.rule("x")
@@ -261,7 +261,7 @@ def cumsum(x, axis=None):
     >>> ns.cumsum(ns.tensor([1.0, 2.0, 3.0]))
     tensor([1., 3., 6.])
     """
-    return np.cumsum(x, axis=axis)
+    return in_float32(np.cumsum, x, axis=axis)
 
 
 @cumsum.rule("x")
@@ -310,8 +310,11 @@ def _(g, x, y, axis):
 def norm(x, p=2, axis=None, keepdims=False):
     """The p-norm over `axis`, whose powers neither overflow nor underflow; 0 for no elements; where it is 0 so is its derivative."""
     number("norm", "p", p, 1)
-    size = np.abs(floating(x))
-    axis = normalise_axis(axis, np.ndim(x), "norm")
+    return in_float32(_norm, floating(x), p=p, axis=normalise_axis(axis, np.ndim(x), "norm"), keepdims=keepdims)
+
+
+def _norm(x, p, axis, keepdims):
+    size = np.abs(x)
     kept = _kept(size.shape, axis)
     greatest = np.max(size, axis=axis, keepdims=True) if _count(size.shape, axis) else np.zeros_like(size, shape=kept)
     scale = np.where((greatest > 0) & np.isfinite(greatest), greatest, greatest.dtype.type(1))
@@ -324,8 +327,12 @@ def norm(x, p=2, axis=None, keepdims=False):
 def _(g, x, y, axis, p):
     kept = _kept(x.shape, axis)
     y = reshape(y, kept)
-    share = abs(x) / where(equal(y, 0), 1, y)
-    return reshape(g, kept) * sign(x) * (share if p == 2 else share ** (p - 1))
+    nothing = equal(y, 0)
+    y = where(nothing, 1, y)
+    if p == 2:
+        return reshape(g, kept) * where(nothing, 0, x / y)
+    # the derivative of a power of 0 may be infinite, where that of its product with sign 0 is not asked for
+    return reshape(g, kept) * sign(x) * (where(equal(x, 0), 1, abs(x)) / y) ** (p - 1)
 
 
 @reduction(

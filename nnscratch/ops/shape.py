@@ -21,6 +21,13 @@ def on_device_of(x, array):
     return array if backend.of(array) is here else here.as_result(backend.to_numpy(array))
 
 
+def in_float32(function, x, **details):
+    """A reduction of NumPy's, of float16 numbers computed in float32 and rounded once: NumPy adds most of them up in float16."""
+    if getattr(x, "dtype", None) != np.float16:
+        return function(x, **details)
+    return function(x.astype(np.float32), **details).astype(np.float16)
+
+
 def normalise_axis(axis, ndim, name):
     """Axes as a sorted tuple of non-negative numbers (None: all of them)."""
     if axis is None:
@@ -298,7 +305,7 @@ def sum_to(x, shape):
     if extra < 0 or any(s not in (1, n) for s, n in zip(shape, x.shape[extra:], strict=True)):
         raise ValueError(f"sum_to: the shape {shape} does not broadcast to {x.shape}; pass one that does")
     axes = [*range(extra), *(i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1)]
-    return np.sum(x, axis=tuple(axes)).reshape(shape)
+    return in_float32(np.sum, x, axis=tuple(axes)).reshape(shape)
 
 
 @sum_to.rule("x")
