@@ -14,6 +14,7 @@ again, which is why a forward function must be a pure function of its arguments.
 import functools
 import inspect
 import itertools
+import keyword
 import threading
 import types
 from collections.abc import Callable
@@ -451,21 +452,22 @@ class Op:
         if not wrap:
             return out
         if self.outputs is not None:
-            results = tuple(self._wrap(y, args) for y in out)
+            results: list = []
+            for y in out:
+                results.append(self._wrap(y, [*args, *results]))
             if active and _state.recording and self.constant is not True:
                 self._record_several(results, args, raw, kwargs, active)
-            return results
-        result = _wrap(out) if out.base is None else self._wrap(out, args)
+            return tuple(results)
+        result = _wrap(out) if out.base is None and out is not raw[0] else self._wrap(out, args)
         if active and _state.recording and self.constant is not True:
             self._record(result, args, raw, kwargs, active)
         return result
 
-    def _wrap(self, out, args):
-        """An array as a Tensor; a view shares its source's counter, so that a change made through either is seen by both."""
-        if out.base is not None:
-            for a in args:
-                if isinstance(a, Tensor) and (out.base is a.data or out.base is a.data.base):
-                    return _wrap(out, a._version)
+    def _wrap(self, out, others):
+        """An array as a Tensor; it shares the counter of one in whose memory it lies, so that a change of either is seen by both."""
+        for a in others:
+            if isinstance(a, Tensor) and _overlap(out, a.data):
+                return _wrap(out, a._version)
         return _wrap(out)
 
     def _declared(self, out, as_array):
@@ -476,8 +478,6 @@ class Op:
         several = isinstance(out, tuple | list)
         if self.outputs is None and not several:
             return _as_result(out) if as_array else out
-        if self.outputs is not None and type(out) is tuple and len(out) == len(self.outputs):
-            return tuple(map(_as_result, out)) if as_array else out
         got = f"{len(out)} results" if several else describe(out)
         if self.outputs is None:
             names = ", ".join(f'"y{i}"' for i in range(1, max(len(out), 1) + 1))
@@ -485,10 +485,19 @@ class Op:
                 f"{self.name}: its forward function returned {got} and declares one; "
                 f"declare them by outputs=({names}), or return one array"
             )
-        raise TypeError(
-            f"{self.name}: its forward function returned {got}, expected the {len(self.outputs)} results it declares "
-            f"({', '.join(self.outputs)}); return a tuple of them, or correct outputs=(...)"
-        )
+        if not isinstance(out, tuple) or len(out) != len(self.outputs):
+            got = "a list" if isinstance(out, list) else got
+            raise TypeError(
+                f"{self.name}: its forward function returned {got}, expected the {len(self.outputs)} results it declares "
+                f"({', '.join(self.outputs)}); return a tuple of them, or correct outputs=(...)"
+            )
+        for name, result in zip(self.outputs, out, strict=True):
+            if not hasattr(result, "dtype") and type(result) not in (int, float, bool):
+                raise TypeError(
+                    f"{self.name}: its forward function returned {describe(result)} for its result {name}, expected an array; "
+                    f"return one, an empty one where there is nothing"
+                )
+        return tuple(map(_as_result, out)) if as_array else out
 
     def _unusual(self, args, raw, wrap):
         """Make arrays of lists among the inputs, and refuse what is neither; changes `raw`, returns the arguments."""
@@ -634,7 +643,10 @@ def _checked_outputs(op, outputs):
     if isinstance(outputs, str) or not all(isinstance(name, str) and name.isidentifier() for name in outputs):
         raise TypeError(f'op: {op.name} has outputs={outputs!r}, expected names; pass for example outputs=("h", "c")')
     outputs = tuple(outputs)
-    clashes = [n for n in outputs if n in op.names or f"g_{n}" in op.names or outputs.count(n) > 1 or n in ("g", "y")]
+    inputs = (*op.names, op.variadic)
+    taken = {"g", "y", *inputs, *(f"{n}_shape" for n in inputs), *(f"g_{n}" for n in outputs), *keyword.kwlist}
+    taken |= {"index"} if op.variadic else set()
+    clashes = [n for n in outputs if n in taken or f"g_{n}" in inputs or outputs.count(n) > 1]
     if len(outputs) < 2 or clashes:
         why = f"{clashes[0]!r} is taken" if clashes else "several results have at least two names"
         raise ValueError(f"op: {op.name} has outputs={outputs!r}, and {why}; choose other names")
@@ -719,6 +731,28 @@ class Rule:
         arrays = _on_arrays(self.function)
         self.on_arrays = eval(code, {**common, "function": arrays, "value": _raw})
         self.on_tensors = eval(code, {**common, "function": self.function, "value": _handle})
+        if self.gradients:
+            self.on_arrays, self.on_tensors = self._of_several(self.on_arrays), self._of_several(self.on_tensors)
+
+    def _of_several(self, rule):
+        """A rule for which the number 0 stands in the place of gradients that did not come: it may return that, which is none."""
+
+        def call(node, i, g):
+            try:
+                d = rule(node, i, g)
+            except (AttributeError, IndexError, TypeError, ValueError) as error:
+                unused = [node.op.outputs[k] for k in sorted(self.gradients) if g[k] is None]
+                if not unused:
+                    raise
+                name = node.op.name
+                raise GradientError(
+                    f"{name}: its rule for {node.op._input_name(i)} fails where nobody used the result {unused[0]} and "
+                    f"g_{unused[0]} is the number 0 ({error}); let it do without",
+                    operation=name,
+                ) from error
+            return None if type(d) in (int, float) and d == 0 else d
+
+        return call
 
 
 def _given_to_rules(op):
@@ -832,6 +866,15 @@ def is_basic(index):
 def _as_result(value):
     """What a function of arrays returned, as an array: reductions of NumPy's return scalars."""
     return value if type(value) is np.ndarray else backend.of(value).as_result(value)
+
+
+def _overlap(a, b):
+    """Whether one of two arrays lies in the other's memory, or both in that of a third."""
+    if a is b or a.base is b or a is b.base:
+        return True
+    if a.base is None or a.base is not b.base:
+        return False
+    return type(a) is not np.ndarray or np.may_share_memory(a, b)
 
 
 def _keep(a, array):

@@ -214,6 +214,123 @@ def test_an_argument_that_is_a_result_changed_in_place_is_refused():
         y.sum().backward()
 
 
+def shared_memory():
+    """Operations whose results lie in one memory, or in an input's: what they return, and which result is then changed."""
+
+    def twice(x):
+        y = x * 2
+        return y, y
+
+    def overlapping(x):
+        both = np.concatenate([x, x])
+        return both[: len(x) + 1], both[len(x) - 1 :]
+
+    return [twice, overlapping, lambda x: (x, x + 1), lambda x: (x[:2], x[1:])]
+
+
+@pytest.mark.parametrize("forward", shared_memory())
+def test_a_change_of_memory_that_results_share_is_seen_by_all(forward):
+    both = ns.op(forward, outputs=("a", "b"), name="both")
+    both.rule("x")(lambda g_a, g_b, x: 0 * x)
+    (x,) = inputs((3,))
+    a, b = both(x)
+    y = (a * a).sum() + (b * b).sum()
+    with ns.no_grad():
+        a[...] = 0
+    with pytest.raises(RuntimeError, match="was changed in place"):
+        y.backward()
+
+
+def test_results_apart_in_one_buffer_are_changed_apart():
+    @ns.op(outputs=("a", "b"))
+    def halves(x):
+        both = np.concatenate([x, 2 * x])
+        return both[: len(x)], both[len(x) :]
+
+    halves.rule("x")(lambda g_a, g_b: g_a + 2 * g_b)
+    (x,) = inputs((3,))
+    a, b = halves(x)
+    y = (b * b).sum()
+    with ns.no_grad():
+        a[...] = 0
+    y.backward()
+    np.testing.assert_allclose(x.grad.numpy(), 8 * x.numpy())
+
+
+def test_an_operation_that_returns_its_input_shares_its_memory():
+    identity = ns.op(lambda x: x, name="identity")
+    identity.rule("x")(lambda g: g)
+    (x,) = inputs((3,))
+    y = identity(x)
+    z = (y * y).sum()
+    with ns.no_grad():
+        x[...] = 0
+    with pytest.raises(RuntimeError, match="multiply: its input a .* was changed in place"):
+        z.backward()
+
+
+def test_a_rule_may_give_back_the_number_that_stands_for_no_gradient():
+    @ns.op(outputs=("a", "b"))
+    def pair(x, w):
+        return x + 1, w * 2
+
+    pair.rule("x")(lambda g_a: g_a)
+    pair.rule("w")(lambda g_a, g_b: 2.0 * g_b)
+    x, w = inputs((3,), (3,))
+    a, _ = pair(x, w)
+    a.sum().backward()
+    assert w.grad is None and x.grad.tolist() == [1, 1, 1]
+    assert ns.grad(pair(x, w)[0].sum(), w, create_graph=True).tolist() == [0, 0, 0]
+
+
+def test_any_number_of_inputs():
+    @ns.op(outputs=("total", "product"))
+    def folded(*arrays):
+        return sum(arrays), np.prod(arrays, axis=0)
+
+    @folded.rule("arrays")
+    def _(g_total, g_product, product, arrays, index):
+        return g_total + g_product * product / arrays[index]
+
+    given = [np.array([1.0, 2.0]), np.array([3.0, 4.0]), np.array([5.0, 0.5])]
+    for used in (lambda y: y, lambda y: y[0], lambda y: y[1]):
+        ns.gradcheck(lambda *a, used=used: used(folded(*a)), given, order=2)
+
+
+def test_a_named_tuple_is_one_and_numbers_become_arrays():
+    @ns.op(outputs=("values", "vectors"))
+    def eigen(x):
+        return np.linalg.eigh(x)
+
+    @ns.op(outputs=("least", "greatest"))
+    def extremes(x):
+        return x.min(), x.max()
+
+    extremes.rule("x")(lambda g_least, least, x: g_least * ns.equal(x, least))
+    assert [t.shape for t in eigen(ns.tensor(np.eye(2)))] == [(2,), (2, 2)]
+    (x,) = inputs((3,))
+    least, _ = extremes(x)
+    assert least.shape == () and type(least.data) is np.ndarray
+    least.backward()
+    assert x.grad.tolist() == (x.numpy() == x.numpy().min()).tolist()
+
+
+def test_deep_chains():
+    @ns.op(outputs=("a", "b"))
+    def turned(x, w):
+        return (x + w) / 2**0.5, (x - w) / 2**0.5
+
+    turned.rule("x")(lambda g_a, g_b: (g_a + g_b) / 2**0.5)
+    turned.rule("w")(lambda g_a, g_b: (g_a - g_b) / 2**0.5)
+    x, w = inputs((), ())
+    a, b = x, w
+    for _ in range(100_000):
+        a, b = turned(a, b)
+    (a + b).backward()
+    assert x.grad.item() == pytest.approx(1) and w.grad.item() == pytest.approx(1)
+    del a, b  # freed without recursion, too
+
+
 def test_a_graph_has_no_cycles():
     gc.collect()
     gc.disable()
@@ -243,7 +360,25 @@ def test_what_is_not_declared_is_refused():
     def single(x):
         return x
 
+    @ns.op(outputs=("a", "b"))
+    def listed(x):
+        return [x, x]
+
+    @ns.op(outputs=("a", "b"))
+    def nothing(x):
+        return x, None
+
+    @ns.op
+    def undeclared(x):
+        return np.linalg.eigh(x.reshape(1, 1))
+
     for argument in (ns.tensor([1.0]), np.ones(1)):
+        with pytest.raises(TypeError, match=r"listed: .* returned a list, expected the 2 results .* return a tuple"):
+            listed(argument)
+        with pytest.raises(TypeError, match=r"nothing: .* returned None for its result b, expected an array"):
+            nothing(argument)
+        with pytest.raises(TypeError, match=r"undeclared: .* returned 2 results and declares one"):
+            undeclared(argument)
         with pytest.raises(TypeError, match=r'pair: its forward function returned 2 results .* outputs=\("y1", "y2"\)'):
             pair(argument)
         with pytest.raises(TypeError, match=r"three: .* returned 3 results, expected the 2 results .* \(a, b\)"):
@@ -252,12 +387,15 @@ def test_what_is_not_declared_is_refused():
             single(argument)
 
 
-@pytest.mark.parametrize("outputs", [("x", "a"), ("a", "a"), ("a",), ("g", "a"), ("y", "a")])
+TAKEN = [("x", "a"), ("a", "a"), ("a",), ("g", "a"), ("y", "a"), ("x_shape", "a"), ("a", "g_a"), ("lambda", "a")]
+
+
+@pytest.mark.parametrize("outputs", [*TAKEN, ("index", "a"), ("arrays", "a"), ("arrays_shape", "a")])
 def test_names_that_are_taken_are_refused(outputs):
     with pytest.raises(ValueError, match="op: forward has outputs"):
 
         @ns.op(outputs=outputs)
-        def forward(x):
+        def forward(x, *arrays):
             return x, x
 
 
