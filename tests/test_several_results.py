@@ -283,6 +283,24 @@ def test_a_rule_may_give_back_the_number_that_stands_for_no_gradient():
     assert ns.grad(pair(x, w)[0].sum(), w, create_graph=True).tolist() == [0, 0, 0]
 
 
+def test_a_rule_that_cannot_do_without_a_gradient_is_named():
+    @ns.op(outputs=("total", "doubled"))
+    def both(x):
+        return x.sum(), 2 * x
+
+    both.rule("x")(
+        lambda g_total, g_doubled, x_shape: ns.broadcast_to(g_total, x_shape) + 2 * g_doubled.reshape(x_shape)
+    )
+    (x,) = inputs((3,))
+    sum(t.sum() for t in both(x)).backward()
+    assert x.grad.tolist() == [3, 3, 3]
+    with pytest.raises(
+        ns.GradientError,
+        match=r"both: its rule for x fails where nobody used the result doubled and g_doubled is the number 0 \('int' object",
+    ):
+        both(x)[0].backward()
+
+
 def test_any_number_of_inputs():
     @ns.op(outputs=("total", "product"))
     def folded(*arrays):
