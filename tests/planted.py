@@ -44,17 +44,17 @@ class Planted:
         return raised if self in FAULTS else passed, report.operation == self.operation, str(report)
 
 
-def made(name, forward, rules, constant=()):
+def made(name, forward, rules, constant=(), outputs=None):
     """An operation, with its rules by input."""
-    operation = ns.op(forward, name=name, constant=constant)
+    operation = ns.op(forward, name=name, constant=constant, outputs=outputs)
     for which, rule in rules.items():
         operation.rule(which)(rule)
     return operation
 
 
-def fault(kind, name, forward, rules, use, *draws, order=1, constant=()):
+def fault(kind, name, forward, rules, use, *draws, order=1, constant=(), outputs=None):
     """Plant an operation that is wrong; `use` is the function in which it stands, of it and the inputs."""
-    operation = made(name, forward, rules, constant)
+    operation = made(name, forward, rules, constant, outputs)
     FAULTS.append(Planted(kind, name, functools.partial(use, operation), draws, order, name))
 
 
@@ -784,6 +784,55 @@ FAULTS.append(
     )
 )
 
+# Several results
+
+fault(
+    "several results: sign of one",
+    "sine_and_cosine",
+    lambda x: (np.sin(x), np.cos(x)),
+    {"x": lambda g_sine, g_cosine, sine, cosine: g_sine * cosine + g_cosine * sine},
+    lambda f, x, w: weighed(f(ns.tanh(x))[0] * w + f(x * w)[1]),
+    normal(3, 4),
+    normal(4),
+    outputs=("sine", "cosine"),
+)
+fault(
+    "several results: one for another",
+    "sum_and_product",
+    lambda a, b: (a + b, a * b),
+    {
+        "a": lambda g_total, g_product, b: g_total + g_product * b,
+        "b": lambda g_total, g_product, b: g_total + g_product * b,
+    },
+    lambda f, x, w: weighed(ns.tanh(f(x, ns.sin(w))[1]) * f(x, w)[0]),
+    normal(3, 4),
+    normal(4),
+    outputs=("total", "product"),
+)
+fault(
+    "several results: gradients exchanged",
+    "mean_and_rest",
+    lambda x: (x.mean(-1, keepdims=True) + 0 * x, x - x.mean(-1, keepdims=True)),
+    {"x": lambda g_rest, g_mean: ns.mean(g_rest, -1, keepdims=True) + g_mean - ns.mean(g_mean, -1, keepdims=True)},
+    lambda f, x: (lambda mean, rest: weighed(ns.exp(mean) * ns.sin(mean * rest)))(*f(x)),
+    normal(3, 4),
+    outputs=("mean", "rest"),
+)
+fault(
+    "several results: one unused",
+    "mean_and_greatest",
+    lambda x: (x.mean(-1), x.max(-1)),
+    {
+        "x": lambda g_mean, g_greatest, greatest, x: (
+            g_mean[:, None] / x.shape[1] + g_greatest[:, None] * (array(x) == array(greatest)[:, None])
+        )
+    },
+    lambda f, x, w: (lambda mean, greatest: weighed(ns.exp(mean)))(*f(x * w)),
+    apart(3, 4),
+    positive(4),
+    outputs=("mean", "greatest"),
+)
+
 # Wrong only in the second derivative
 
 fault(
@@ -834,6 +883,21 @@ fault(
     normal(3, 4),
     normal(4),
     order=2,
+)
+
+fault(
+    "second derivative: a kept result detached",
+    "step_of_memory",
+    lambda x, c: (np.tanh(c + np.sin(x)), c + np.sin(x)),
+    {
+        "x": lambda g_h, g_next, h, x: (g_h * (1 - array(h) ** 2) + g_next) * ns.cos(x),
+        "c": lambda g_h, g_next, h: g_h * (1 - array(h) ** 2) + g_next,
+    },
+    lambda f, x, c: (lambda h, c: weighed(h * h) + weighed(c))(*f(x, c)),
+    normal(3, 4),
+    normal(4),
+    order=2,
+    outputs=("h", "next"),
 )
 
 # Wrong only somewhere, or only a little
@@ -1185,6 +1249,38 @@ right(
 )
 right("unusual input", "a product with a zero", lambda x: ns.prod(x), lambda rng: np.append(rng.normal(size=3), 0.0))
 right("unusual input", "several results", lambda x: (ns.sin(x), ns.cos(x).sum(), x * x), normal(3, 4))
+
+# Right: operations with several results
+
+MEMORY = made(
+    "memory",
+    lambda x, c: (np.tanh(c + np.sin(x)), c + np.sin(x)),
+    {
+        "x": lambda g_h, g_next, h, x: (g_h * (1 - h * h) + g_next) * ns.cos(x),
+        "c": lambda g_h, g_next, h: g_h * (1 - h * h) + g_next,
+    },
+    outputs=("h", "next"),
+)
+ORDERED = made(
+    "ordered",
+    lambda x: (np.sort(x), np.argsort(x)),
+    {"x": lambda g_values, places, x_shape: ns.put_add(g_values, (*x_shape,), (np.arange(3)[:, None], places))},
+    outputs=("values", "places"),
+)
+
+
+def _steps(x, c):
+    h = x
+    for _ in range(3):
+        h, c = MEMORY(h, c)
+    return weighed(h * c)
+
+
+right("several results", "three steps of a memory", _steps, normal(3, 4), normal(3, 4))
+right("several results", "all results", MEMORY, normal(3, 4), normal(3, 4))
+right("several results", "the first alone", lambda x, c: weighed(MEMORY(x, c)[0]), normal(3, 4), normal(3, 4))
+right("several results", "the second alone", lambda x, c: weighed(MEMORY(x, c)[1] ** 2), normal(3, 4), normal(3, 4))
+right("several results", "values and places", ORDERED, apart(3, 4))
 
 
 def _dropped(x, w):

@@ -139,13 +139,40 @@ def test_sizes_of_elements_may_differ():
     assert ns.gradcheck(lambda x: 1 / x, [10.0 ** np.arange(-3, 4)], mode="full").error <= 1e-9
 
 
+def test_operations_with_several_results():
+    @ns.op(outputs=("values", "places", "spread"), constant_outputs=("spread",))
+    def ordered(x):
+        return np.sort(x), np.argsort(x), np.ptp(x)
+
+    ordered.rule("x")(lambda g_values, places, x_shape: ns.put_add(g_values, x_shape, places))
+    report = ns.gradcheck(ordered, [normal(4)], order=2)
+    assert [(r.order, r.input) for r in report.rows] == [(1, "x"), (2, "x"), (2, "g_values")]
+    for fn in (lambda x: ordered(x)[:2], lambda x: ns.exp(ordered(x)[0]), lambda x: dict(zip("ab", ordered(x)[:2]))):
+        assert ns.gradcheck(fn, [normal(4)], order=2).passed
+    with pytest.raises(TypeError, match="the function returned int64, which has no derivative"):
+        ns.gradcheck(lambda x: ordered(x)[1], [normal(4)])
+
+
+@pytest.mark.parametrize("mode", ["projection", "full"])
+def test_a_fault_names_the_result(mode):
+    sincos = ns.op(lambda x: (np.sin(x), np.cos(x)), outputs=("sine", "cosine"), name="sincos")
+    sincos.rule("x")(lambda g_sine, g_cosine, x: g_sine * ns.cos(x) + g_cosine * ns.sin(x))
+    report = ns.gradcheck(sincos, [normal(3)], mode=mode, raises=False)
+    assert report.operation == "sincos" and report.worst.output.startswith("cosine[")
+    assert report.causes[0].startswith("sincos: its rule for x, of its result cosine alone, gives")
+    pole = ns.op(lambda x: (x, 1 / x), outputs=("same", "inverse"), name="pole")
+    pole.rule("x")(lambda g_same: g_same)
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match=r"gradcheck: inverse\[1\] is inf at these inputs"):
+        ns.gradcheck(pole, [np.array([1.0, 0.0])], mode=mode)
+
+
 def test_several_inputs_and_results():
     def fn(x, i, y):
         return {"a": ns.take(x, i) * y, "b": (x.sum(), 3 * i)[0], "c": ns.exp(y)}
 
     report = ns.gradcheck(fn, [normal(4), np.array([0, 3, 3]), normal(3)], order=2)
     assert [r.input for r in report.rows if r.order == 1] == ["x", "y"]
-    assert [r.input for r in report.rows if r.order == 2] == ["x", "y", "g0", "g1", "g2"]
+    assert [r.input for r in report.rows if r.order == 2] == ["x", "y", "g_a", "g_b", "g_c"]
     assert ns.gradcheck(lambda x: (x, [1])[0], normal(2)).passed
     assert ns.gradcheck(lambda x: x**2, 3.0).passed
     assert ns.gradcheck(lambda x: x**2, ns.tensor([1.0, 2.0], dtype="float64")).passed

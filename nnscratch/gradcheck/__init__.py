@@ -35,7 +35,8 @@ def gradcheck(
     Parameters
     ----------
     fn : callable, Op or Module
-        Takes as many Tensors as there are inputs and returns a Tensor of any shape, or several (tuple, list, dict). A
+        Takes as many Tensors as there are inputs and returns a Tensor of any shape, or several (tuple, list, dict). Of
+        several, those of whole numbers or booleans are passed over, and those that an operation declares constant. A
         module's parameters that require gradients are checked with its inputs: in float64, to which float32 parameters
         are lifted as long as the check lasts. With `gradient`, a function of plain NumPy arrays.
     inputs : array, Tensor, or a sequence of them
@@ -43,7 +44,8 @@ def gradcheck(
         no array are passed on as they are.
     order : int
         Check the derivatives up to this order: with 2 also those of the gradient, by the inputs and by the gradient that
-        it starts from (called ``g`` in the report).
+        it starts from (called ``g`` in the report; of several results ``g0`` and so on, or ``g_h``
+        for one that an operation, a dict or a named tuple calls h).
     mode : {"projection", "full"}
         Random directions, or every element of the Jacobian (its cost grows with the number of inputs and results).
     step : float, optional

@@ -1,6 +1,7 @@
 """Finding the operation at fault: each node of a graph is checked by itself, with the arrays that it was given."""
 
 import math
+from contextlib import suppress
 
 import numpy as np
 
@@ -117,15 +118,36 @@ def wrong_rules(audit, settings):
         for i in node.active:
             if (id(node), i) not in audit.returned:
                 continue
-            pair = _rule_against_differences(audit, node, i, raw, settings)
+            gradients = audit.gradient(node) if node.op.outputs else [audit.gradient(node)]
+            pair = _rule_against_differences(node, i, gradients, raw, settings)
             if pair:
-                found.append((node.op.name, _sentence(node, i, *pair)))
+                found.append(
+                    (node.op.name, _sentence(node, i, *_by_one_result(node, i, gradients, raw, settings, pair)))
+                )
     return found
 
 
-def _rule_against_differences(audit, node, i, raw, settings):
-    """The derivatives by one rule and numerically, where they differ, else None."""
-    gradients, gradient = _gradients(audit, node), host(audit.returned[id(node), i])
+def _by_one_result(node, i, gradients, raw, settings, pair):
+    """The derivatives of the first result for which a rule is wrong where no other is used, and its name; else the `pair` of all."""
+    for k, g in enumerate(gradients):
+        if node.op.outputs and g is not None:
+            alone = [g if j == k else None for j in range(len(gradients))]
+            with suppress(GradientError):  # it needs them all, which is not what is wrong here
+                found = _rule_against_differences(node, i, alone, raw, settings)
+                if found:
+                    return *found, f", of its result {node.op.outputs[k]} alone,"
+    return *pair, ""
+
+
+def _rule_against_differences(node, i, gradients, raw, settings):
+    """The derivatives by one rule and numerically, where they differ, else None; the gradients are those by the node's results."""
+
+    def rule(given):
+        d = autograd.ask_rule(node, i, given if node.op.outputs else given[0])
+        return np.zeros(raw[i].shape) if d is None else host(autograd.fit(d, node, i))
+
+    gradient = rule(gradients)
+    gradients = [None if g is None else host(g) for g in gradients]
     w = sizes(raw[i]) * weights(raw[i].shape, settings.rng)
     came = [k for k, g in enumerate(gradients) if g is not None]
 
@@ -143,8 +165,7 @@ def _rule_against_differences(audit, node, i, raw, settings):
             there = backend.of(autograd._raw(node.args[i]))
             parts = iter(np.split(g, np.cumsum([gradients[k].size for k in came])[:-1]))
             given = [None if a is None else there.asarray(next(parts).reshape(a.shape)) for a in gradients]
-            d = autograd.ask_rule(node, i, given if node.op.outputs else given[0])
-            pair = _disagreement(each, g, host(autograd.fit(d, node, i)), w, settings)
+            pair = _disagreement(each, g, rule(given), w, settings)
     return pair
 
 
@@ -161,11 +182,11 @@ def _disagreement(each, g, gradient, w, settings):
     return (analytic, float(d.value[0])) if verdict.wrong[0] and verdict.measured[0] else None
 
 
-def _sentence(node, i, analytic, numeric):
+def _sentence(node, i, analytic, numeric, which):
     given = ", ".join(
         f"{node.op._input_name(j)}: {autograd.describe(autograd._raw(a))}" for j, a in enumerate(node.args)
     )
-    text = f"{node.op.name}: its rule for {node.op._input_name(i)} gives {analytic:.6g} where differences give {numeric:.6g}"
+    text = f"{node.op.name}: its rule for {node.op._input_name(i)}{which} gives {analytic:.6g} where differences give {numeric:.6g}"
     ratio = analytic / numeric if numeric else 0.0
     near = min((-1.0, 2.0, 0.5, -2.0, -0.5), key=lambda r: abs(ratio - r))
     if abs(ratio - near) < 1e-6:

@@ -78,10 +78,10 @@ class _Order:
 
     def _same_again(self, results):
         """Finite results, and the same ones a second time."""
-        for r in results:
+        for name, r in zip(self.function.results, results, strict=True):
             bad = np.flatnonzero(~np.isfinite(r))
             if bad.size:
-                where = element("result", np.unravel_index(bad[0], r.shape))
+                where = element(name, np.unravel_index(bad[0], r.shape))
                 raise ValueError(
                     f"gradcheck: {where} is {r.ravel()[bad[0]]} at these inputs, which has no derivative; "
                     f"choose inputs where the function is defined"

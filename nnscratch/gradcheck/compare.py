@@ -169,7 +169,7 @@ class Comparison:
         if not rough.any():
             return False
         if not rough.all():
-            self.kinks.append(f"{_output(int(np.flatnonzero(rough)[0]), self.shapes)}, by {self.name}")
+            self.kinks.append(f"{self._output(int(np.flatnonzero(rough)[0]))}, by {self.name}")
             smooth = [np.where(r, 0.0, s) for r, s in zip(_split(rough, self.shapes), self.seeds, strict=True)]
             self.along_a_direction(smooth, np.isfinite(self.pull(smooth)[self.place]))
             return True
@@ -284,7 +284,7 @@ class Comparison:
         rank = np.select([status == _WRONG, status == _UNCLEAR, status == _RIGHT], [np.inf, 2.0, verdict.units], -1.0)
         m = int(np.argmax(rank))
         row = self._row(status, analytic, d, verdict, m, step, "differences")
-        row.index, row.output = self._index(k), _output(m, self.shapes)
+        row.index, row.output = self._index(k), self._output(m)
         return rank[m], bool((status == _KINK).any()), row, w
 
     # Towards the element at fault
@@ -331,7 +331,7 @@ class Comparison:
         verdict = self._verdict(analytic, d, np.abs(analytic))
         if verdict.wrong[m]:
             row = self._row(np.repeat(wrong, len(analytic)), analytic, d, verdict, m, step, "differences")
-            row.output = _output(m, self.shapes)
+            row.output = self._output(m)
         row.index = self._index(a)
         return row, False
 
@@ -349,6 +349,15 @@ class Comparison:
             middle = (low + high) // 2
             low, high = (low, middle) if off(low, middle) >= off(middle, high) else (middle, high)
         return low
+
+    def _output(self, m):
+        """What the m-th number of the results is called."""
+        for name, shape in zip(self.function.results, self.shapes, strict=True):
+            size = int(np.prod(shape))
+            if m < size:
+                return element(name, np.unravel_index(m, shape))
+            m -= size
+        raise IndexError(m)
 
     def _index(self, k):
         return tuple(int(i) for i in np.unravel_index(k, self.x.shape))
@@ -388,12 +397,3 @@ def _unit(m, shapes):
     one = np.zeros(sum(int(np.prod(s)) for s in shapes))
     one[m] = 1.0
     return _split(one, shapes)
-
-
-def _output(m, shapes):
-    """The name of the m-th number of the results."""
-    i = 0
-    while m >= int(np.prod(shapes[i])):
-        m -= int(np.prod(shapes[i]))
-        i += 1
-    return element("result" if len(shapes) == 1 else f"result {i}", np.unravel_index(m, shapes[i]))

@@ -2,10 +2,11 @@
 
 Each class has `variables` (the float64 arrays it is differentiated by), their `names`, ``values(variables)``, which computes
 the results alone, and ``record(variables)``, which computes them together with ``pull``, the derivative: it takes a gradient
-for each result and returns one for each variable.
+for each result and returns one for each variable. Once it was called, `results` are the results' names.
 """
 
 import inspect
+import re
 
 import numpy as np
 
@@ -25,6 +26,7 @@ class Function:
         self.variables = [arguments[i] for i in self.places]
         self.names = [names[i] for i in self.places]
         self.points = 0
+        self.results: list = []
         #: For each result a size below which it is rounding; None where nothing is known.
         self.floors = None
 
@@ -78,12 +80,18 @@ class TensorFunction(Function):
         try:
             y = self.call(arguments, arrays, variables)
             if look is not None:
-                return look(tensors_of(y))
+                return look(self._tensors(y))
         finally:
             for p, x in zip(self.parameters.values(), before, strict=True):
                 p.data = x
         leaves = [arguments[i] for i in self.places] + list(self.parameters.values())
-        return leaves, tensors_of(y)
+        return leaves, self._tensors(y)
+
+    def _tensors(self, y):
+        """Those of the results that have a derivative."""
+        found = tensors_of(y, self.fn)
+        self.results = list(found)
+        return list(found.values())
 
     def values(self, variables):
         return [y.numpy() for y in self.outputs(variables)[1]]
@@ -116,11 +124,11 @@ class TensorFunction(Function):
 
         def fn(*arguments):
             leaves = [arguments[i] for i in self.places] + list(self.parameters.values())
-            outputs = tensors_of(self.fn(*arguments[:count]))
+            outputs = self._tensors(self.fn(*arguments[:count]))
             return vjp(outputs, leaves, arguments[count:], create_graph=True)
 
         names = dict(zip(self.places, self.names, strict=False))
-        names.update({count + k: f"g{k}" if len(starts) > 1 else "g" for k in range(len(starts))})
+        names.update({count + k: gradient_name(name) for k, name in enumerate(self.results)})
         found = TensorFunction(fn, [*self.arguments, *starts], names, self.parameters, self.device)
         # A gradient that cancels to nothing is rounding of this size.
         size = np.sqrt(sum(np.sum((s * y) ** 2) for s, y in zip(starts, values, strict=True)))
@@ -139,8 +147,9 @@ class ArrayFunction(Function):
         arguments = self.filled(variables)
         y = self.call(arguments, arguments, variables)
         several = isinstance(y, tuple | list)
-        results = [np.asarray(r) for r in (y if several else [y])]
-        return arguments, results, several
+        found = {name: np.asarray(r) for name, r in named_results(y, self.fn).items()}
+        self.results = list(found)
+        return arguments, list(found.values()), several
 
     def values(self, variables):
         return [_floating(r) for r in self._results(variables)[1]]
@@ -243,17 +252,37 @@ def other_layout(x):
     return view
 
 
-def tensors_of(y):
-    """The floating-point Tensors among what a function returned: one, or several in a tuple, list or dict."""
-    several = list(y.values()) if isinstance(y, dict) else y if isinstance(y, tuple | list) else [y]
+def named_results(y, fn):
+    """What a function returned, one result or several in a tuple, list or dict, by their names."""
+    if isinstance(y, dict):
+        return {str(name): r for name, r in y.items()}
+    if not isinstance(y, tuple | list):
+        return {"result": y}
+    names = fn.outputs if isinstance(fn, Op) else getattr(y, "_fields", None)
+    if names is None and len(y) == 1:
+        names = ["result"]
+    return dict(zip(names or [f"result {i}" for i in range(len(y))], y, strict=True))
+
+
+def gradient_name(result):
+    """What the gradient by a result is called."""
+    own = re.fullmatch(r"result ?(\d*)", result)
+    return f"g{own[1]}" if own else f"g_{result}"
+
+
+def tensors_of(y, fn):
+    """The results of a function that have a derivative, by name: no whole numbers, and none that an operation says has none."""
+    named = named_results(y, fn)
+    several = list(named.values())
     wrong = next((type(r).__name__ for r in several if not isinstance(r, Tensor)), None)
     if wrong or not several:
         raise TypeError(
             f"gradcheck: the function returned {wrong or 'nothing'}, expected a Tensor or several; return one, "
             f"or pass gradient=... for a function of plain arrays"
         )
-    floating = [r for r in several if r.dtype.kind == "f"]
-    for r in floating:
+    constant = fn.constant_outputs if isinstance(fn, Op) else ()
+    floating = {name: r for name, r in named.items() if r.dtype.kind == "f" and name not in constant}
+    for r in floating.values():
         _floating(r.numpy())
     if not floating:
         raise TypeError(
