@@ -105,6 +105,19 @@ def from_the_first_row(g, a):
     return g[:3] * a[:3]
 
 
+def both(
+    forward=lambda x, a: (x * a, x + a, np.argsort(x * a)),
+    rule=lambda g_product, g_total, a: g_product * a + g_total,
+    reference=None,
+):
+    """The same with a second result to plant faults in, and a third of whole numbers."""
+    samples = [Case(apart(3, 4), normal(3, 4)), Case(apart(2, 3), normal(3))]
+    op = ns.op(forward, samples=samples, name="product", outputs=("product", "total", "order"))
+    op.rule("x")(rule)
+    op.rule("a")(lambda g_product, g_total, x: g_product * x + g_total)
+    return op, reference or (lambda x, a: (x * a, x + a, np.argsort(x * a)))
+
+
 FAULTS = {
     "forward": product(reference=lambda x, a: x * a * (1 + 1e-12)),
     "derivatives": product(rule=lambda g, a: g * a * (1 + 1e-6)),
@@ -116,7 +129,31 @@ FAULTS = {
     "purity": product(impure),
     "repeatability": product(lambda x, a: x * a * (1 + 1e-15 * np.random.default_rng().random())),
     "create_graph": product(rule=depends_on_the_graph),
+    "unused_results": both(rule=lambda g_product, g_total, a: g_total if np.ndim(g_total) else g_product * a),
     "bad_arguments": product(lambda x=1.0, a=1.0: x * a),
+}
+
+# The same faults in the second of several results.
+FAULTS_OF_SEVERAL = {
+    "forward": both(reference=lambda x, a: (x * a, x + a + 1e-12, np.argsort(x * a))),
+    "forward, whole numbers": both(reference=lambda x, a: (x * a, x + a, np.argsort(-x * a))),
+    "derivatives": both(rule=lambda g_product, g_total, a: g_product * a + g_total * (1 + 1e-6)),
+    "broadcasting": both(
+        lambda x, a: (x * a, (x + a) / (x * a).size, np.argsort(x * a)),
+        lambda g_product, g_total, a, x: g_product * a + g_total / x.size,
+    ),
+    "layouts": both(rule=lambda g_product, g_total, a, x: g_product * a + g_total * np.resize(x.ravel("K"), x.shape)),
+    "empty_and_0d": both(rule=lambda g_product, g_total, a, x: g_product * a + g_total * (x.shape[0] // x.shape[0])),
+    "wrong_shapes": both(rule=lambda g_product, g_total, a: (g_product * a + g_total)[:3]),
+    "dtypes": both(lambda x, a: (x * a, (x + a) * np.ones(1), np.argsort(x * a))),
+    "dtypes, whole numbers": both(lambda x, a: (x * a, x + a, np.argsort(x * a).astype(f"i{x.itemsize}"))),
+    "purity": both(lambda x, a: (x * a, np.add(x, a, out=x), np.argsort(x * a))),
+    "repeatability": both(lambda x, a: (x * a, x + a + 1e-15 * np.random.default_rng().random(), np.argsort(x * a))),
+    "create_graph": both(
+        rule=lambda g_product, g_total, a: g_product * a + g_total * (1 + isinstance(g_total, ns.Tensor))
+    ),
+    "unused_results": both(rule=lambda g_product, g_total, a: (g_product * a + g_total).sum()),
+    "unused_results, fails": both(rule=lambda g_product, g_total, a: g_product * a + g_total.reshape(a.shape)),
 }
 
 
@@ -133,8 +170,26 @@ def test_a_property_finds_its_fault(property):
     assert repr(found).startswith(f"<product: {len(found.problems)} problem")
 
 
-def test_a_right_operation_of_ones_own_passes():
-    op, reference = product()
+@pytest.mark.parametrize("fault", FAULTS_OF_SEVERAL)
+def test_a_property_finds_its_fault_in_one_of_several_results(fault):
+    op, reference = FAULTS_OF_SEVERAL[fault]
+    found = check_operation(op, reference=reference, properties=[fault.partition(",")[0]])
+    assert not found.passed
+    if fault in ("forward", "dtypes", "repeatability"):
+        assert all("its result total " in p for p in found.problems), found.problems
+    if "whole numbers" in fault:
+        assert all("its result order " in p for p in found.problems), found.problems
+
+
+def test_a_reference_of_several_results_returns_as_many():
+    op, _ = both()
+    found = check_operation(op, reference=lambda x, a: x * a, properties=["forward"])
+    assert "its reference does not return the 3 results product, total, order" in found.problems[0]
+
+
+@pytest.mark.parametrize("made", [product, both])
+def test_a_right_operation_of_ones_own_passes(made):
+    op, reference = made()
     found = check_operation(op, reference=reference)
     assert found.problems == []
     assert found.forward <= 0.5 and found.first <= 1e-9 and found.second <= 1e-7

@@ -12,9 +12,9 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch.arguments import count
-from nnscratch.autograd import OPS, GradientError, Op, grad
+from nnscratch.autograd import OPS, GradientError, Op
 from nnscratch.gradcheck import gradcheck
-from nnscratch.gradcheck.functions import other_layout
+from nnscratch.gradcheck.functions import other_layout, vjp
 from nnscratch.sample_inputs import FIXED, Array, Case
 from nnscratch.tensor import Tensor
 from nnscratch.testing.references import MAGNITUDES, REFERENCES, exact, units
@@ -84,7 +84,8 @@ def check_operation(op, seed=0, *, reference=None, properties=None):
     of each element of the result, but of the magnitude of what was added up where an operation adds terms of either
     sign (sums, products of matrices, convolutions). The derivatives are checked by `nnscratch.gradcheck`, along random
     directions. Then come the properties: broadcasting undone, memory layouts, empty and 0-d arrays, dtypes, inputs
-    left alone, the same bits twice, the same gradient under ``create_graph``, and error messages.
+    left alone, the same bits twice, the same gradient under ``create_graph``, and error messages. Of an operation with
+    several results each is compared, and the derivatives are those of all together and of each alone.
 
     Parameters
     ----------
@@ -93,7 +94,8 @@ def check_operation(op, seed=0, *, reference=None, properties=None):
     seed : int
         What the rows are drawn from, and the directions.
     reference : callable, optional
-        The operation's definition, on arrays of `mpmath.mpf`; by default that of the table, where it is there.
+        The operation's definition, on arrays of `mpmath.mpf`; by default that of the table, where it is there. Where the
+        operation has several results, it returns a tuple of as many.
     properties : sequence of str, optional
         Which of `PROPERTIES` to check; all by default.
 
@@ -183,23 +185,38 @@ class Row:
             args[i] = value
         return self.op(*args, **self.kwargs)
 
-    def gradients(self, args=None, create_graph=False):
-        """The result for `args` (the row's own by default) and the gradients by its inputs, as arrays.
+    def results(self, y):
+        """What the operation returned, as a list, one for each result."""
+        return list(y) if self.op.outputs else [y]
 
-        They start from a gradient that depends on nothing but the result's shape.
+    def what(self, k):
+        """How a sentence speaks of the result `k`."""
+        return f"its result {self.op.outputs[k]}" if self.op.outputs else "its result"
+
+    def gradients(self, args=None, create_graph=False, alone=None):
+        """The results for `args` (the row's own by default) and the gradients by its inputs, as arrays.
+
+        They start from gradients that depend on nothing but the results' shapes; `alone` is the one result that is used.
         """
         args = list(self.args if args is None else args)
         for i in self.inputs:
             args[i] = Tensor(args[i], requires_grad=True)
-        y = self.op(*args, **self.kwargs)
+        results = self.results(self.op(*args, **self.kwargs))
         if not self.inputs:
-            return _host(y), []
-        g = np.random.default_rng(0).standard_normal(y.shape).astype(y.dtype)
-        given = Tensor(g.copy())
-        found = grad(y, [args[i] for i in self.inputs], given, create_graph)
-        if not np.array_equal(given.numpy(), g):
+            return list(map(_host, results)), []
+        rng = np.random.default_rng(0)
+        starts = [(y, rng.standard_normal(y.shape)) for y in results]
+        used = [(y, g.astype(y.dtype)) for k, (y, g) in enumerate(starts) if y.requires_grad and alone in (None, k)]
+        given = [Tensor(g.copy()) for _, g in used]
+        found = vjp([y for y, _ in used], [args[i] for i in self.inputs], given, create_graph)
+        if not all(np.array_equal(a.numpy(), g) for a, (_, g) in zip(given, used, strict=True)):
             raise GradientError("a rule changes the gradient that it is given")
-        return y.numpy(), [d.numpy() for d in found]
+        return [y.numpy() for y in results], [d.numpy() for d in found]
+
+    def differentiable(self):
+        """The numbers of the results that have a derivative."""
+        results = self.results(self.call(*(Tensor(self.args[i], requires_grad=True) for i in self.inputs)))
+        return [k for k, y in enumerate(results) if y.requires_grad]
 
     def problem(self, text):
         """A sentence about this row, on one line."""
@@ -261,38 +278,53 @@ def forward(row):
     expected = exact(row.reference, args, row.kwargs)
     magnitude = MAGNITUDES.get(row.op.name) if row.reference is REFERENCES.get(row.op.name) else None
     magnitude = None if magnitude is None else exact(magnitude, args, row.kwargs)
-    row.forward = units(_host(row.op(*row.args, **row.kwargs)), expected, magnitude)
-    if not row.forward <= FORWARD:
-        yield row.problem(f"its result is {row.forward:.3g} units in the last place from its reference")
+    results = row.results(row.op(*row.args, **row.kwargs))
+    expected, magnitudes = (v if row.op.outputs else [v] for v in (expected, magnitude))
+    if not isinstance(expected, tuple | list) or len(expected) != len(results):
+        yield row.problem(f"its reference does not return the {len(results)} results {', '.join(row.op.outputs)}")
+        return
+    for k, y in enumerate(results):
+        error = units(_host(y), expected[k], None if magnitudes is None else magnitudes[k])
+        row.forward = max(error, row.forward or 0.0)
+        if not error <= FORWARD:
+            yield row.problem(f"{row.what(k)} is {error:.3g} units in the last place from its reference")
 
 
 def derivatives(row):
-    """Its first and second derivatives are those of differences."""
+    """Its first and second derivatives are those of differences, through all results and through each alone."""
     if not row.inputs:
         return
-    try:
-        report = gradcheck(_named(row), [row.args[i] for i in row.inputs], order=2, seed=row.seed)
-    except GradientError as failure:
-        report = failure.report
-        yield row.problem("; ".join(report.problems or report.causes))
-    for order, figure, limit in ((1, "first", FIRST), (2, "second", SECOND)):
-        found = [r for r in report.rows if r.order == order]
-        error = max((r.error for r in found if r.status in ("right", "wrong")), default=None)
-        setattr(row, figure, error)
-        if error is not None and not error <= limit:
-            yield row.problem(f"its {figure} derivative has a relative error of {error:.2g}, more than {limit:.0e}")
-    for place in report.kinks:
-        yield row.problem(f"the row is not clear of its kinks ({place}); choose another")
-    for r in report.rows:
-        if r.status == "unclear":
-            yield row.problem(f"its values are too rough to tell the derivative by {r.input}; choose another row")
+    used = row.differentiable()
+    for results in [used, *([k] for k in used if len(used) > 1)]:
+        report = gradcheck(
+            _named(row, results), [row.args[i] for i in row.inputs], order=2, seed=row.seed, raises=False
+        )
+        of = f" of {row.what(results[0])} alone" if len(results) < len(used) else ""
+        if not report.passed:
+            yield row.problem("; ".join(report.problems or report.causes) + of)
+        for order, figure, limit in ((1, "first", FIRST), (2, "second", SECOND)):
+            found = [r for r in report.rows if r.order == order]
+            error = max((r.error for r in found if r.status in ("right", "wrong")), default=None)
+            setattr(row, figure, max((e for e in (error, getattr(row, figure)) if e is not None), default=None))
+            if error is not None and not error <= limit:
+                yield row.problem(
+                    f"its {figure} derivative{of} has a relative error of {error:.2g}, more than {limit:.0e}"
+                )
+        for place in report.kinks:
+            yield row.problem(f"the row is not clear of its kinks ({place}); choose another")
+        for r in report.rows:
+            if r.status == "unclear":
+                yield row.problem(
+                    f"its values are too rough to tell the derivative{of} by {r.input}; choose another row"
+                )
 
 
-def _named(row):
-    """`Row.call` with the operation's own names for its inputs, which the checker reports."""
+def _named(row, results):
+    """`Row.call`, of these results, with the operation's own names for its inputs and results, which the checker reports."""
 
     def call(*inputs):
-        return row.call(*inputs)
+        y = row.results(row.call(*inputs))
+        return {row.op.outputs[k]: y[k] for k in results} if row.op.outputs else y[0]
 
     names = [row.name(i) + str(i) * (row.name(i) == row.op.variadic) for i in row.inputs]
     call.__signature__ = inspect.Signature([inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in names])
@@ -330,20 +362,22 @@ def _same_values(row, *choices):
         a, b = (_waited(row.op, args, row.kwargs) for args in choices)
     except REFUSALS:
         return False
-    return np.shape(a) == np.shape(b) and _difference(a, b) <= ROUNDING
+    pairs = zip(row.results(a), row.results(b), strict=True)
+    return all(np.shape(a) == np.shape(b) and _difference(a, b) <= ROUNDING for a, b in pairs)
 
 
 def layouts(row):
     """Values and gradients do not depend on how the inputs lie in memory."""
-    y, gradients = row.gradients()
+    results, gradients = row.gradients()
     for words, layout in (
         ("that skips and runs backwards", other_layout),
         ("in column-major order", lambda a: a.copy("F")),
     ):
         args = [layout(a) if i in row.arrays else a for i, a in enumerate(row.args)]
-        y_other, gradients_other = row.gradients(args)
-        if _difference(y_other, y) > ROUNDING:
-            yield row.problem(f"its result differs for an input {words}")
+        results_other, gradients_other = row.gradients(args)
+        for k, (a, b) in enumerate(zip(results_other, results, strict=True)):
+            if _difference(a, b) > ROUNDING:
+                yield row.problem(f"{row.what(k)} differs for an input {words}")
         for i, a, b in zip(row.inputs, gradients_other, gradients, strict=True):
             if _difference(a, b) > ROUNDING:
                 yield row.problem(f"its gradient by {row.name(i)} differs for an input {words}")
@@ -383,13 +417,15 @@ def _taken_or_refused(row, words, args):
         yield from map(row.problem, _judged(row.op, words, error))
         return
     try:
-        y, gradients = row.gradients(args)
+        results, gradients = row.gradients(args)
     except Exception as error:
         yield row.problem(f"it takes {words}, and then its gradient ends in {type(error).__name__}: {error}")
         return
-    if y.dtype.kind == "f" and np.isnan(y).any():
-        yield row.problem(f"it takes {words}, and gives nan")
-    elif any(np.isnan(d).any() for d in gradients):
+    for k, y in enumerate(results):
+        if y.dtype.kind == "f" and np.isnan(y).any():
+            yield row.problem(f"it takes {words}, and gives nan" + (f" as {row.what(k)}" if row.op.outputs else ""))
+            return
+    if any(np.isnan(d).any() for d in gradients):
         yield row.problem(f"it takes {words}, and its gradient is nan")
 
 
@@ -406,15 +442,18 @@ def dtypes(row):
     """A result and gradients have the inputs' dtype, and the values of float64 as far as it holds them."""
     if not row.inputs:
         return
-    exact_y, exact_gradients = row.gradients()
+    exact_results, exact_gradients = row.gradients()
     for dtype, close in CLOSE.items():
         other = row.drawn(np.dtype(dtype))
         for create_graph in (False, True):
-            y, gradients = other.gradients(create_graph=create_graph)
-            if y.dtype != dtype and "dtype" not in row.op.names:
-                yield row.problem(f"its result is {y.dtype} for {dtype} inputs")
-            elif _difference(y, exact_y) > close:
-                yield row.problem(f"its {dtype} result is far from that of float64")
+            results, gradients = other.gradients(create_graph=create_graph)
+            for k, (y, e) in enumerate(zip(results, exact_results, strict=True)):
+                # whole numbers beside other results, such as indices, have a dtype of their own
+                wanted = dtype if e.dtype.kind == "f" or not row.op.outputs else e.dtype
+                if y.dtype != wanted and "dtype" not in row.op.names:
+                    yield row.problem(f"{row.what(k)} is {y.dtype} for {dtype} inputs")
+                elif _difference(y, e) > (close if e.dtype.kind == "f" else 0.0):
+                    yield row.problem(f"{row.what(k)} in {dtype} is far from that of float64")
             for i, d, e in zip(row.inputs, gradients, exact_gradients, strict=True):
                 if d.dtype != dtype:
                     yield row.problem(f"its gradient by {row.name(i)} is {d.dtype} for {dtype} inputs")
@@ -434,13 +473,14 @@ def purity(row):
 
 def repeatability(row):
     """The same arguments give the same bits, as arrays and as Tensors."""
-    plain = row.op(*row.args, **row.kwargs)
-    y, gradients = row.gradients()
+    arrays = row.results(row.op(*row.args, **row.kwargs))
+    results, gradients = row.gradients()
     again, gradients_again = row.gradients()
-    if not _same_bits(y, plain):
-        yield row.problem("its result differs between arrays and Tensors")
-    if not _same_bits(y, again):
-        yield row.problem("its result differs from one call to the next")
+    for k, y in enumerate(results):
+        if not _same_bits(y, arrays[k]):
+            yield row.problem(f"{row.what(k)} differs between arrays and Tensors")
+        if not _same_bits(y, again[k]):
+            yield row.problem(f"{row.what(k)} differs from one call to the next")
     if not all(map(_same_bits, gradients, gradients_again)):
         yield row.problem("its gradient differs from one call to the next")
 
@@ -452,6 +492,32 @@ def create_graph(row):
     for i, a, b in zip(row.inputs, plain, graphed, strict=True):
         if _difference(b, a) > ROUNDING:
             yield row.problem(f"its gradient by {row.name(i)} differs under create_graph")
+
+
+def unused_results(row):
+    """Where a single result is used, the gradient is its share of that of all, in the inputs' dtype."""
+    used = row.differentiable() if row.inputs and row.op.outputs else ()
+    for dtype, create_graph in (("float64", False), ("float64", True), ("float32", False)) if used else ():
+        other = row.drawn(np.dtype(dtype))
+        _, together = other.gradients(create_graph=create_graph)
+        total = [np.zeros_like(d, np.float64) for d in together]
+        for k in used:
+            try:
+                _, gradients = other.gradients(create_graph=create_graph, alone=k)
+            except Exception as error:
+                yield row.problem(
+                    f"where {row.what(k)} alone is used its gradient ends in {type(error).__name__}: {error}"
+                )
+                return
+            for i, d in zip(row.inputs, gradients, strict=True):
+                if d.dtype != dtype:
+                    yield row.problem(
+                        f"where {row.what(k)} alone is used its gradient by {row.name(i)} is {d.dtype} for {dtype} inputs"
+                    )
+            total = [a + b for a, b in zip(total, gradients, strict=True)]
+        for i, a, b in zip(row.inputs, total, together, strict=True):
+            if _difference(a, b) > max(CLOSE[dtype], 10 * ROUNDING):
+                yield row.problem(f"its gradient by {row.name(i)} is not the sum of those through each of its results")
 
 
 def bad_arguments(row):
@@ -487,6 +553,7 @@ PROPERTIES = {
         purity,
         repeatability,
         create_graph,
+        unused_results,
         bad_arguments,
     )
 }

@@ -1,7 +1,8 @@
 """Every operation of the table once more, by its definition, on numbers of 50 digits.
 
 A reference takes what its operation takes, with arrays of `mpmath.mpf` (dtype object) in the place of floating-point
-arrays, and returns such an array. It never calls the operation or its kernels.
+arrays, and returns such an array, or a tuple of them for an operation with several results. It never calls the
+operation or its kernels.
 """
 
 from functools import partial
@@ -60,7 +61,7 @@ def exact(reference, args, kwargs):
 
     Returns
     -------
-    array of mpmath.mpf, or of bool or int where that is the operation's result
+    array of mpmath.mpf, or of bool or int where that is the operation's result; a tuple of them where it has several
 
     Examples
     --------
@@ -70,7 +71,8 @@ def exact(reference, args, kwargs):
     """
     with mpmath.workdps(DIGITS):
         args = [_lifted(a) for a in args]
-        return np.asarray(reference(*args, **{k: _lifted(v) for k, v in kwargs.items()}))
+        y = reference(*args, **{k: _lifted(v) for k, v in kwargs.items()})
+        return tuple(map(np.asarray, y)) if isinstance(y, tuple) else np.asarray(y)
 
 
 def _lifted(value):
