@@ -174,6 +174,95 @@ def test_products_of_matrices_are_written_out():
     assert "∂y/∂b[0, 0] = 1 · 1 + 3 · 1 = 4" in said
 
 
+@ns.op(
+    outputs=("h", "c", "gate"),
+    formula=r"h = \tanh c, \quad c = before + gate, \quad gate = \sigma(x w)",
+    derivative=r"(g_h (1 - h^2) + g_c + g_{gate}) \cdot gate \cdot (1 - gate) \cdot w, \quad g_h (1 - h^2) + g_c, \quad "
+    r"(g_h (1 - h^2) + g_c + g_{gate}) \cdot gate \cdot (1 - gate) \cdot x",
+)
+def memory(x, before, w):
+    gate = 1 / (1 + np.exp(-x * w))
+    return np.tanh(before + gate), before + gate, gate
+
+
+@memory.rule("x")
+def _(g_h, g_c, g_gate, h, gate, w):
+    return (g_h * (1 - h * h) + g_c + g_gate) * gate * (1 - gate) * w
+
+
+@memory.rule("before")
+def _(g_h, g_c, h):
+    return g_h * (1 - h * h) + g_c
+
+
+@memory.rule("w")
+def _(g_h, g_c, g_gate, h, gate, x):
+    return (g_h * (1 - h * h) + g_c + g_gate) * gate * (1 - gate) * x
+
+
+def remembered():
+    x, before, w = single([0.5, 1.0]), single([0.25, -1.0]), single([2.0, -0.5])
+    h, c, _ = memory(x, before, w)
+    h2, _, gate2 = memory(h, c, w)
+    y = ns.sum(h2 * gate2 * c)
+    return y, {"x": x, "before": before, "w": w, "y": y, "gate2": gate2}
+
+
+def test_several_results_are_told_with_their_names_and_gradients():
+    y, names = remembered()
+    explanation = ns.explain(y, names)
+    assert explanation.forward[0].title == "h, c, gate = memory(x, before, w)"
+    assert explanation.forward[1].title == "h2, c2, gate2 = memory(h, c, w)"
+    assert [e.note for e in explanation.forward[0].found] == ["", "", "not used on the way to y"]
+    back = explanation.backward[-2]
+    assert back.title == "back through h2, c2, gate2 = memory(h, c, w)"
+    assert [(e.name, e.note) for e in back.given] == [
+        ("∂y/∂h2", ""),
+        ("∂y/∂c2", "not used on the way to y"),
+        ("∂y/∂gate2", ""),
+    ]
+    assert formula.text(dict(back.rules)["before"]) == "∂y/∂h2 (1 - h²) + ∂y/∂c2"
+    said = str(explanation)
+    assert "h2, c2, gate2 = memory(h, c, w)" in said and "∂y/∂gate2" in said and "g_" not in said
+    ElementTree.fromstring(explanation._repr_html_())
+
+
+def test_every_number_of_several_results_is_the_engines_bit_for_bit():
+    y, names = remembered()
+    explanation = ns.explain(y, names)
+    y.backward()
+    told = {e.name: e.array for part in explanation.backward for e in part.found}
+    for name in ("x", "before", "w"):
+        assert told[f"∂y/∂{name}"].tobytes() == names[name].grad.numpy().tobytes(), name
+    expected = memory(*(names[name].numpy() for name in ("x", "before", "w")))
+    for e, a in zip(explanation.forward[0].found, expected, strict=True):
+        assert e.array.tobytes() == a.tobytes()
+    gate2 = names["gate2"]
+    given = {e.name: e.array for part in explanation.backward for e in part.given}
+    assert given["∂y/∂gate2"].tobytes() == ns.grad(y, gate2).numpy().tobytes()
+
+
+def test_the_arithmetic_of_several_results_gives_their_numbers():
+    written = list(lines(ns.explain(*remembered())))
+    assert sum("memory" in what for what, *_ in written) == 2 * 3 * 2 + 2 * 3 * 2
+    for what, said, expected in written:
+        assert value(said) == pytest.approx(float(expected), rel=1e-4, abs=1e-5), f"{what} = {said}"
+
+
+def test_whole_numbers_among_the_results_are_told():
+    @ns.op(outputs=("values", "places"))
+    def ordered(x):
+        return np.sort(x), np.argsort(x)
+
+    ordered.rule("x")(lambda g_values, places, x_shape: ns.put_add(g_values, x_shape, places))
+    values, places = ordered(single([2.0, 1.0]))
+    explanation = ns.explain(ns.sum(values * places))
+    assert explanation.forward[0].title == "values, places = ordered(x)"
+    assert explanation.forward[1].given[1].name == "places"
+    assert [e.name for e in explanation.backward[-1].given] == ["∂y/∂values"]
+    assert "→ places = [1, 0]" in str(explanation)
+
+
 def test_what_a_fused_loss_computes_on_the_way_is_shown():
     x = single([[0.5, -0.5]])
     part = ns.explain(F.cross_entropy(F.softmax(x), [0]), {"x": x}).forward[-1]

@@ -78,6 +78,31 @@ def check_drawing(graph):
     return svg, pen
 
 
+@ns.op(outputs=("sine", "cosine"), formula=r"sine = \sin x, \quad cosine = \cos x")
+def sincos(x):
+    return np.sin(x), np.cos(x)
+
+
+@sincos.rule("x")
+def _(g_sine, g_cosine, sine, cosine):
+    return g_sine * cosine - g_cosine * sine
+
+
+@ns.op(outputs=("a_rather_long_name", "greatest", "places"))
+def sorted_with(x, w):
+    return np.sort(x) * w, x.max(), np.argsort(x)
+
+
+@sorted_with.rule("x")
+def _(g_a_rather_long_name, g_greatest, greatest, x, w, places, x_shape):
+    return ns.put_add(g_a_rather_long_name * w, x_shape, places) + g_greatest * ns.equal(x, greatest)
+
+
+@sorted_with.rule("w")
+def _(g_a_rather_long_name, x, places):
+    return g_a_rather_long_name * ns.take(x, places)
+
+
 def random_graph(choices, framed):
     """A graph of small operations on earlier results, some of them in modules, some modules within modules."""
 
@@ -91,14 +116,26 @@ def random_graph(choices, framed):
             h = a * self.weight + b
             return h if self.inner is None else self.inner(ns.tanh(h), a)
 
-    parts = [Part(), Part(Part()), Part(Part(Part()))]
+    class Pair(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, a, b):
+            sine, cosine = sincos(self.inner(a, b))
+            return sine * a, cosine
+
+    parts = [Part(), Part(Part()), Part(Part(Part())), Pair(Part())]
     values = [ns.tensor([1.0, 2.0], requires_grad=True), ns.tensor([0.5, 0.25])]
     for kind, first, second in choices:
         a, b = values[-1 - first % len(values)], values[-1 - second % len(values)]
-        if framed and kind < 3:
-            values.append(parts[kind](a, b))
+        if framed and kind < 4:
+            made = parts[kind](a, b)
+        elif kind < 6:
+            made = [a + b, a * b, ns.tanh(a), ns.concatenate([a, b])[:2], ns.maximum(a, b), sincos(a)[1]][kind]
         else:
-            values.append([a + b, a * b, ns.tanh(a), ns.concatenate([a, b])[:2], ns.maximum(a, b)][kind % 5])
+            made = sincos(a) if kind == 6 else sorted_with(a, b)[:1]
+        values += made if isinstance(made, tuple) else [made]
     used = [v for v in values[2:] if v.requires_grad]
     return (used[-1] if used else values[0] * 1).sum(), parts
 
@@ -242,6 +279,87 @@ def test_a_relu_put_after_its_pooling_is_noted():
     assert "max-pooling" in ns.graph(loss).svg()
 
 
+# Several results
+
+
+def branching():
+    """y = h² sin + Σ v order, with results used twice, once, and not at all; the names that a caller has for them."""
+    x = ns.tensor([2.0, 1.0, 3.0], requires_grad=True)
+    sine, _ = sincos(x)
+    values, greatest, places = sorted_with(sine, x)
+    y = (sine * sine + values * places).sum()
+    return y, {"x": x, "order": places, "top": greatest, "y": y}
+
+
+def test_every_result_is_told_by_its_name_and_unused_ones_are_marked():
+    y, names = branching()
+    y.backward()
+    lines = str(ns.graph(y, names)).splitlines()
+    assert [line.split()[:6] for line in lines if "sincos" in line] == [
+        ["1", "sine,", "cosine", "=", "sincos(x)", "sine"]
+    ]
+    told = {line.split()[0]: line for line in lines if line.startswith("     ")}
+    assert list(told) == ["sine", "cosine", "a_rather_long_name", "top", "order"]
+    assert {name for name, line in told.items() if "unused" in line} == {"cosine", "top"}
+    x, g = names["x"].numpy(), names["x"].grad
+    found = {v.name: v for v in ns.graph(y, names)._computation.values}
+    np.testing.assert_array_equal(found["cosine"].array, np.cos(x))
+    assert found["order"].gradient is None and found["cosine"].gradient is None
+    np.testing.assert_array_equal(found["order"].array, names["order"].numpy())
+    np.testing.assert_array_equal(found["x"].gradient, g.numpy())
+
+
+def test_arrows_leave_their_own_result():
+    y, names = branching()
+    svg, pen = check_drawing(ns.graph(y, names))
+    words = [label[4] for label in pen.labels]
+    assert {"sine", "cosine", "greatest", "places"} <= set(words)  # the operation's own names
+    assert any(w.startswith("a_rather") and w.endswith("…") for w in words)
+    assert all(
+        sum(bool(re.match(rf"{name} (\(|number)", w)) for w in words) == 1 for name in ("top", "order", "cosine")
+    )
+    assert sum(kind == "unused result" for *_, kind in pen.boxes) == 2 and "unused result" in svg
+    middles = {label[4]: label[0] + label[2] / 2 for label in pen.labels}
+    plates = {w.split()[0]: x for w, x in middles.items() if re.match(r"\w+ (\(|number)", w)}
+    starts = sorted(left + edge.points[0][0] for edge, left, _ in pen.edges)
+    for name, many in {"sine": 3, "order": 1, "a_rather_long_name": 1, "cosine": 0}.items():
+        assert sum(abs(x - plates[name]) < 1 for x in starts) >= many
+    assert not any(abs(x - plates["top"]) < 1 for x in starts)
+    text = ns.graph(y, names).mermaid()
+    assert text.count("-.->") == 2 and text.count('-->|"sine (3,)"|') == 3 and text.count('-->|"order (3,)"|') == 1
+
+
+def test_several_results_leave_a_folded_module():
+    class Turned(nn.Module):
+        def forward(self, x):
+            return sincos(x * 2)
+
+    module = Turned()
+    sine, cosine = module(ns.tensor([1.0, 2.0], requires_grad=True))
+    _, pen = check_drawing(ns.graph((sine * cosine).sum(), unfold=False))
+    words = [label[4] for label in pen.labels]
+    assert "2 operations folded" in words and {"sine (2,)", "cosine (2,)"} <= set(words)
+    _, pen = check_drawing(ns.graph(sine.sum(), unfold=False))
+    assert not any(label[4].startswith("cosine") for label in pen.labels)
+
+
+def test_a_result_of_several_may_be_the_output():
+    sine, cosine = sincos(ns.tensor(1.0, requires_grad=True))
+    for y in (sine, cosine):
+        _, pen = check_drawing(ns.graph(y, gradients=True))
+        assert [kind for *_, kind in pen.boxes if kind in ("output", "unused result")] in (
+            ["output", "unused result"],
+            ["unused result", "output"],
+        )
+
+
+def test_names_of_results_have_numbers_only_where_they_are_taken():
+    sine, _ = sincos(ns.tensor(1.0, requires_grad=True))
+    y = sincos(sincos(sine)[1])[0]
+    names = [v.name for v in ns.graph(y)._computation.values if v.kind == "result"]
+    assert names == ["sine", "cosine", "sine2", "cosine2", "y", "cosine3"]
+
+
 # Folding
 
 
@@ -351,8 +469,8 @@ def test_mermaid_is_well_formed(choices, unfold):
         elif line.startswith("subgraph"):
             assert re.fullmatch(r'subgraph m\d+_\d+\["[^"\n]+"\]', line), line
             depth += 1
-        elif "-->" in line:
-            source, target = re.fullmatch(r'(\w+) -->\|"[^"]*"\| (\w+)', line).groups()
+        elif "->|" in line:
+            source, target = re.fullmatch(r'(\w+) -(?:-|\.-)>\|"[^"]*"\| (\w+)', line).groups()
             assert {source, target} <= known, line
         else:
             name, shape = re.fullmatch(r'(\w+)(\(\[".*"\]\)|\[/".*"/\]|\[\[".*"\]\]|\[".*"\]|\(".*"\))', line).groups()

@@ -20,7 +20,8 @@ class Value:
         A module's tensor that requires a gradient; another one that does; a tensor that does not; a plain array, or what a
         module keeps without training it; what an operation made.
     name : str
-        As the caller or the module calls it; a result that nobody named is ``h1``, ``h2`` and so on, by its step.
+        As the caller or the module calls it; a result that nobody named is ``h1``, ``h2`` and so on, by its step, or one of
+        several as the operation calls it.
     array : numpy.ndarray or None
         None where it can no longer be told, because something it came from was changed in place.
     gradient : numpy.ndarray or None
@@ -77,6 +78,18 @@ class Step:
         return self.results[0]
 
     @property
+    def title(self):
+        """What was called, as Python would have it: ``y = sum(h1)``, or ``sine, cosine = sincos(x)``."""
+        given = ", ".join([*(v.name for _, _, v in self.inputs), *self.written_settings()])
+        return f"{', '.join(v.name for v in self.results)} = {self.op.name}({given})"
+
+    def has_gradient(self, k):
+        """Whether a gradient by the result `k` can be asked for."""
+        return self.results[k].dtype.kind == "f" and (
+            self.op.outputs is None or self.op.outputs[k] not in self.op.constant_outputs
+        )
+
+    @property
     def formula(self):
         """The operation's formula; of a sum in place of a mean, without the factor that the mean has."""
         return self._of_sum(self.op.formula)
@@ -102,8 +115,7 @@ class Step:
         return latex.replace(r"\frac{1}{n} ", "").replace(r"\frac{2}{n}", "2")
 
     def __repr__(self):
-        given = ", ".join(v.name for _, _, v in self.inputs)
-        return f"<Step {self.number}: {', '.join(v.name for v in self.results)} = {self.op.name}({given})>"
+        return f"<Step {self.number}: {self.title}>"
 
 
 class Computation:
@@ -170,12 +182,11 @@ class Computation:
             )
         self.stale = ""
         self.notes: list = []
-        self._named = {
-            identity(t._node or t): name
-            for name, t in (names or {}).items()
-            if isinstance(t, Tensor) and name[:1] != "_"
-        }
         self._found: dict = {}
+        self._given = {name: t for name, t in (names or {}).items() if isinstance(t, Tensor) and name[:1] != "_"}
+        self._named = {identity(t._node or t): name for name, t in self._given.items()}
+        #: Results that have no gradient, with the counters by which their tensors are known: no node says where those are from.
+        self._constant: list = []
         self._taken = set(self._named.values())
         self._frames: dict = {}
         self._roots: dict = {}
@@ -276,9 +287,15 @@ class Computation:
         settings |= {k: v for k, v in node.kwargs.items() if not _same(v, node.op.defaults.get(k))}
         results = []
         for r in node.results:
-            wanted = f"h{number}" if r is node else f"{r.name}{number}"
-            self._found[identity(r)] = Value("result", self._name(r, wanted), self._array(r), r.shape, r.dtype)
+            array = self._array(r)
+            if not r.has_gradient:
+                named = [name for name, t in self._given.items() if _is_from(t, r, array)]
+                self._named |= {identity(r): name for name in named[:1]}
+            wanted = f"h{number}" if r is node else r.name
+            self._found[identity(r)] = Value("result", self._name(r, wanted), array, r.shape, r.dtype)
             results.append(self._found[identity(r)])
+            if not r.has_gradient:
+                self._constant.append((r, results[-1]))
         for _, i, _ in inputs:
             a = node.args[i]
             version = node.versions[i]
@@ -288,6 +305,9 @@ class Computation:
 
     def _value(self, a, wanted):
         if identity(a) not in self._found:
+            made = next((value for r, value in self._constant if _is_from(a, r, value.array)), None)
+            if made is not None:
+                return made
             if isinstance(a, Node | Result):  # made before: its step has put it there
                 raise AssertionError(a)
             array = a.data if isinstance(a, Tensor) else a
@@ -320,6 +340,14 @@ class Computation:
             step.gradients = {i: seen.returned[id(node), i] for i in node.active if (id(node), i) in seen.returned}
         for key, d in seen.leaves.items():
             self._found[key].gradient = d
+
+
+def _is_from(t, result, array):
+    """Whether a tensor, which has no place in the graph, is this result of a node: it counts its changes with it."""
+    alike = (
+        isinstance(t, Tensor) and t._version is result.version and t.shape == result.shape and t.dtype == result.dtype
+    )
+    return alike and np.array_equal(backend.to_numpy(t.data), backend.to_numpy(array))
 
 
 def _same(value, default):

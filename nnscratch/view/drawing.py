@@ -18,6 +18,7 @@ STYLES = {
     "operation": {"fill": "#fdf3d8", "stroke": "#8a6d00", "thick": 1, "radius": 6},
     "result": {"fill": "#fff", "stroke": "#ccc", "thick": 0.8, "radius": 3},
     "output": {"fill": "#fff", "stroke": "#222", "thick": 2.4, "radius": 3},
+    "unused result": {"fill": "#fafafa", "stroke": "#bbb", "thick": 0.8, "radius": 3, "dashes": "2 3"},
     "module": {"fill": "#f1edf6", "stroke": "#7a5a9e", "thick": 1.2, "radius": 6},
 }
 FRAMES = ("#faf8fc", "#f3eff8")
@@ -122,10 +123,12 @@ class _Leaf:
 
 
 class _Operation:
-    """A step, and under it what it made."""
+    """A step, and under it what it made; where that is several results, each under its own name for it."""
 
     def __init__(self, step, settings, uses):
         self.ports = {}
+        names = step.op.outputs or ()
+        self.outlets = {id(v): _port(name) for name, v in zip(names, step.results, strict=bool(names))}
         lines = [Line(f"{step.number} · {step.op.name}", 12, bold=True, most=WIDE)]
         if step.settings:
             given = ", ".join(step.written_settings())
@@ -134,20 +137,23 @@ class _Operation:
             lines.insert(0, Line(settings.tags[id(step)], 9.5, italic=True, colour="#5f4480", most=WIDE))
         lines += _formula(step.formula)
         self.stack = _Stack(lines, "operation", _about(step))
-        self.plate = _Plate(step.result, settings, uses)
+        self.plates = _Plates(step.results, settings, uses, self.outlets)
         slots = {i: float(SLOT) for _, i, _ in step.inputs}
         if len(step.inputs) > 1:
-            self.ports = {i: Line(name, 8.5, colour="#777", most=90) for name, i, _ in step.inputs}
+            self.ports = {i: _port(name) for name, i, _ in step.inputs}
             slots = {i: line.width + 8 for i, line in self.ports.items()}
         self.above = 11 if self.ports else 0
-        width = max(self.stack.width, self.plate.width, sum(slots.values()))
-        self.box = Box(width, self.above + self.stack.height + STEM + self.plate.height, slots=slots)
+        self.tall = self.above + self.stack.height + (11 if self.outlets else 0)
+        width = max(self.stack.width, self.plates.width, sum(slots.values()))
+        self.box = Box(width, self.tall + self.plates.height, exits=self.plates.exits(width), slots=slots)
 
     def draw(self, pen, x, y):
-        tall, middle = self.above + self.stack.height, x + self.box.width / 2
-        pen.box(x, y, self.box.width, tall, "operation")
+        middle = x + self.box.width / 2
+        pen.box(x, y, self.box.width, self.tall, "operation")
         for i, line in self.ports.items():
             pen.label(line, x + self.box.entries[i] - line.width / 2, y + 2)
+        for key, line in self.outlets.items():
+            pen.label(line, x + self.box.exits[key] - line.width / 2, y + self.tall - line.height - 1)
         inner = self.stack
         at = y + self.above + PAD - 2
         pen.parts.append(f"<g><title>{clean(inner.title)}</title>")
@@ -155,22 +161,57 @@ class _Operation:
             pen.label(line, middle - line.width / 2, at)
             at += line.height
         pen.parts.append("</g>")
-        self.plate.draw(pen, middle, y + tall)
+        self.plates.draw(pen, x, y + self.tall, self.box)
 
 
-class _Plate:
-    """A result on the arrow that leaves its operation."""
+def _port(name):
+    """What an operation calls an input or a result, at its edge."""
+    return Line(name, 8.5, colour="#777", most=90)
 
-    def __init__(self, value, settings, uses):
-        self.stack = _Stack(_telling(value, settings), "output" if value is uses.output else "result", _in_full(value))
-        self.width, self.height = self.stack.width, self.stack.height
 
-    def draw(self, pen, middle, y):
-        pen.parts.append(
-            f'<path d="M{middle:.1f} {y:.1f}v{STEM - 2:.1f}" fill="none" stroke="{WIRE}" stroke-width="1.2"/>'
-        )
-        pen.head(middle, y + STEM)
-        self.stack.draw(pen, middle - self.width / 2, y + STEM)
+class _Plates:
+    """Results side by side, each on the arrow that leaves what made it.
+
+    Parameters
+    ----------
+    values : list of Value
+    outlets : dict of int to Line
+        What stands above an arrow, by the value's id.
+    """
+
+    def __init__(self, values, settings, uses, outlets=()):
+        self.stacks, self.used, self.room = {}, {}, {}
+        for v in values:
+            self.used[id(v)] = not uses.unused(v)
+            kind = "output" if v is uses.output else "result" if self.used[id(v)] else "unused result"
+            self.stacks[id(v)] = stack = _Stack(_telling(v, settings), kind, _in_full(v))
+            self.room[id(v)] = max([stack.width, *(outlets[key].width for key in outlets if key == id(v))])
+        self.width = sum(self.room.values()) + 14 * (len(self.room) - 1)
+        self.height = STEM + max((s.height for s in self.stacks.values()), default=0)
+
+    def exits(self, width):
+        """Where they leave a box of a width, by the values' ids."""
+        found, at = {}, (width - self.width) / 2
+        for key, room in self.room.items():
+            found[key] = at + room / 2
+            at += room + 14
+        return found
+
+    def draw(self, pen, x, y, box):
+        for key, stack in self.stacks.items():
+            middle, low = x + box.exits[key], y + self.height
+            pen.parts.append("<g>" if self.used[key] else '<g opacity="0.65">')
+            pen.parts.append(
+                f'<path d="M{middle:.1f} {y:.1f}v{STEM - 2:.1f}" fill="none" stroke="{WIRE}" stroke-width="1.2"/>'
+            )
+            pen.head(middle, y + STEM)
+            stack.draw(pen, middle - stack.width / 2, y + STEM)
+            short = self.height - STEM - stack.height
+            if short > 0.5 and self.used[key]:  # its wire begins where the tallest plate ends
+                pen.parts.append(
+                    f'<path d="M{middle:.1f} {low - short:.1f}V{low:.1f}" stroke="{WIRE}" stroke-width="1.2"/>'
+                )
+            pen.parts.append("</g>")
 
 
 class _Folded:
@@ -191,30 +232,17 @@ class _Folded:
             more = f"{len(parameters) - 4} more; " if len(parameters) > 4 else ""
             lines.append(Line(f"{more}{total:,} parameters", 9.5, colour="#0072b2"))
         self.stack = _Stack(lines, "module", ", ".join(s.op.name for s in steps))
-        self.plates = {id(v): _Plate(v, settings, uses) for v in uses.leaving(steps)}
+        self.plates = _Plates(uses.leaving(steps), settings, uses)
         slots = {id(v): float(SLOT) for v in _from_outside(group, uses)}
-        across = sum(p.width for p in self.plates.values()) + 14 * (len(self.plates) - 1)
-        width = max(self.stack.width, across, sum(slots.values()))
-        exits, at = {}, (width - across) / 2
-        for key, plate in self.plates.items():
-            exits[key] = at + plate.width / 2
-            at += plate.width + 14
-        tall = max((p.height for p in self.plates.values()), default=0)
-        self.box = Box(width, self.stack.height + STEM + tall, exits=exits, slots=slots)
+        width = max(self.stack.width, self.plates.width, sum(slots.values()))
+        self.box = Box(width, self.stack.height + self.plates.height, exits=self.plates.exits(width), slots=slots)
 
     def draw(self, pen, x, y):
         pen.parts.append(f'<g class="folded" data-opens="{len(pen.folded)}">')
         pen.folded.append(self.group)
         self.stack.draw(pen, x, y, self.box.width)
         pen.parts.append("</g>")
-        for key, plate in self.plates.items():
-            plate.draw(pen, x + self.box.exits[key], y + self.stack.height)
-            short = self.box.height - self.stack.height - STEM - plate.height
-            if short > 0.5:  # its wire begins where the tallest plate ends
-                middle, low = x + self.box.exits[key], y + self.box.height
-                pen.parts.append(
-                    f'<path d="M{middle:.1f} {low - short:.1f}V{low:.1f}" stroke="{WIRE}" stroke-width="1.2"/>'
-                )
+        self.plates.draw(pen, x, y + self.stack.height, self.box)
 
 
 class _Port:
@@ -276,14 +304,14 @@ class Level:
             kind = Level if item.opened else _Folded
             block = kind(item, self.settings, self.uses, self.depth + 1)
             needed = [(id(v), v) for v in _from_outside(item, self.uses)]
-            made = [(id(v), v) for v in self.uses.leaving(item.steps)]
+            made = self.uses.leaving(item.steps)
         else:
             block = _Operation(item, self.settings, self.uses)
-            needed, made = [(i, v) for _, i, v in item.inputs], [("", item.result)]
+            needed, made = [(i, v) for _, i, v in item.inputs], item.results
         for key, v in needed:
             self._join(v, block, key)
         self.blocks.append(block)
-        self.sources |= {id(v): (block, key) for key, v in made}
+        self.sources |= {id(v): (block, id(v)) for v in made}
 
     def _join(self, value, block, entry):
         if id(value) not in self.sources:  # nothing here makes it
@@ -498,7 +526,7 @@ def _in_full(value):
 
 def _about(step):
     """What a pointer held over an operation tells."""
-    lines = [f"step {step.number}: {step.op.name}({', '.join(v.name for _, _, v in step.inputs)})"]
+    lines = [f"step {step.number}: {step.title}"]
     for what in ("formula", "derivative"):
         if getattr(step.op, what):
             lines.append(f"{what}: {formula.text(getattr(step.op, what))}")

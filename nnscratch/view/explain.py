@@ -12,6 +12,7 @@ from nnscratch.files import as_path, write_bytes
 from nnscratch.tensor import Tensor
 from nnscratch.view import formula, working
 from nnscratch.view.computation import Computation
+from nnscratch.view.folding import Uses
 
 #: Up to how many elements of a result each get a line of their own.
 ELEMENTS = 4
@@ -106,6 +107,7 @@ class Explanation:
                 f"parameters change"
             )
         self.notes = list(computation.notes)
+        self._used = Uses(computation)
         self.forward = [self._forward(step) for step in computation.steps]
         self.backward: list = []
         if single:
@@ -118,17 +120,21 @@ class Explanation:
             )
 
     def _forward(self, step):
-        result = Entry(
-            step.result.name,
-            step.result.array,
-            _elements(step.result.array, step.result.name, lambda i: working.result(step, i)),
-        )
+        found = [
+            Entry(
+                v.name,
+                v.array,
+                _elements(v.array, v.name, lambda i, k=k: working.result(step, i, k)),
+                f"not used on the way to {self._computation.output.name}" if self._used.unused(v) else "",
+            )
+            for k, v in enumerate(step.results)
+        ]
         given = [Entry(v.name, v.array) for v in _once(step)]
         inside = OPS.get(INSIDE.get(step.op.name, ""))
         if inside is not None:
             z = step.inputs[0][2].array
             given.append(Entry("ŷ", inside(z), note=f"{inside.name}({step.inputs[0][2].name}), of {inside.document}"))
-        return Part(_call(step), step.where, step.formula, step.op.document, given=given, found=[result])
+        return Part(step.title, step.where, step.formula, step.op.document, given=given, found=found)
 
     def _backward(self, step, left):
         y = self._computation.output.name
@@ -138,9 +144,18 @@ class Explanation:
             for name, latex in rules.items()
             if any(n == name for n, i, _ in step.inputs if i in step.gradients)
         ]
-        given = [Entry(_slope(y, step.result.name), step.result.gradient)]
-        if step.result is self._computation.output:
-            given[0].note = "where the backward pass begins"
+        given = []
+        for k, v in enumerate(step.results):
+            if step.has_gradient(k):
+                note = "where the backward pass begins" if v is self._computation.output else ""
+                came = v.gradient is not None
+                given.append(
+                    Entry(
+                        _slope(y, v.name),
+                        v.gradient if came else np.zeros(()),
+                        note=note if came else f"not used on the way to {y}",
+                    )
+                )
         found = []
         for name, position, value in step.inputs:
             if position not in step.gradients:
@@ -160,7 +175,9 @@ class Explanation:
             if self._many[id(value)] and not left[id(value)]:
                 found.append(Entry(_slope(y, value.name), value.gradient, note="all uses together"))
         whole = [("", step.derivative)] if step.derivative and not rules else shown
-        return Part(f"back through {_call(step)}", step.where, step.formula, step.op.document, whole, given, found)
+        slopes = {name: _slope(y, v.name) for name, v in zip(step.op.outputs or (), step.results, strict=False)}
+        whole = [(name, working.with_gradients(latex, slopes)) for name, latex in whole]
+        return Part(f"back through {step.title}", step.where, step.formula, step.op.document, whole, given, found)
 
     def _uses(self):
         """How many gradients each value is still to be given."""
@@ -263,11 +280,6 @@ def explain(y, names=None):
            y = 1 + (-1) = 0
     """
     return Explanation(y, names)
-
-
-def _call(step):
-    given = [*(v.name for _, _, v in step.inputs), *step.written_settings()]
-    return f"{step.result.name} = {step.op.name}({', '.join(given)})"
 
 
 def _once(step):

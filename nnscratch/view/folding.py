@@ -126,17 +126,22 @@ class Uses:
 
     def entering(self, steps):
         """The values that come to these steps from elsewhere, each once."""
-        made = {id(s.result) for s in steps}
+        made = {id(v) for s in steps for v in s.results}
         return list({id(v): v for s in steps for _, _, v in s.inputs if id(v) not in made}.values())
 
     def leaving(self, steps):
         """The results that other steps need, or that are the output."""
         inside = {id(s) for s in steps}
         return [
-            s.result
+            v
             for s in steps
-            if s.result is self.output or any(id(user) not in inside for user in self.by[id(s.result)])
+            for v in s.results
+            if v is self.output or any(id(user) not in inside for user in self.by[id(v)])
         ]
+
+    def unused(self, value):
+        """Whether nothing here needs a result: one of several that an operation has."""
+        return value.kind == "result" and value is not self.output and self.by.get(id(value)) == []
 
     def own(self, steps):
         """The parameters, and the constant numbers, that nothing but these steps uses."""

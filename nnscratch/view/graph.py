@@ -108,7 +108,9 @@ class Graph:
         return "".join(parts)
 
     def __str__(self):
-        return "\n".join(_listing(self._computation, self._values)) + "".join(f"\n\n{note}" for note in self.notes)
+        return "\n".join(_listing(self._computation, self._uses, self._values)) + "".join(
+            f"\n\n{note}" for note in self.notes
+        )
 
     __repr__ = __str__
 
@@ -270,7 +272,7 @@ def _depth(group):
     return frames.index(group.frame) + 1
 
 
-def _listing(computation, values):
+def _listing(computation, uses, values):
     """The lines of the list."""
     steps = computation.steps
     yield f"The computation of {computation.output.name}, {len(steps)} operation{'s' * (len(steps) > 1)}"
@@ -281,11 +283,14 @@ def _listing(computation, values):
         yield from _aligned(rows)
     rows = []
     for s in steps:
+        made = ", ".join(v.name for v in s.results)
         inputs = ", ".join(v.name for _, _, v in s.inputs)
-        shape, *told = _row(s.result, values)
-        rows.append(
-            [str(s.number), f"{s.result.name} = {s.op.name}({inputs})", shape, s.where, formula.text(s.formula), *told]
-        )
+        several = len(s.results) > 1
+        shape, *told = ["", "", ""] if several else _row(s.result, values)
+        rows.append([str(s.number), f"{made} = {s.op.name}({inputs})", shape, s.where, formula.text(s.formula), *told])
+        for v in s.results if several else ():
+            shape, *told = _row(v, values)
+            rows.append(["", f"  {v.name}", shape, "", "unused" if uses.unused(v) else "", *told])
     yield ""
     yield from _aligned(rows)
 
@@ -311,8 +316,7 @@ class _Mermaid:
     def __init__(self, computation, uses, group):
         self.uses, self.lines = uses, ["graph TD"]
         self.sources: dict = {}
-        self.folded = 0
-        self.leaves = 0
+        self.folded = self.leaves = self.unused = 0
         self._group(group, "    ")
         output = computation.output
         self.lines.append(f'    y["{_escaped(output.name)}<br/>{drawing._shape(output)}"]')
@@ -343,7 +347,11 @@ class _Mermaid:
                 said = formula.text(item.formula)
                 label = _escaped(f"{item.number} · {item.op.name}") + (f"<br/>{_escaped(said)}" if said else "")
                 self._box(name, f'["{label}"]', [v for _, _, v in item.inputs], indent)
-                self.sources[id(item.result)] = name
+                self.sources |= {id(v): name for v in item.results}
+                for v in filter(self.uses.unused, item.results):
+                    self.unused += 1
+                    self.lines.append(f'{indent}u{self.unused}["{_escaped(v.name)}<br/>{drawing._shape(v)}"]')
+                    self._arrow(v, f"u{self.unused}", indent, "-.->")
 
     def _box(self, name, shape, inputs, indent):
         for v in inputs:
@@ -356,10 +364,10 @@ class _Mermaid:
         for v in inputs:
             self._arrow(v, name, indent)
 
-    def _arrow(self, value, to, indent):
+    def _arrow(self, value, to, indent, arrow="-->"):
         leaf = self.sources[id(value)].startswith("v")
         label = value.name if leaf else f"{value.name} {drawing._shape(value)}"
-        self.lines.append(f'{indent}{self.sources[id(value)]} -->|"{_escaped(label)}"| {to}')
+        self.lines.append(f'{indent}{self.sources[id(value)]} {arrow}|"{_escaped(label)}"| {to}')
 
 
 def _escaped(words):

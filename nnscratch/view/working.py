@@ -18,8 +18,14 @@ RESULTS: dict = {}
 GRADIENTS: dict = {}
 
 
-def result(step, index):
+#: What stands between the formulas of several results, and between the derivatives by several inputs.
+BETWEEN = r"[,;] \\quad "
+
+
+def result(step, index, which=0):
     r"""The formula of one element of a step's result with the numbers put in, or "" where none can be written.
+
+    Of several results `which` is meant; their formulas stand one after another in the operation's.
 
     Examples
     --------
@@ -31,31 +37,39 @@ def result(step, index):
     -0.25 \cdot 4 and \frac{1}{2} (1 + (-1))
     """
     x = _inputs(step)
-    if any(a is None for a in x.values()) or step.result.array is None:
+    if any(a is None for a in x.values()) or step.results[which].array is None:
         return ""
-    if step.op.name in RESULTS:
+    if step.op.name in RESULTS and which == 0:
         return _plain_start(RESULTS[step.op.name](x, index, step))
-    numbers = _element(step, x, index)
-    return "" if numbers is None else _put_in(step.op.formula.split("=", 1)[-1], numbers)
+    numbers = _element(step, x, index, which)
+    formulas = re.split(BETWEEN, step.op.formula) if step.op.outputs else [step.op.formula]
+    if numbers is None or len(formulas) != len(step.results):
+        return ""
+    return _put_in(formulas[which].split("=", 1)[-1], numbers)
 
 
 def gradient(step, position, index):
     """The rule for one element of the gradient by an input with the numbers put in, or ""."""
     x = _inputs(step)
-    g = step.result.gradient
-    if any(a is None for a in x.values()) or g is None:
+    came = [v.gradient for v in step.results]
+    g = came[0]
+    if any(a is None for a in x.values()) or all(d is None for d in came):
         return ""
     by = step.op._input_name(position)
-    if step.op.name in GRADIENTS:
+    if step.op.name in GRADIENTS and all(d is None for d in came[1:]):
         rules = GRADIENTS[step.op.name]
         return _plain_start(rules[by](x, g, index, step)) if by in rules else ""
     numbers = _element(step, x, index)
     rules = derivatives(step.op)
-    if numbers is None or by not in rules or step.result.shape != x[by].shape:
+    if numbers is None or by not in rules or any(v.shape != x[by].shape for v in step.results):
         return ""
     rule, _, remark = rules[by].partition(r"\quad")
     if "=" in remark:  # a letter of its own is explained there
         return ""
+    if step.op.outputs:  # the gradients by its results stand in the rule
+        letters = {name: chr(0x4E00 + k) for k, name in enumerate(step.op.outputs)}
+        numbers |= {letters[n]: 0 if d is None else d[index] for n, d in zip(step.op.outputs, came, strict=True)}
+        return _plain_start(_put_in(_with_letters(rule.strip().split(" = ")[0], letters), numbers))
     inner = _put_in(rule.strip().split(" = ")[0], numbers)
     return _plain_start(rf"{number(g[index])} \cdot {_bracketed(inner)}")
 
@@ -72,9 +86,30 @@ def derivatives(op, derivative=None):
     b -\frac{a}{b^2}
     """
     derivative = op.derivative if derivative is None else derivative
-    parts = re.split(r"[,;] \\quad ", derivative)
+    parts = re.split(BETWEEN, derivative)
     names = [name for name in op.names if name in op.rules]
     return dict(zip(names, parts, strict=True)) if len(parts) == len(names) and derivative else {}
+
+
+def with_gradients(latex, names):
+    r"""A rule in which the gradients by several results, ``g_h`` or ``g_{sine}``, are called by other names.
+
+    Examples
+    --------
+    >>> print(with_gradients(r"g_{sine} \cos x", {"sine": "∂y/∂a"}))
+    \text{∂y/∂a}\, \cos x
+    """
+    return _with_letters(latex, {name: rf"\text{{{said}}}\," for name, said in names.items()})
+
+
+def _with_letters(latex, letters):
+    """A rule with something else in the place of the gradients by several results."""
+    if not letters:
+        return latex
+    names = "|".join(map(re.escape, letters))
+    return re.sub(
+        rf"(?<![a-zA-Z\\])g_(?:\{{({names})\}}|({names})(?![a-zA-Z]))", lambda m: letters[m[1] or m[2]], latex
+    )
 
 
 def number(value):
@@ -128,19 +163,24 @@ def _inputs(step):
     }
 
 
-def _element(step, x, index):
+def _element(step, x, index, which=0):
     """What an operation's letters stand for at one element, where it works element by element; else None."""
+    result = step.results[which]
     names = [name for name in step.op.names if name in x]
     if "_" in step.op.formula or not step.op.formula or r"\text" in step.op.formula or set(step.settings) - set(x):
         return None
     try:
-        at = {name: np.broadcast_to(x[name], step.result.shape)[index] for name in names}
+        at = {name: np.broadcast_to(x[name], result.shape)[index] for name in names}
         alone = step.op.forward(*(np.asarray(at[name]) for name in names))
+        alone = alone[which] if step.op.outputs else alone
     except Exception:  # not made for single elements
         return None
-    y = step.result.array[index]
+    y = result.array[index]
     if np.shape(alone) != () or not np.allclose(alone, y, 1e-4, 1e-6, equal_nan=True):
         return None
+    if step.op.outputs:
+        others = zip(step.op.outputs, step.results, strict=True)
+        return at | {name: v.array[index] for name, v in others if v.shape == result.shape}
     return {**at, "f(x)": y, "y": y}
 
 
