@@ -11,6 +11,7 @@ import nnscratch as ns
 from nnscratch import functional as F
 from nnscratch.autograd import OPS
 from nnscratch.systems import worked_2_3_1
+from nnscratch.view.working import derivatives
 
 PAGE = Path(__file__).parent.parent / "docs" / "formulas.md"
 
@@ -124,6 +125,7 @@ Made by `python -m nnscratch.formulas --write` from the data beside each operati
 
 The five source documents are numbered 000 to 004, and F1–F14 are the formulas that they state. $`[c]`$ is 1 where c holds,
 else 0; $`g`$ (or $`G`$) is the gradient of what comes after by the result, and $`y`$ the result. A derivative is by each input in turn.
+Several results are named after an arrow, and $`g_h`$ is the gradient by the one called $`h`$.
 `ns` is `nnscratch`, `F` is `nnscratch.functional`.
 
 ## The documents' formulas"""
@@ -173,11 +175,23 @@ def _topics():
     for module, title in TOPICS.items():
         operations = [o for o in OPS.values() if o.__module__ == f"nnscratch.ops.{module}"]
         about = sys.modules[f"nnscratch.ops.{module}"].__doc__.strip()
-        rows = [
-            [f"`{_called(o)}`", _math(o.formula), _math(o.derivative), _gradient(o), o.document] for o in operations
-        ]
+        rows = [[_with_results(o), _math(o.formula), _derivative(o), _gradient(o), o.document] for o in operations]
         yield f"### {title}\n\n{about}"
         yield _table(["operation", "formula", "derivative", "by", "source"], rows)
+
+
+def _with_results(operation):
+    """The name by which an operation is reached, and those of its results where it has several."""
+    results = ", ".join(f"`{name}`" for name in operation.outputs or ())
+    return f"`{_called(operation)}`" + (f" → {results}" if results else "")
+
+
+def _derivative(operation):
+    """The derivative; of an operation with several results, whose text has its own gradients, each with its input."""
+    by_input = derivatives(operation) if operation.outputs else {}
+    if len(by_input) < 2:
+        return _math(operation.derivative)
+    return ", ".join(f"{_math(latex)} by `{name}`" for name, latex in by_input.items())
 
 
 def _gradient(operation):

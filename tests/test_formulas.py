@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+import nnscratch as ns
 from nnscratch import formulas
 from nnscratch.autograd import OPS
 
@@ -36,8 +37,6 @@ def test_every_operation_says_what_it_computes_and_its_derivative():
 
 
 def test_the_names_in_the_documents_table_are_there(page):
-    import nnscratch as ns
-
     table = page.split("## Ties and kinks")[0]
     names = re.findall(r"\| `((?:F|ns|optim|metrics|Tensor)\.\w+)", table)
     assert len(names) > 15
@@ -45,6 +44,25 @@ def test_the_names_in_the_documents_table_are_there(page):
     for name in names:
         group, attribute = name.split(".")
         assert callable(getattr(where[group], attribute)), name
+
+
+def test_several_results_are_named(monkeypatch):
+    cell = ns.op(
+        lambda x, w: (x * w, x + w),
+        name="cell",
+        outputs=("h", "c"),
+        formula=r"h = x w, \quad c = x + w",
+        derivative=r"g_h w + g_c, \quad g_h x + g_c",
+    )
+    cell.rule("x")(lambda g_h, g_c, w: g_h * w + g_c)
+    cell.rule("w")(lambda g_h, g_c, x: g_h * x + g_c)
+    cell.__module__ = "nnscratch.ops.elementwise"
+    monkeypatch.setitem(OPS, "cell", cell)
+    (row,) = (line for line in formulas.page().splitlines() if "ops.elementwise.cell" in line)
+    assert row == (
+        r"| `ops.elementwise.cell` → `h`, `c` | $`h = x w, \quad c = x + w`$ | $`g_h w + g_c`$ by `x`, $`g_h x + g_c`$ by `w` "
+        "| `x`, `w` |  |"
+    )
 
 
 def test_no_formula_breaks_a_table(page):
