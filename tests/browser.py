@@ -1,8 +1,9 @@
 """What a real browser makes of the pictures: ``python tests/browser.py [--screenshots FOLDER]``.
 
-Opens the drawings of `ns.graph` and the pages of `ns.explain` for S8, S1 and S2 in headless Chromium, and reports labels that
-overlap, text that is cut, and signs that the fonts lack. Before that it plants one fault of each kind, and fails where it does
-not see it. Exits with 0 where all is well, 1 where something was found, 3 where there is no browser to try.
+Opens the drawings of `ns.graph` and the pages of `ns.explain` for S8, S1, S2 and an operation with two results in headless
+Chromium, and reports labels that overlap, text that is cut, and signs that the fonts lack. Before that it plants one fault of
+each kind, and fails where it does not see it. Exits with 0 where all is well, 1 where something was found, 3 where there is no
+browser to try.
 """
 
 import shutil
@@ -131,6 +132,18 @@ def pictures():
             graph = ns.graph(y, {"x": x, "loss": y}, unfold=unfold)
             pages[f"graph-{name}{'-folded' if unfold is False else ''}"] = page(graph._repr_html_())
         pages[f"explain-{name}"] = page(ns.explain(y, {"x": x, "loss": y})._repr_html_())
+    sincos = ns.op(
+        lambda x: (np.sin(x), np.cos(x)),
+        name="sincos",
+        outputs=("sine", "cosine"),
+        formula=r"sine = \sin x, \quad cosine = \cos x",
+        derivative=r"g_{sine} \cdot cosine - g_{cosine} \cdot sine",
+    )
+    sincos.rule("x")(lambda g_sine, g_cosine, sine, cosine: g_sine * cosine - g_cosine * sine)
+    sine, cosine = sincos(ns.tensor([0.5, -1.0], requires_grad=True))
+    y = (sincos(sine)[1] * cosine).sum()
+    pages["graph-several-results"] = page(ns.graph(y, gradients=True)._repr_html_())
+    pages["explain-several-results"] = page(ns.explain(y)._repr_html_())
     return pages
 
 

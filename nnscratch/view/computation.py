@@ -347,7 +347,7 @@ def _is_from(t, result, array):
     alike = (
         isinstance(t, Tensor) and t._version is result.version and t.shape == result.shape and t.dtype == result.dtype
     )
-    return alike and np.array_equal(backend.to_numpy(t.data), backend.to_numpy(array))
+    return alike and array is not None and np.array_equal(backend.to_numpy(t.data), backend.to_numpy(array))
 
 
 def _same(value, default):
