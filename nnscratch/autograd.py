@@ -492,7 +492,11 @@ class Op:
                 f"({', '.join(self.outputs)}); return a tuple of them, or correct outputs=(...)"
             )
         for name, result in zip(self.outputs, out, strict=True):
-            if not hasattr(result, "dtype") and type(result) not in (int, float, bool):
+            if (
+                type(result) is not np.ndarray
+                and not hasattr(result, "dtype")
+                and type(result) not in (int, float, bool)
+            ):
                 raise TypeError(
                     f"{self.name}: its forward function returned {describe(result)} for its result {name}, expected an array; "
                     f"return one, an empty one where there is nothing"
@@ -643,7 +647,7 @@ def _checked_outputs(op, outputs):
     if isinstance(outputs, str) or not all(isinstance(name, str) and name.isidentifier() for name in outputs):
         raise TypeError(f'op: {op.name} has outputs={outputs!r}, expected names; pass for example outputs=("h", "c")')
     outputs = tuple(outputs)
-    inputs = (*op.names, op.variadic)
+    inputs = (*op.names, op.variadic) if op.variadic else op.names
     taken = {"g", "y", *inputs, *(f"{n}_shape" for n in inputs), *(f"g_{n}" for n in outputs), *keyword.kwlist}
     taken |= {"index"} if op.variadic else set()
     clashes = [n for n in outputs if n in taken or f"g_{n}" in inputs or outputs.count(n) > 1]
