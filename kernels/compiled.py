@@ -4,7 +4,6 @@ import contextlib
 import functools
 import hashlib
 import importlib
-import importlib.util
 import os
 import pathlib
 
@@ -14,21 +13,23 @@ from . import folders
 
 #: Elements from which on an array has Numba loaded. Once it is there, smaller ones use it, too: the results are the same.
 LEAST = 1 << 14
+#: All modules of loops, which training loads before its first step.
+MODULES = ("steps.adam_loop", "pool.windows_2x2", "conv.vectors", "normalise_loops")
 
 
-def loops(*arrays, module="loops"):
-    """A module of compiled loops, or None where NumPy is to do it.
+def module(name, *arrays):
+    """A module of loops that Numba compiles, such as ``"pool.windows_2x2"``, or None where NumPy is to do it.
 
     Its results are those of NumPy's kernels to the last bit; a module of which this is not true may be asked for with arrays
     of `LEAST` elements or more only, so that it does not depend on what else has run.
 
     Compiled loops take arrays of one dtype, float32 or float64 in the machine's byte order, and are loaded when the first
-    comes that has `LEAST` elements. They need Numba, and are left out where the environment variable NNSCRATCH_COMPILED is 0.
+    comes that has `LEAST` elements. They are left out where Numba cannot be used, or the environment variable
+    NNSCRATCH_COMPILED is 0.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> loops(np.zeros(3, int)) is None
+    >>> module("steps.adam_loop", np.zeros(3, int)) is None
     True
     """
     first = arrays[0]
@@ -38,30 +39,26 @@ def loops(*arrays, module="loops"):
     for a in arrays:
         if a.dtype is not dtype and a.dtype != dtype:
             return None
-    return _loaded(module) if _compilable(dtype) else None
+    return module_for(name, dtype)
 
 
-def vectors(dtype):
-    """The module of compiled loops for convolution, or None where NumPy is to do it.
-
-    Their rounding is their own, so that whether they are taken must not depend on what else has run.
+def module_for(name, dtype):
+    """The same for arrays of a dtype and of any size.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> vectors(np.dtype("float16")) is None
+    >>> module_for("conv.vectors", np.dtype("float16")) is None
     True
     """
-    return _loaded("vectors") if _compilable(dtype) else None
+    return _loaded(name) if dtype.char in "fd" and dtype.isnative else None
 
 
-def plain(a):
+def contiguous(a):
     """The array itself, or a copy where it is not C-contiguous, aligned and writeable: for each other kind all would be compiled anew.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> plain(np.eye(2)[::-1]).flags.c_contiguous
+    >>> contiguous(np.eye(2)[::-1]).flags.c_contiguous
     True
     """
     return np.require(a, None, "CAW")
@@ -75,19 +72,37 @@ def prepare(size):
     >>> prepare(3)
     False
     """
-    return size >= LEAST and all(map(_loaded, ("loops", "halves", "vectors", "normalise_loops")))
-
-
-def _compilable(dtype):
-    return dtype.char in "fd" and dtype.isnative
+    return size >= LEAST and all(map(_loaded, MODULES))
 
 
 @functools.cache
 def _loaded(name):
-    if os.environ.get("NNSCRATCH_COMPILED") == "0" or importlib.util.find_spec("numba") is None:
+    if not _available():
         return None
     with _kept_in_the_users_cache():
         return importlib.import_module(f"nnscratch.kernels.{name}")
+
+
+@functools.cache
+def _available():
+    """Whether Numba compiles here; where it does not, a line of the log, which goes to stderr unless a program says otherwise, tells why."""
+    why = _what_is_in_the_way()
+    if why:
+        importlib.import_module("logging").getLogger("nnscratch").warning(
+            "nnscratch: %s, so NumPy alone does the work of the CPU, more slowly", why
+        )
+    return not why
+
+
+def _what_is_in_the_way():
+    if os.environ.get("NNSCRATCH_COMPILED") == "0":
+        return "NNSCRATCH_COMPILED is 0"
+    try:
+        numba = importlib.import_module("numba")
+        importlib.import_module("nnscratch.kernels.simd")
+    except Exception as error:  # missing, broken, or too old for this Python or NumPy
+        return f"Numba does not load ({' '.join(str(error).split()) or type(error).__name__})"
+    return "NUMBA_DISABLE_JIT is set" if numba.config.DISABLE_JIT else None
 
 
 @contextlib.contextmanager
@@ -106,3 +121,11 @@ def _kept_in_the_users_cache():
         yield
     finally:
         config.CACHE_DIR = before
+
+
+# until kernels/normalise.py has moved
+plain = contiguous
+
+
+def loops(*arrays, module):
+    return globals()["module"](module, *arrays)

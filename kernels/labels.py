@@ -12,7 +12,7 @@ import numpy as np
 
 from .blas import ones
 from .numerics import ONE, PIECE, cross_entropy_logits, mean_of_losses, softmax
-from .scatter import one_hot, places_of_labels
+from .scatter.cpu import one_hot, places_of_labels
 
 
 def _odds(z, labels):

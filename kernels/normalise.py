@@ -16,7 +16,7 @@ import math
 import numpy as np
 
 from . import compiled, threads
-from .windows import half_through_single
+from .float16 import through_float32
 
 #: The sums of `standardize_weight` are divided into parts of at most so many sets, and into so many parts where there are as
 #: many sets, however many threads there are.
@@ -67,12 +67,12 @@ def _loops(x, axes, others=(), affine=()):
     if sets is None or len(shapes) > 1:
         return None
     inner = _repeats(x.shape, sets, shapes.pop())
-    loops = compiled.loops(x, *others, *(a for a in affine if a is not None), module="normalise_loops")
+    loops = compiled.module("normalise_loops", x, *others, *(a for a in affine if a is not None))
     return (loops, sets, inner) if inner and loops else None
 
 
 def _flat(a):
-    return compiled.plain(a).reshape(-1)
+    return compiled.contiguous(a).reshape(-1)
 
 
 def _are_columns(sets):
@@ -91,7 +91,7 @@ def _standardized(x, axes, eps, centred):
     return d / root, root
 
 
-@half_through_single
+@through_float32
 def standardize(x, axes, eps, weight=None, bias=None, centred=True):
     """x̂, times the weight, plus the bias.
 
@@ -156,7 +156,7 @@ def _sum_to(terms, shape):
     return terms.sum(tuple(i for i in range(terms.ndim) if i < extra or shape[i - extra] == 1)).reshape(shape)
 
 
-@half_through_single
+@through_float32
 def standardize_input(d, x, axes, eps, weight=None, centred=True):
     """The gradient of `standardize` by x, where that by its result is d: its transpose.
 
@@ -179,7 +179,7 @@ def standardize_input(d, x, axes, eps, weight=None, centred=True):
     return out
 
 
-@half_through_single
+@through_float32
 def standardize_weight(d, x, shape, axes, eps, centred=True):
     """The gradient of `standardize` by a weight of that shape, where that by its result is d: the sums of d x̂.
 

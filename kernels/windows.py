@@ -38,6 +38,7 @@ def output_size(size, kernel, stride, padding_pair, dilation):
     return (size + sum(padding_pair) - dilation * (kernel - 1) - 1) // stride + 1
 
 
+@functools.lru_cache(maxsize=1024)
 def output_sizes(size, kernel, stride, padding, dilation):
     """`output_size` of both axes, as (OH, OW).
 
@@ -62,7 +63,8 @@ def pad(x, padding, value=0):
     if not (top or bottom or left or right):
         return x
     height, width = x.shape[-2:]
-    padded = np.full((*x.shape[:-2], top + height + bottom, left + width + right), value, x.dtype)
+    shape = *x.shape[:-2], top + height + bottom, left + width + right
+    padded = np.full_like(x, value, shape=shape, order="C")
     padded[..., top : top + height, left : left + width] = x
     return padded
 
@@ -105,16 +107,52 @@ def taps(padded, kernel, stride, dilation, windows, first_row=0):
             ]
 
 
-def half_through_single(kernel):
-    """Let a kernel that adds many numbers take float16: it works in float32 and rounds once, at the end."""
+def add_to_taps(terms, like, size, kernel, stride, padding, dilation):
+    """Zeros (N, C, *size) with each term (N, C, OH, OW) added into its own tap.
 
-    def widen(a):
-        return a.astype(np.float32) if getattr(a, "dtype", None) == np.float16 else a
+    Parameters
+    ----------
+    terms : iterable of ndarray
+    like : ndarray
+        Of the terms' shape and dtype, and where they are.
 
-    @functools.wraps(kernel)
-    def wrapper(*args, **named):
-        if args[0].dtype != np.float16:
-            return kernel(*args, **named)
-        return kernel(*map(widen, args), **{k: widen(a) for k, a in named.items()}).astype(np.float16)
+    Examples
+    --------
+    >>> term = np.ones((1, 1, 1, 2))
+    >>> add_to_taps([term, 2 * term], term, (1, 3), (1, 2), (1, 1), ((0, 0), (0, 0)), (1, 1))
+    array([[[[1., 3., 2.]]]])
+    """
+    (top, bottom), (left, right) = padding
+    shape = *like.shape[:2], top + size[0] + bottom, left + size[1] + right
+    padded = np.zeros_like(like, shape=shape, order="C")
+    for tap, term in zip(taps(padded, kernel, stride, dilation, like.shape[2:]), terms, strict=True):
+        tap += term
+    return unpadded(padded, padding, size).copy() if top or bottom or left or right else padded
 
-    return wrapper
+
+@functools.lru_cache(maxsize=256)
+def window_counts(size, kernel, stride, padding, dilation):
+    """How many elements, padding aside, each window covers: the divisor of averages that leave padding out.
+
+    Parameters
+    ----------
+    size : (H, W)
+
+    Returns
+    -------
+    integer ndarray (OH, OW), not to be written to
+
+    Examples
+    --------
+    >>> window_counts((2, 3), (2, 2), (1, 1), ((1, 0), (0, 0)), (1, 1))
+    array([[2, 2],
+           [4, 4]])
+    """
+    along = []
+    for n, k, s, (before, after), d in zip(size, kernel, stride, padding, dilation, strict=True):
+        starts = np.arange(output_size(n, k, s, (before, after), d)) * s - before
+        cells = starts[:, None] + np.arange(k) * d
+        along.append(((cells >= 0) & (cells < n)).sum(axis=1))
+    counts = along[0][:, None] * along[1]
+    counts.flags.writeable = False
+    return counts

@@ -361,9 +361,8 @@ class Op:
         #: The name of ``*arrays`` where the operation takes any number of inputs, else None.
         self.variadic = code.co_varnames[len(self.names)] if code.co_flags & 4 else None
         self.constant = constant
-        #: The name of its kernel in `nnscratch.kernels`, "topic.function", and what it stands for by the type of array.
+        #: The name of its kernel in `nnscratch.kernels`, "topic.function".
         self.kernel_name = kernel
-        self._kernels: dict = {}
         self._plans: dict = {}
         self.outputs = None if outputs is None else _checked_outputs(self, outputs)
         unknown = set(constant_outputs) - set(self.outputs or ())
@@ -418,10 +417,8 @@ class Op:
 
     def kernel(self, array, *arguments):
         """Call the operation's kernel: that of the device where `array`, its first argument, lives."""
-        kind = type(array)
-        if kind not in self._kernels:
-            self._kernels[kind] = backend.of(array).kernel(self.kernel_name)
-        return self._kernels[kind](array, *arguments)
+        here = backend.BY_TYPE.get(type(array)) or backend.of(array)
+        return here.kernel(self.kernel_name)(array, *arguments)
 
     def __call__(self, *args, **kwargs):
         if kwargs:

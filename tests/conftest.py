@@ -60,7 +60,7 @@ DEVICES = ("cpu", "standin", "cuda")
 def device(request):
     """The name of each device in turn, on which everything is made that names none: a GPU's where there is one.
 
-    "standin" is the device "cuda" with `tests.standin` in CuPy's place, its kernels being those in terms of array functions;
+    "standin" is the device "cuda" with `tests.standin` in CuPy's place, its kernels being their definitions;
     "emulated", which a test has to ask for, is the same with the kernels in CUDA C++, by the emulator.
     """
     import nnscratch as ns
@@ -73,7 +73,7 @@ def device(request):
             pytest.skip(str(error))
     if request.param == "emulated" and not importlib.import_module("tests.cuda_emulator").compiler():
         pytest.skip("the emulator of CUDA needs a C++ compiler")
-    instead = {"standin": standing_in(plain=True), "emulated": standing_in(plain=False)}
+    instead = {"standin": standing_in(definitions=True), "emulated": standing_in(definitions=False)}
     with instead.get(request.param, contextlib.nullcontext()):
         name = "cpu" if request.param == "cpu" else "cuda"
         with ns.use_device(name):

@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 import pytest
-from nnscratch.kernels import reference
+from nnscratch.kernels.conv import definition
 from nnscratch.kernels.cuda import readable, runtime
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
@@ -44,7 +44,7 @@ def multiplied(a, b, kernel):
 def convolved(x, weight, kernel, stride=(1, 1), padding=(0, 0), dilation=(1, 1)):
     y = here(readable.conv2d(there(x), there(weight), kernel, stride, padding, dilation))
     assert y.dtype == x.dtype
-    expected = reference.conv2d(x, weight, None, stride, [(n, n) for n in padding], dilation, 1)
+    expected = definition.conv2d(x, weight, None, stride, tuple((n, n) for n in padding), dilation, 1)
     np.testing.assert_array_equal(y, expected)
 
 

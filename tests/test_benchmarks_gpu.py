@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nnscratch.kernels import reference
+from nnscratch.kernels.conv import definition
 from nnscratch.kernels.cuda import readable
 
 import nnscratch as ns
@@ -45,8 +45,8 @@ def readable_run(module, kernel, shape, first, second, *settings):
     if module == "products":
         return first @ second
     stride, (top, left), dilation = settings
-    kernels = ns.backend.get("cuda").kernels
-    return kernels.conv2d(first, second, None, stride, ((top, top), (left, left)), dilation, 1)
+    conv2d = ns.backend.get("cuda").kernel("conv.conv2d")
+    return conv2d(first, second, None, stride, ((top, top), (left, left)), dilation, 1)
 
 
 @pytest.fixture
@@ -136,9 +136,9 @@ def test_the_truth_about_a_convolution_is_its_definition(direction, shape, monke
     geometry = workloads.geometry(stride, padding)
     wide = [a.astype(float) for a in (x, weight, g)]
     expected = {
-        "forward": lambda x, w, g: reference.conv2d(x, w, None, *geometry, 1),
-        "input": lambda x, w, g: reference.conv2d_input(g, w, x.shape[2:], *geometry, 1),
-        "weight": lambda x, w, g: reference.conv2d_weight(g, x, w.shape[2:], *geometry, 1),
+        "forward": lambda x, w, g: definition.conv2d(x, w, None, *geometry, 1),
+        "input": lambda x, w, g: definition.conv2d_input(g, w, x.shape[2:], *geometry, 1),
+        "weight": lambda x, w, g: definition.conv2d_weight(g, x, w.shape[2:], *geometry, 1),
     }[direction](*wide)
     ((found,),) = workloads.true_convolution(direction, stride, padding, x, weight, g)
     np.testing.assert_allclose(found, expected.reshape(-1), rtol=1e-12, atol=1e-12)

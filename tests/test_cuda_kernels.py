@@ -20,21 +20,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nnscratch.kernels import reference
-from nnscratch.kernels.cuda import (
-    conv,
-    cublas,
-    dropout,
-    labels,
-    matmul,
-    normalise,
-    numerics,
-    plain,
-    pool,
-    runtime,
-    scatter,
-    steps,
-)
+from nnscratch.kernels.conv import cuda as conv
+from nnscratch.kernels.conv import definition
+from nnscratch.kernels.cuda import cublas, dropout, labels, normalise, numerics, runtime
+from nnscratch.kernels.matmul import cuda as matmul
+from nnscratch.kernels.matmul.definition import rounded
+from nnscratch.kernels.pool import cuda as pool
+from nnscratch.kernels.scatter import cuda as scatter
+from nnscratch.kernels.steps import cuda as steps
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 emulator = importlib.import_module("tests.cuda_emulator")
@@ -165,16 +158,21 @@ adopt(
     numerics=numerics,
 )
 adopt("test_kernels_labels", ["test_examples"], labels=labels)
-adopt("test_kernels_pool", [DOCTESTS], pool=pool)
+adopt(
+    "test_kernels_pool",
+    [DOCTESTS, "test_the_definitions_take_one_window_after_the_other", "test_counts_leave_padding_out"],
+    pool=pool,
+)
 convolutions = adopt(
     "test_kernels_conv",
     [
         DOCTESTS,
-        "test_agrees_with_the_loops_and_transposes_agree",  # sets the size of the CPU's blocks; its like is below
+        "test_agrees_with_the_definition_and_transposes_agree",  # sets the size of the CPU's blocks; its like is below
         "test_keeps_dtype_and_inputs",  # with im2col
         "test_im2col_times_the_weights_is_the_convolution",
         "test_half_precision_is_rounded_once",  # from the CPU's own sums in float32
         "test_output_size_counts_windows",
+        "test_the_definition_is_the_sum_over_each_window",
     ],
     conv=conv,
 )
@@ -190,7 +188,7 @@ normalisations = adopt(
     ],
     normalise=normalise,
 )
-adopt("test_kernels_steps", [DOCTESTS], steps=steps)
+adopt("test_kernels_steps", [DOCTESTS, "test_the_definitions_are_those_formulas"], steps=steps)
 
 
 @pytest.mark.parametrize("module", [dropout, normalise], ids=lambda m: m.__name__)
@@ -209,12 +207,12 @@ def _long_sums(state):
 
 def _convolution(state):
     x, w, bias, _, geometry = convolutions.arrays((2, 40, (6, 5), 9, (3, 2), (1, 1), ((0, 0), (0, 0)), (1, 1), 1))
-    return OnDevice(conv).conv2d(x, w, bias, *geometry), reference.conv2d(x, w, bias, *geometry)
+    return OnDevice(conv).conv2d(x, w, bias, *geometry), definition.conv2d(x, w, bias, *geometry)
 
 
 def _weight_of_a_convolution(state):
     x, _, _, g, geometry = convolutions.arrays((9, 5, (6, 5), 9, (3, 2), (1, 1), ((0, 0), (0, 0)), (1, 1), 1))
-    return OnDevice(conv).conv2d_weight(g, x, (3, 2), *geometry), reference.conv2d_weight(g, x, (3, 2), *geometry)
+    return OnDevice(conv).conv2d_weight(g, x, (3, 2), *geometry), definition.conv2d_weight(g, x, (3, 2), *geometry)
 
 
 def _columns(state):
@@ -270,7 +268,7 @@ TILES = [*conv.TILES, conv.NARROW]
 
 @given(convolutions.layers(), st.integers(0, 99))
 @settings(max_examples=60, deadline=None)
-def test_convolutions_agree_with_the_loops(layer, seed):
+def test_convolutions_agree_with_the_definition(layer, seed):
     x, w, bias, g, geometry = convolutions.arrays(layer, seed=seed)
     compare(x, w, bias, g, geometry, 1e-12)
 
@@ -284,15 +282,15 @@ def compare(x, w, bias, g, geometry, limit):
     for computed, exact, total in [
         (
             on_device.conv2d(x, w, bias, *geometry),
-            *(reference.conv2d(a, b, c, *geometry) for a, b, c, _ in (wide, sizes)),
+            *(definition.conv2d(a, b, c, *geometry) for a, b, c, _ in (wide, sizes)),
         ),
         (
             on_device.conv2d_input(g, w, size, *geometry),
-            *(reference.conv2d_input(d, b, size, *geometry) for _, b, _, d in (wide, sizes)),
+            *(definition.conv2d_input(d, b, size, *geometry) for _, b, _, d in (wide, sizes)),
         ),
         (
             on_device.conv2d_weight(g, x, kernel, *geometry),
-            *(reference.conv2d_weight(d, a, kernel, *geometry) for a, _, _, d in (wide, sizes)),
+            *(definition.conv2d_weight(d, a, kernel, *geometry) for a, _, _, d in (wide, sizes)),
         ),
     ]:
         assert computed.dtype == x.dtype and computed.shape == exact.shape
@@ -327,7 +325,7 @@ def test_depthwise_convolutions(channels):
 
 
 def test_a_large_convolution_by_one_is_a_product():
-    layer = (2, 6, (conv.PLAIN_PRODUCT // 8, 8), 4, (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1), 2)
+    layer = (2, 6, (conv.POINTWISE // 8, 8), 4, (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1), 2)
     compare(*convolutions.arrays(layer, np.float32), 1e-6)
 
 
@@ -576,5 +574,5 @@ def test_rounding_keeps_the_layout(precision):
         assert out.flags.c_contiguous or out.swapaxes(-1, -2).flags.c_contiguous
         kept = to_host(out)
         wide = (kept.astype(np.uint32) << 16).view(np.float32) if precision == "bfloat16" else kept.astype(np.float32)
-        wide = plain.rounded(wide, precision) if precision == "tf32" else wide
-        np.testing.assert_array_equal(wide, plain.rounded(make(x), precision))
+        wide = rounded(wide, precision) if precision == "tf32" else wide
+        np.testing.assert_array_equal(wide, rounded(make(x), precision))

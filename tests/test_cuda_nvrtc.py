@@ -82,4 +82,4 @@ def test_what_is_wrong_is_refused():
 
 
 def test_every_source_is_listed():
-    assert set(variants.VARIANTS) == {path.name for path in runtime.FOLDER.glob("*.cu")}
+    assert set(variants.VARIANTS) == {path.name for path in runtime.FOLDER.rglob("*.cu")}

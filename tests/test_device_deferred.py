@@ -32,7 +32,7 @@ def device(request):
             backend.get("cuda")
         except ValueError as error:
             pytest.skip(str(error))
-    with contextlib.nullcontext() if request.param == "cuda" else standing_in(plain=request.param == "standin"):
+    with contextlib.nullcontext() if request.param == "cuda" else standing_in(definitions=request.param == "standin"):
         ns.manual_seed(0)
         with np.errstate(all="ignore"):  # CuPy warns of nothing
             yield request.param
@@ -283,7 +283,7 @@ def test_the_first_of_several_mistakes_is_told_however_many_checks_there_were(de
     F.embedding(there([9]), z)
     with pytest.raises(ValueError, match="label 5"):
         backend.get("cuda").synchronize()
-    monkeypatch.setattr(deferred.checks, "MOST", 10)
+    monkeypatch.setattr(deferred.bounds, "MOST", 10)
     calls = []
 
     def go_on():

@@ -8,31 +8,40 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nnscratch.kernels import compiled, pool, reference, steps
+from nnscratch.kernels import compiled
+from nnscratch.kernels.pool import cpu as pool
+from nnscratch.kernels.pool import definition
+from nnscratch.kernels.steps import cpu as steps
 
-HALVES = ((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
+SIDE_BY_SIDE = ((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
+
+
+def loops(*arrays):
+    return compiled.module("steps.adam_loop", *arrays)
 
 
 @pytest.fixture(autouse=True)
 def small_arrays_too(monkeypatch):
-    assert compiled._loaded("loops") is not None, "numba is not installed"
+    assert compiled._loaded("steps.adam_loop") is not None, "numba is not installed"
     monkeypatch.setattr(compiled, "LEAST", 0)
 
 
 def test_small_arrays_other_dtypes_and_switching_off(monkeypatch):
     a = np.zeros(10)
-    assert compiled.loops(a) is not None
-    assert compiled.loops(a.astype(np.float16)) is None and compiled.loops(a.astype(int)) is None
-    assert compiled.loops(a, a.astype(np.float32)) is None
-    assert compiled.loops(a.astype(a.dtype.newbyteorder())) is None
+    assert loops(a) is not None
+    assert loops(a.astype(np.float16)) is None and loops(a.astype(int)) is None
+    assert loops(a, a.astype(np.float32)) is None
+    assert loops(a.astype(a.dtype.newbyteorder())) is None
     compiled._loaded.cache_clear()
     monkeypatch.setattr(compiled, "LEAST", 11)
-    assert compiled.loops(a) is None and compiled.loops(np.zeros(11)) is not None
-    assert compiled.loops(a) is not None, "once they are loaded, small arrays use them, too"
+    assert loops(a) is None and loops(np.zeros(11)) is not None
+    assert loops(a) is not None, "once they are loaded, small arrays use them, too"
     compiled._loaded.cache_clear()
+    compiled._available.cache_clear()
     monkeypatch.setenv("NNSCRATCH_COMPILED", "0")
-    assert compiled.loops(np.zeros(11)) is None
+    assert loops(np.zeros(11)) is None
     compiled._loaded.cache_clear()
+    compiled._available.cache_clear()
 
 
 @settings(max_examples=100)
@@ -42,7 +51,7 @@ def test_small_arrays_other_dtypes_and_switching_off(monkeypatch):
     unusual=st.sampled_from([0.0, 0.2, 0.7]),
     reverse=st.booleans(),
     geometry=st.sampled_from(
-        [HALVES] * 3
+        [SIDE_BY_SIDE] * 3
         + [
             ((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 2)),
             ((2, 2), (2, 2), ((1, 0), (0, 1)), (1, 1)),
@@ -52,25 +61,25 @@ def test_small_arrays_other_dtypes_and_switching_off(monkeypatch):
     ),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_pooling_with_and_without_halves(shape, dtype, unusual, reverse, geometry, seed):
+def test_pooling_with_and_without_vectors(shape, dtype, unusual, reverse, geometry, seed):
     rng = np.random.default_rng(seed)
     x = rng.integers(-2, 3, shape).astype(dtype)  # with ties
     odd = rng.random(shape) < unusual
     x[odd] = rng.choice([np.nan, np.inf, -np.inf, -0.0], odd.sum())
     x = x[:, :, ::-1] if reverse else x
-    index = pool.max_pool2d_index(x, *geometry)
-    np.testing.assert_array_equal(pool.max_pool2d(x, *geometry), reference.max_pool2d(x, *geometry))
-    np.testing.assert_array_equal(index, reference.max_pool2d_index(x, *geometry))
+    values, index = pool.max_pool2d(x, *geometry)
+    for found, expected in zip((values, index), definition.max_pool2d(x, *geometry), strict=True):
+        np.testing.assert_array_equal(found, expected)
     g = rng.standard_normal(index.shape).astype(dtype)
     g.ravel()[:1] = np.inf
     scattered = pool.pool_scatter(g, index, shape[2:], *geometry)
     assert scattered.dtype == dtype and index.dtype == np.uint8
-    np.testing.assert_array_equal(scattered, reference.pool_scatter(g, index, shape[2:], *geometry))
+    np.testing.assert_array_equal(scattered, definition.pool_scatter(g, index, shape[2:], *geometry))
 
 
 def test_an_index_outside_of_the_window_names_nothing():
     index = np.full((1, 1, 2, 2), 200, np.uint8)
-    assert not pool.pool_scatter(np.ones((1, 1, 2, 2)), index, (4, 4), *HALVES).any()
+    assert not pool.pool_scatter(np.ones((1, 1, 2, 2)), index, (4, 4), *SIDE_BY_SIDE).any()
 
 
 @settings(max_examples=60)
@@ -101,4 +110,4 @@ def test_machine_code_is_kept_in_the_users_cache_and_not_beside_the_source(tmp_p
     ran = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert ran.stdout == "\n", "other people's loops stay where they were"
     kept = [p.name for p in tmp_path.glob("nnscratch/numba/*/*/*.nbi")]
-    assert any(name.startswith("loops.adam") for name in kept), kept
+    assert any(name.startswith("adam_loop.adam") for name in kept), kept

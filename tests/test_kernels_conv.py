@@ -1,4 +1,4 @@
-"""The convolution kernels against their definitions in loops, and against each other as transposes."""
+"""The convolution kernels against their definitions, those against sums over one window after the other, and against each other as transposes."""
 
 import doctest
 
@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nnscratch.kernels import conv, reference, windows
+from nnscratch.kernels import windows
+from nnscratch.kernels.conv import cpu as conv
+from nnscratch.kernels.conv import definition
+
+from nnscratch.testing import by_window
 
 PLAIN = ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)
 
@@ -51,7 +55,7 @@ def arrays(layer, dtype=np.float64, seed=0):
 
 @given(layers(), st.sampled_from([16, 512, 1 << 20]))
 @settings(max_examples=150, deadline=None)
-def test_agrees_with_the_loops_and_transposes_agree(layer, block_bytes):
+def test_agrees_with_the_definition_and_transposes_agree(layer, block_bytes):
     x, w, bias, g, geometry = arrays(layer)
     size, kernel = x.shape[2:], w.shape[2:]
     with pytest.MonkeyPatch.context() as patch:
@@ -59,11 +63,24 @@ def test_agrees_with_the_loops_and_transposes_agree(layer, block_bytes):
         y = conv.conv2d(x, w, bias, *geometry)
         dx = conv.conv2d_input(g, w, size, *geometry)
         dw = conv.conv2d_weight(g, x, kernel, *geometry)
-    np.testing.assert_allclose(y, reference.conv2d(x, w, bias, *geometry), rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(dx, reference.conv2d_input(g, w, size, *geometry), rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(dw, reference.conv2d_weight(g, x, kernel, *geometry), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(y, definition.conv2d(x, w, bias, *geometry), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(dx, definition.conv2d_input(g, w, size, *geometry), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(dw, definition.conv2d_weight(g, x, kernel, *geometry), rtol=1e-12, atol=1e-12)
     product = np.vdot(y - bias[:, None, None], g)
     np.testing.assert_allclose([np.vdot(x, dx), np.vdot(w, dw)], product, rtol=1e-10, atol=1e-10)
+
+
+@given(layers())
+@settings(max_examples=100, deadline=None)
+def test_the_definition_is_the_sum_over_each_window(layer):
+    x, w, bias, g, geometry = arrays(layer)
+    size, kernel, close = x.shape[2:], w.shape[2:], {"rtol": 1e-12, "atol": 1e-12}
+    np.testing.assert_allclose(
+        definition.conv2d(x, w, bias, *geometry), by_window.conv2d(x, w, bias, *geometry), **close
+    )
+    for name, arguments in (("conv2d_input", (g, w, size)), ("conv2d_weight", (g, x, kernel))):
+        expected = getattr(by_window, name)(*arguments, *geometry)
+        np.testing.assert_allclose(getattr(definition, name)(*arguments, *geometry), expected, **close)
 
 
 def test_worked_by_hand():
@@ -81,7 +98,7 @@ def test_gradient_by_a_larger_input(layer, more_rows, more_columns):
     """Rows and columns that no window touches, as a transposed convolution's output padding makes them."""
     x, w, _, g, geometry = arrays(layer)
     size = x.shape[2] + more_rows, x.shape[3] + more_columns
-    expected = reference.conv2d_input(g, w, size, *geometry)
+    expected = definition.conv2d_input(g, w, size, *geometry)
     np.testing.assert_allclose(conv.conv2d_input(g, w, size, *geometry), expected, rtol=1e-12, atol=1e-12)
 
 
@@ -93,7 +110,7 @@ def test_keeps_dtype_and_inputs(dtype):
         conv.conv2d(x, w, bias, *geometry),
         conv.conv2d_input(g, w, (6, 5), *geometry),
         conv.conv2d_weight(g, x, (3, 2), *geometry),
-        conv.im2col(x, (3, 2), *geometry[:3]),
+        definition.im2col(x, (3, 2), *geometry[:3]),
     )
     assert all(r.dtype == dtype for r in results)
     for before, after in zip(copies, (x, w, bias, g), strict=True):
@@ -139,7 +156,7 @@ def test_any_strides(kernel):
 
 def test_im2col_times_the_weights_is_the_convolution():
     x, w, _, g, geometry = arrays((2, 3, (6, 5), 4, (3, 2), (2, 1), ((1, 0), (0, 2)), (1, 2), 1))
-    columns = conv.im2col(x, (3, 2), *geometry[:3])
+    columns = definition.im2col(x, (3, 2), *geometry[:3])
     assert columns.shape == (2, 18, g.shape[2] * g.shape[3])
     np.testing.assert_allclose(
         (w.reshape(4, -1) @ columns).reshape(g.shape), conv.conv2d(x, w, None, *geometry), rtol=1e-13
@@ -156,10 +173,10 @@ def test_output_size_counts_windows():
     for size, kernel, stride, pad, dilation in np.ndindex(7, 3, 3, 2, 3):
         kernel, stride, dilation = kernel + 1, stride + 1, dilation + 1
         starts = range(0, size + pad - dilation * (kernel - 1), stride)
-        assert max(0, conv.output_size(size, kernel, stride, (pad, 0), dilation)) == len(starts)
+        assert max(0, windows.output_size(size, kernel, stride, (pad, 0), dilation)) == len(starts)
 
 
-@pytest.mark.parametrize("module", [conv, windows])
+@pytest.mark.parametrize("module", [definition, windows])
 def test_examples_in_the_documentation(module):
     result = doctest.testmod(module)
     assert result.attempted and not result.failed

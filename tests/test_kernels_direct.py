@@ -1,4 +1,4 @@
-"""The compiled convolution against its definition in loops, at many shapes, strides and dtypes."""
+"""The compiled convolution against its definition, at many shapes, strides and dtypes."""
 
 import doctest
 
@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nnscratch.kernels import compiled, conv, direct, reference, threads
+from nnscratch.kernels import compiled, threads
+from nnscratch.kernels.conv import cpu as conv
+from nnscratch.kernels.conv import definition, direct
 
 from tests.test_kernels_conv import arrays
 
@@ -26,15 +28,15 @@ def layers(draw):
     return images, groups * channels, size, groups * filters, kernel, stride, padding, dilation, groups
 
 
-def loops(dtype):
-    found = compiled.vectors(np.dtype(dtype))
+def compiled_vectors(dtype):
+    found = compiled.module_for("conv.vectors", np.dtype(dtype))
     assert found is not None, "numba is not installed"
     return found
 
 
 def three(x, w, bias, g, geometry):
     """The convolution and its two gradients."""
-    vectors = loops(x.dtype)
+    vectors = compiled_vectors(x.dtype)
     return (
         direct.conv2d(vectors, x, w, bias, *geometry),
         direct.conv2d_input(vectors, g, w, x.shape[2:], *geometry),
@@ -58,9 +60,9 @@ def test_agrees_with_the_definition(layer, precision, strip, cells):
         found = three(x, w, bias, g, geometry)
     wide = [a.astype(np.float64) for a in (x, w, bias, g)]
     expected = (
-        reference.conv2d(*wide[:3], *geometry),
-        reference.conv2d_input(wide[3], wide[1], x.shape[2:], *geometry),
-        reference.conv2d_weight(wide[3], wide[0], w.shape[2:], *geometry),
+        definition.conv2d(*wide[:3], *geometry),
+        definition.conv2d_input(wide[3], wide[1], x.shape[2:], *geometry),
+        definition.conv2d_weight(wide[3], wide[0], w.shape[2:], *geometry),
     )
     for a, b in zip(found, expected, strict=True):
         assert a.dtype == dtype
@@ -84,10 +86,10 @@ def test_threads_change_no_bit(layer, count):
 
 def test_which_convolutions_it_is_for():
     single = np.dtype("float32")
-    assert direct.loops(1 << 20, (11, 11), single) is loops("float32")
-    assert direct.loops((1 << 20) - 1, (11, 11), single) is None, "too little work"
-    assert direct.loops(1 << 30, (3, 5), single) is None, "too few windows"
-    assert direct.loops(1 << 30, (30, 30), np.dtype("float16")) is None
+    assert direct.compiled_vectors(1 << 20, (11, 11), single) is compiled_vectors("float32")
+    assert direct.compiled_vectors((1 << 20) - 1, (11, 11), single) is None, "too little work"
+    assert direct.compiled_vectors(1 << 30, (3, 5), single) is None, "too few windows"
+    assert direct.compiled_vectors(1 << 30, (30, 30), np.dtype("float16")) is None
 
 
 @pytest.mark.parametrize("least", [1 << 10, 1 << 60])
@@ -111,7 +113,7 @@ def test_both_ways_agree(least, monkeypatch):
 def test_an_image_of_infinities_stays_where_it_is():
     x, w, bias, _, geometry = arrays((2, 3, (20, 20), 4, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1))
     x[0, 1, 5, 19] = np.inf
-    y = direct.conv2d(loops("float64"), x, w, bias, *geometry)
+    y = direct.conv2d(compiled_vectors("float64"), x, w, bias, *geometry)
     reached = np.zeros(y.shape, bool)
     reached[0, :, 4:7, 18:20] = True
     np.testing.assert_array_equal(~np.isfinite(y), reached)
@@ -149,7 +151,7 @@ def test_arrays_that_are_locked_strided_or_not_aligned_take_no_other_machine_cod
     layer = (4, 6, (9, 8), 10, (3, 2), (1, 1), ((1, 0), (0, 1)), (1, 1), 2)
     *given, geometry = arrays(layer, "float32")
     expected = three(*given, geometry)
-    vectors = loops("float32")
+    vectors = compiled_vectors("float32")
     before = [len(f.signatures) for f in (vectors.correlate, vectors.correlate_weight)]
 
     def shifted(a):

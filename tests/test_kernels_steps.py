@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nnscratch.kernels import steps
+from nnscratch.kernels.steps import cpu as steps
+from nnscratch.kernels.steps import definition
 
 FLOATS = st.floats(-1e3, 1e3)
 VECTORS = st.lists(FLOATS, min_size=3, max_size=3).map(np.array)
@@ -76,6 +77,20 @@ def test_adam_with_correction_and_decay(p, gradients, decay, correction, decoupl
     np.testing.assert_allclose(p, expected, rtol=1e-12, atol=1e-14)
 
 
+@given(VECTORS, VECTORS, SMALL, st.booleans(), st.booleans(), st.integers(1, 3))
+def test_the_definitions_are_those_formulas(p, g, decay, flag, other, step):
+    """To the last bit where products and sums are taken in the same order."""
+    for name, settings, state in [
+        ("sgd", (0.1, 0.9, flag, decay), 1),
+        ("adam", (0.1, 0.9, 0.999, 1e-8, step, flag, decay, other), 2),
+    ]:
+        found, expected = ([p.copy(), g.copy(), *(abs(p) for _ in range(state))] for _ in range(2))
+        getattr(definition, name)([tuple(found)], *settings)
+        getattr(steps, name)([tuple(expected)], *settings)
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-14, atol=1e-14)
+
+
 def test_first_corrected_step_has_length_lr():
     p = np.zeros(2)
     steps.adam([(p, np.array([3.0, -0.01]), np.zeros(2), np.zeros(2))], 0.1, 0.9, 0.999, 0.0, 1, True, 0.0, False)
@@ -109,5 +124,5 @@ def test_single_precision_is_not_computed_in_double():
 
 
 def test_examples_in_the_documentation():
-    result = doctest.testmod(steps)
+    result = doctest.testmod(definition)
     assert result.attempted and not result.failed

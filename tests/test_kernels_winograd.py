@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nnscratch.kernels import compiled, conv, direct, reference, threads, winograd
+from nnscratch.kernels import compiled, threads
+from nnscratch.kernels.conv import cpu as conv
+from nnscratch.kernels.conv import definition, direct, winograd
 
 from tests.test_kernels_conv import arrays
 
@@ -24,7 +26,7 @@ def layers(draw):
 
 def three(x, w, bias, g, geometry):
     """The convolution and its two gradients."""
-    vectors, (_, padding, _, groups) = compiled.vectors(x.dtype), geometry
+    vectors, (_, padding, _, groups) = compiled.module_for("conv.vectors", x.dtype), geometry
     assert winograd.covers(x.shape[2:], g.shape[2:], padding)
     return (
         winograd.conv2d(vectors, x, w, bias, padding, groups),
@@ -35,7 +37,7 @@ def three(x, w, bias, g, geometry):
 
 def sums(module, x, w, bias, g, geometry):
     """The same by another way."""
-    first = (compiled.vectors(x.dtype),) if module is direct else ()
+    first = (compiled.module_for("conv.vectors", x.dtype),) if module is direct else ()
     return (
         module.conv2d(*first, x, w, bias, *geometry),
         module.conv2d_input(*first, g, w, x.shape[2:], *geometry),
@@ -62,7 +64,7 @@ def test_agrees_in_any_blocks(layer, strip):
 
 def test_agrees_with_the_definition():
     single = arrays((2, 5, (6, 7), 9, (3, 3), (1, 1), ((1, 0), (0, 2)), (1, 1), 1), "float32")
-    for a, b in zip(three(*single), sums(reference, *single), strict=True):
+    for a, b in zip(three(*single), sums(definition, *single), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
@@ -118,7 +120,7 @@ def test_rows_and_columns_that_no_patch_reaches_are_left_to_the_direct_way():
     assert not winograd.covers((11, 8), g.shape[2:], geometry[1])
     assert not winograd.covers((9, 13), g.shape[2:], geometry[1])
     for size in ((9, 8), (11, 8), (9, 13), (12, 14)):
-        expected = reference.conv2d_input(g, w, size, *geometry)
+        expected = definition.conv2d_input(g, w, size, *geometry)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(direct, "LEAST", 1)
             found = conv.conv2d_input(g, w, size, *geometry)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 SITE = Path(np.__file__).parent.parent
 
 TRY_KERNELS = (
-    "import nnscratch, nnscratch.kernels; from nnscratch.kernels import conv; "
+    "import nnscratch, nnscratch.kernels; from nnscratch.kernels.conv import cpu; "
     "print(nnscratch.__file__); print(nnscratch.kernels.__file__)"
 )
 

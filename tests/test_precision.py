@@ -5,8 +5,8 @@ import threading
 
 import numpy as np
 import pytest
-from nnscratch.kernels import conv
-from nnscratch.kernels.cuda import conv as cuda_conv
+from nnscratch.kernels.conv import cpu as conv
+from nnscratch.kernels.conv import cuda as cuda_conv
 
 import nnscratch as ns
 from nnscratch import backend

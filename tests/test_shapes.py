@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, mutually_broadcastable_shapes
-from nnscratch.kernels.pool import window_counts
+from nnscratch.kernels.windows import window_counts
 
 import nnscratch as ns
 from nnscratch import testing

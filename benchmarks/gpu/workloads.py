@@ -227,15 +227,15 @@ def geometry(stride, padding):
 
 
 def convolution_in_nnscratch(direction, stride, padding, peer, x, weight, g):
-    kernels, settings = peer.backend.kernels, geometry(stride, padding)
+    kernel, settings = peer.backend.kernel, geometry(stride, padding)
     x, weight, g = map(peer.put, (x, weight, g))
     if direction == "forward":
-        return Run(lambda x, w: (kernels.conv2d(x, w, None, *settings, 1),), [(x, weight)])
+        return Run(lambda x, w: (kernel("conv.conv2d")(x, w, None, *settings, 1),), [(x, weight)])
     if direction == "input":
         size = x.shape[2:]
-        return Run(lambda g, w: (kernels.conv2d_input(g, w, size, *settings, 1),), [(g, weight)])
-    kernel = weight.shape[2:]
-    return Run(lambda g, x: (kernels.conv2d_weight(g, x, kernel, *settings, 1),), [(g, x)])
+        return Run(lambda g, w: (kernel("conv.conv2d_input")(g, w, size, *settings, 1),), [(g, weight)])
+    taps = weight.shape[2:]
+    return Run(lambda g, x: (kernel("conv.conv2d_weight")(g, x, taps, *settings, 1),), [(g, x)])
 
 
 def convolution_in_numba(kernel, stride, padding, peer, x, weight, g):

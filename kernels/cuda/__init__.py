@@ -1,5 +1,5 @@
-"""The kernels for NVIDIA GPUs: CuPy's arrays in, CuPy's arrays out, computed by CUDA C++ sources beside this file.
+"""What the kernels for NVIDIA GPUs share: CuPy's arrays in, CuPy's arrays out, computed by CUDA C++ sources.
 
-Every module here has the names and signatures of the module of `nnscratch.kernels` that defines the kernel for the CPU.
-CuPy is loaded when the first kernel runs.
+Each topic's ``cuda.py`` stands beside its ``.cu`` and has the names, arguments and results of its ``definition.py``. CuPy is loaded
+when the first kernel runs.
 """

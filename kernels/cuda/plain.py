@@ -1,203 +1,18 @@
 """Every kernel of the table in terms of array functions alone: what the CUDA kernels are tested against.
 
 NumPy's functions hand arrays of CuPy on to CuPy, so that all of this runs on either; `nnscratch.backend.cuda` takes a kernel
-from here where there is none in CUDA C++. Names, arguments and results are those of `nnscratch.kernels`. Convolution
-is im2col and one matrix product for each group.
+from here where there is none in CUDA C++. Names, arguments and results are those of `nnscratch.kernels`.
 """
 
-import contextlib
 import math
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..double_double import two_sum
+from ..float16 import through_float32
 from ..numerics import ERF_NEAR, ERFC_FAR
-from ..windows import half_through_single, output_sizes, taps, unpadded
-from . import runtime
-from .precision import chosen
-
-# Products
-
-
-def rounded(x, precision):
-    """float32 numbers rounded to the nearest of a precision, ties to even; float32 still, and nan stays nan."""
-    if precision == "float16":
-        return x.astype(np.float16).astype(np.float32)
-    dropped = {"tf32": 13, "bfloat16": 16}[precision]  # of the 23 bits of float32's mantissa
-    bits = x.view(np.uint32)
-    # Half of the last place that stays, less one where the number would stay even.
-    bits = bits + ((1 << dropped - 1) - 1) + (bits >> dropped & 1)
-    return np.where(np.isnan(x), x, (bits >> dropped << dropped).view(np.float32))
-
-
-def matmul(a, b):
-    """The matrix product, of operands rounded as `nnscratch.use_precision` says."""
-    precision = chosen(a, b)
-    return np.matmul(a, b) if precision is None else np.matmul(rounded(a, precision), rounded(b, precision))
-
-
-def linear(x, weight, bias=None, activation=None):
-    """The activation of x Wᵀ + b."""
-    y = matmul(x, weight.T)
-    y = y if bias is None else y + bias
-    return np.maximum(y, 0) if activation == "relu" else tanh(y) if activation == "tanh" else y
-
-
-def channel_sums(x, axis):
-    """The sum over all axes but one."""
-    return np.sum(x, axis=tuple(a for a in range(x.ndim) if a != axis))
-
-
-# Convolution
-
-
-def _padded(x, padding, value=0):
-    (top, bottom), (left, right) = padding
-    height, width = x.shape[-2:]
-    padded = np.full_like(x, value, shape=(*x.shape[:-2], top + height + bottom, left + width + right))
-    padded[..., top : top + height, left : left + width] = x
-    return padded
-
-
-def _columns(x, kernel, stride, padding, dilation, groups):
-    """The windows as columns: (N, groups, C/groups * kh * kw, OH * OW)."""
-    windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
-    stacked = np.stack(list(taps(_padded(x, padding), kernel, stride, dilation, windows)), axis=2)
-    return stacked.reshape(len(x), groups, x.shape[1] // groups * kernel[0] * kernel[1], math.prod(windows))
-
-
-def _matrix(w, groups):
-    return w.reshape(groups, len(w) // groups, math.prod(w.shape[1:]))
-
-
-@half_through_single
-def conv2d(x, w, bias, stride, padding, dilation, groups):
-    """The filters times the windows."""
-    y = convolve(matmul, x, w, stride, padding, dilation, groups)
-    return y if bias is None else y + bias[:, None, None]
-
-
-@half_through_single
-def conv2d_input(g, w, size, stride, padding, dilation, groups):
-    """The transposed filters times the gradient, each product added to the places its window saw."""
-    return convolve_back(matmul, g, w, size, stride, padding, dilation, groups)
-
-
-@half_through_single
-def conv2d_weight(g, x, kernel, stride, padding, dilation, groups):
-    """The gradient times the transposed windows, added up over the images."""
-    return weigh(matmul, g, x, kernel, stride, padding, dilation, groups)
-
-
-def convolve(product, x, w, stride, padding, dilation, groups):
-    """`conv2d` without a bias, by a matrix product of one's own: x and w hold what it takes."""
-    windows = output_sizes(x.shape[2:], w.shape[2:], stride, padding, dilation)
-    y = product(_matrix(w, groups), _columns(x, w.shape[2:], stride, padding, dilation, groups))
-    return y.reshape(len(x), len(w), *windows)
-
-
-def convolve_back(product, g, w, size, stride, padding, dilation, groups):
-    """`conv2d_input` by a matrix product of one's own."""
-    (images, filters, *windows), kernel = g.shape, w.shape[2:]
-    rows = g.reshape(images, groups, filters // groups, math.prod(windows))
-    columns = product(_matrix(w, groups).swapaxes(1, 2), rows)
-    columns = columns.reshape(images, w.shape[1] * groups, kernel[0] * kernel[1], *windows)
-    terms = (columns[:, :, k] for k in range(kernel[0] * kernel[1]))
-    return _add_to_taps(terms, columns[:, :, 0], w.shape[1] * groups, size, kernel, stride, padding, dilation)
-
-
-def weigh(product, g, x, kernel, stride, padding, dilation, groups):
-    """`conv2d_weight` by a matrix product of one's own, whose sums go over the images, too."""
-    images, filters, *windows = g.shape
-    rows = g.reshape(images, groups, filters // groups, math.prod(windows))
-    columns = _columns(x, kernel, stride, padding, dilation, groups)
-    dw = product(_side_by_side(rows), _side_by_side(columns).swapaxes(1, 2))
-    return dw.reshape(filters, x.shape[1] // groups, *kernel)
-
-
-def _side_by_side(matrices):
-    """(N, groups, n, m) as (groups, n, N * m)."""
-    images, groups, n, m = matrices.shape
-    return matrices.transpose(1, 2, 0, 3).reshape(groups, n, images * m)
-
-
-# Pooling
-
-
-def _least(dtype):
-    return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
-
-
-def _padded_taps(x, kernel, stride, padding, dilation, value):
-    windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
-    return list(taps(_padded(x, padding, value), kernel, stride, dilation, windows))
-
-
-def max_pool2d(x, kernel, stride, padding, dilation):
-    """The largest element of every window."""
-    first, *others = _padded_taps(x, kernel, stride, padding, dilation, _least(x.dtype))
-    best = first.copy()
-    for tap in others:
-        best = np.maximum(best, tap)
-    return best
-
-
-def max_pool2d_index(x, kernel, stride, padding, dilation):
-    """The number of each window's first maximum, or first nan."""
-    first, *others = _padded_taps(x, kernel, stride, padding, dilation, _least(x.dtype))
-    best, index = first.copy(), np.zeros_like(first, dtype=np.min_scalar_type(kernel[0] * kernel[1] - 1))
-    for k, tap in enumerate(others, start=1):
-        better = (tap > best) | (np.isnan(tap) & ~np.isnan(best))
-        index[better] = k
-        best = np.where(better, tap, best)
-    return index
-
-
-def pool_gather(x, index, kernel, stride, padding, dilation):
-    """From every window the element that the index names."""
-    picked = np.zeros_like(x, shape=index.shape)
-    for k, tap in enumerate(_padded_taps(x, kernel, stride, padding, dilation, 0)):
-        picked = np.where(index == k, tap, picked)
-    return picked
-
-
-@half_through_single
-def pool_scatter(g, index, size, kernel, stride, padding, dilation):
-    """Every g added to the element that its window's index names."""
-    terms = (np.where(index == k, g, g.dtype.type(0)) for k in range(kernel[0] * kernel[1]))
-    return _add_to_taps(terms, g, g.shape[1], size, kernel, stride, padding, dilation)
-
-
-@half_through_single
-def sum_pool2d(x, kernel, stride, padding, dilation):
-    """The sum of every window."""
-    first, *others = _padded_taps(x, kernel, stride, padding, dilation, 0)
-    total = first.copy()
-    for tap in others:
-        total += tap
-    return total
-
-
-@half_through_single
-def sum_unpool2d(g, size, kernel, stride, padding, dilation):
-    """Every g added to all elements of its window."""
-    terms = (g for _ in range(kernel[0] * kernel[1]))
-    return _add_to_taps(terms, g, g.shape[1], size, kernel, stride, padding, dilation)
-
-
-def _add_to_taps(terms, g, channels, size, kernel, stride, padding, dilation):
-    (top, bottom), (left, right) = padding
-    padded = np.zeros_like(g, shape=(len(g), channels, top + size[0] + bottom, left + size[1] + right))
-    for tap, term in zip(taps(padded, kernel, stride, dilation, g.shape[2:]), terms, strict=True):
-        tap += term
-    return unpadded(padded, padding, size).copy()
-
-
-def window_counts(size, kernel, stride, padding, dilation):
-    """How many elements each window covers: whole numbers of the host, as of the CPU's kernel."""
-    return sum_pool2d(np.ones((1, 1, *size), np.intp), kernel, stride, padding, dilation)[0, 0]
-
+from ..scatter.definition import one_hot
 
 # Normalisation
 
@@ -213,7 +28,7 @@ def moments(x, axes):
     return np.mean(x, axes), np.var(x, axes)
 
 
-@half_through_single
+@through_float32
 def standardize(x, axes, eps, weight=None, bias=None, centred=True):
     """Standardised values, times the weight, plus the bias."""
     y, _ = _standardized(x, axes, eps, centred)
@@ -221,7 +36,7 @@ def standardize(x, axes, eps, weight=None, bias=None, centred=True):
     return y if bias is None else y + bias
 
 
-@half_through_single
+@through_float32
 def standardize_input(d, x, axes, eps, weight=None, centred=True):
     """The gradient of `standardize` by x."""
     y, root = _standardized(x, axes, eps, centred)
@@ -230,7 +45,7 @@ def standardize_input(d, x, axes, eps, weight=None, centred=True):
     return (out - np.mean(h, axes, keepdims=True) if centred else out) / root
 
 
-@half_through_single
+@through_float32
 def standardize_weight(d, x, shape, axes, eps, centred=True):
     """The gradient of `standardize` by a weight of that shape."""
     terms = d * _standardized(x, axes, eps, centred)[0]
@@ -430,89 +245,6 @@ def mean_of_squares(v):
     """The mean of the squares of all elements."""
     wide = _wide(v)
     return mean_of_losses(wide * wide).astype(v.dtype, copy=False)
-
-
-def put_add(x, shape, index):
-    """Zeros with x added into the places of an index: on the host, one after the other, since a GPU's order would show."""
-    from .runtime import xp
-
-    parts = (i.get() if hasattr(i, "get") else i for i in (index if isinstance(index, tuple) else (index,)))
-    out = np.zeros(shape, x.dtype)
-    np.add.at(out, tuple(parts), x.get())
-    return xp().asarray(out)
-
-
-# Steps of optimisers, which write into the parameter and its state
-
-
-def _sgd(p, g, velocity, lr, momentum, nesterov, weight_decay):
-    """p <- p - lr u."""
-    update = g + weight_decay * p if weight_decay else g
-    if velocity is not None:
-        velocity *= momentum
-        velocity += update
-        update = update + momentum * velocity if nesterov else velocity
-    p -= lr * update
-
-
-def _adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled):
-    """p <- p - lr m / (sqrt(v) + eps)."""
-    if decoupled:
-        if weight_decay:
-            p -= (lr * weight_decay) * p
-    elif weight_decay:
-        g = g + weight_decay * p
-    m *= beta1
-    m += (1 - beta1) * g
-    v *= beta2
-    v += (1 - beta2) * (g * g)
-    if bias_correction:
-        p -= lr * (m / (1 - beta1**step)) / (np.sqrt(v / (1 - beta2**step)) + eps)
-    else:
-        p -= lr * m / (np.sqrt(v) + eps)
-
-
-def sgd(rows, *settings):
-    """One step of gradient descent for each row of parameter, gradient and velocity (or None)."""
-    for p, g, velocity in rows:
-        with _unless_failed(p, velocity):
-            _sgd(p, g, velocity, *settings)
-
-
-def adam(rows, *settings):
-    """One step of Adam for each row of parameter, gradient and both means."""
-    for p, g, m, v in rows:
-        with _unless_failed(p, m, v):
-            _adam(p, g, m, v, *settings)
-
-
-# Checks of values, and what follows from them
-
-
-def outside(x, low, high, number):
-    """Let the word say if an element of x is not from low to high."""
-    word, wide = runtime.word(), _wide(x)
-    bits = wide.view(np.uint64)
-    ordered = np.where(wide.view(np.int64) < 0, ~bits, bits | np.uint64(1 << 63)) >> np.uint64(12)
-    fine = (wide >= low) & (wide <= high)
-    word[...] = np.minimum(word, np.min(np.where(fine, np.uint64(runtime.CLEAR), ordered | np.uint64(number << 52))))
-
-
-@contextlib.contextmanager
-def _unless_failed(*arrays):
-    """What this block writes into arrays is undone where a check has failed."""
-    arrays = [a for a in arrays if a is not None]
-    before = [a.copy() for a in arrays]
-    yield
-    for array, old in zip(arrays, before, strict=True):
-        array[...] = np.where(runtime.word() == np.uint64(runtime.CLEAR), array, old)
-
-
-def one_hot(labels, classes, dtype):
-    """1 in each label's place, and nan in the row of what is no class."""
-    places = np.cumsum(np.ones_like(labels, shape=(classes,))) - 1
-    known = (labels >= 0) & (labels < classes)
-    return np.where(known[..., None], labels[..., None] == places, np.nan).astype(dtype)
 
 
 # Random numbers

@@ -16,13 +16,17 @@ setting = _Setting()
 
 
 def chosen(*arrays):
-    """The precision that the operands of a product are rounded to, or None where they are multiplied as they are.
+    """The precision that the operands of a product are rounded to, or None where they are multiplied as they are, as on the CPU.
 
     Examples
     --------
     >>> chosen(np.zeros(2, np.float32)) is None
     True
     """
-    if setting.name == "float32" or any(a.dtype != np.float32 or type(a) is not type(arrays[0]) for a in arrays):
+    if (
+        setting.name == "float32"
+        or isinstance(arrays[0], np.ndarray)
+        or any(getattr(a, "dtype", None) != np.float32 or type(a) is not type(arrays[0]) for a in arrays)
+    ):
         return None  # arrays of two devices are refused by the product itself
     return setting.name

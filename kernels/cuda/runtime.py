@@ -1,6 +1,6 @@
 """Where CUDA kernels come from: CuPy, sources compiled once for each device, and launches.
 
-A source is a file of CUDA C++ beside this one. What a kernel is specialised for (the element type, tile sizes) is written
+A source is a file of CUDA C++ in the folder of its topic, and known by its name alone. What a kernel is specialised for (the element type, tile sizes) is written
 in capitals in the source and defined when it is compiled, so that a source is compiled once for each set of constants:
 
     launch("steps.cu", "sgd", blocks(p.size), THREADS, (p, g, p.size, np.float32(lr)), ELEMENT=p.dtype)
@@ -22,7 +22,8 @@ import numpy as np
 
 from .. import folders
 
-FOLDER = pathlib.Path(__file__).parent
+#: Where sources and headers are found, at any depth.
+FOLDER = pathlib.Path(__file__).parent.parent
 
 #: The threads of a block where a kernel has no reason for another number: enough to fill a multiprocessor.
 THREADS = 256
@@ -67,7 +68,7 @@ def blocks(n, threads=THREADS):
 
 
 def text(source):
-    """The CUDA C++ of a source, the headers of this folder written into it (each once).
+    """The CUDA C++ of a source, its headers written into it (each once).
 
     Whoever compiles it needs no path to them, and whoever keeps what was compiled sees by the text alone that it changed.
     """
@@ -81,7 +82,9 @@ def _expand(source, seen):
         name = match[1]
         return "" if name in seen else _expand(name, seen)
 
-    return re.sub(r'^[ \t]*#include "([^"]+)".*$', include, (FOLDER / source).read_text("utf-8"), flags=re.MULTILINE)
+    return re.sub(
+        r'^[ \t]*#include "([^"]+)".*$', include, next(FOLDER.rglob(source)).read_text("utf-8"), flags=re.MULTILINE
+    )
 
 
 def options(constants):
@@ -108,7 +111,7 @@ def launch(source, kernel, grid, block, args, shared=0, **constants):
     Parameters
     ----------
     source : str
-        The file's name in this folder.
+        The file's name.
     kernel : str
         Its name there, declared ``extern "C" __global__``.
     grid, block : int or tuple of int
@@ -166,7 +169,7 @@ def forget():
 
 
 def word():
-    """The current device's word for what checks find (``checks.cu``), an array of one; also in the way of optimisers' steps."""
+    """The current device's word for what checks find (``bounds.cu``), an array of one; also in the way of optimisers' steps."""
     return _word(xp(), _device())
 
 

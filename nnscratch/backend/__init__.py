@@ -17,7 +17,8 @@ RAW_TYPES = {np.ndarray, int, float, bool, type(None)}
 
 cpu = CPU()
 _by_name = {"cpu": cpu}
-_by_type: dict = {np.ndarray: cpu}
+#: The backends by the types of their arrays.
+BY_TYPE: dict = {np.ndarray: cpu}
 _default = "cpu"
 #: What `manual_seed` was given last, for the devices that are found later.
 _seed = 0
@@ -25,13 +26,13 @@ _seed = 0
 
 def of(array):
     """The backend that an array lives on."""
-    found = _by_type.get(type(array))
+    found = BY_TYPE.get(type(array))
     return _of_type(type(array)) if found is None else found
 
 
 def _of_type(kind):
     """The backend of a type seen for the first time: GPU's arrays are known by their module, all else is the CPU's."""
-    _by_type[kind] = found = get("cuda") if kind.__module__.partition(".")[0] == "cupy" else cpu
+    BY_TYPE[kind] = found = get("cuda") if kind.__module__.partition(".")[0] == "cupy" else cpu
     return found
 
 
@@ -73,7 +74,7 @@ def get(device=None):
 
 def _add(backend):
     """Let a backend be found by its name and by its arrays."""
-    _by_name[backend.name] = _by_type[backend.array] = backend
+    _by_name[backend.name] = BY_TYPE[backend.array] = backend
     RAW_TYPES.add(backend.array)
     return backend
 

@@ -1,6 +1,5 @@
 """The CPU: NumPy arrays and the NumPy kernels."""
 
-import contextlib
 import functools
 import importlib
 import importlib.util
@@ -11,20 +10,9 @@ import types
 
 import numpy as np
 
-#: The kernels that every backend must have, by the module of `nnscratch.kernels` that defines them.
+#: The kernels whose topics have no folder yet, by the module of `nnscratch.kernels` that has them.
 KERNELS = {
-    "conv": ("conv2d", "conv2d_input", "conv2d_weight"),
     "labels": ("label_errors", "label_losses"),
-    "matmul": ("channel_sums", "linear", "matmul"),
-    "pool": (
-        "max_pool2d",
-        "max_pool2d_index",
-        "pool_gather",
-        "pool_scatter",
-        "sum_pool2d",
-        "sum_unpool2d",
-        "window_counts",
-    ),
     "normalise": ("moments", "standardize", "standardize_input", "standardize_weight"),
     "numerics": (
         "accurate_sum",
@@ -42,22 +30,41 @@ KERNELS = {
         "softplus",
         "tanh",
     ),
-    "scatter": ("one_hot", "put_add"),
-    "steps": ("adam", "sgd"),
 }
 
 
-def find_kernel(name, device):
-    """The array function ``"topic.function"`` of `nnscratch.kernels` for a device, else its definition; None for neither."""
+def find_kernel(name, *modules):
+    """The array function ``"topic.function"`` of the first of these modules of ``nnscratch.kernels.topic`` that has it, or None."""
     topic, _, function = name.partition(".")
     if importlib.util.find_spec(f"nnscratch.kernels.{topic}") is None:
         return None
-    for module in (f"nnscratch.kernels.{topic}.{device}", f"nnscratch.kernels.{topic}.definition"):
-        with contextlib.suppress(ModuleNotFoundError):
-            found = getattr(importlib.import_module(module), function, None)
+    for module in modules:
+        path = f"nnscratch.kernels.{topic}.{module}"
+        if importlib.util.find_spec(path) is not None:
+            found = getattr(importlib.import_module(path), function, None)
             if found is not None:
                 return found
     return None
+
+
+class Kernels:
+    """The part of a backend that finds kernels."""
+
+    @functools.cached_property
+    def kernel(self):
+        """``kernel("topic.function")``: an array function of `nnscratch.kernels`, the fast one of this device or else its definition.
+
+        Each is looked for once.
+        """
+        return functools.cache(self._find_kernel)
+
+    def _find_kernel(self, name):
+        found = find_kernel(name, *self.versions) or getattr(self.kernels, name.partition(".")[2], None)
+        if found is None:
+            raise LookupError(
+                f"kernel: nnscratch.kernels has no {name!r}; give it a definition.py in a folder of that topic, or correct the name"
+            )
+        return found
 
 
 @functools.cache
@@ -77,10 +84,12 @@ def _keep_memory():
     return mallopt is not None and all([mallopt(-3, 1 << 25), mallopt(-1, 1 << 28), mallopt(-2, 1 << 24)])
 
 
-class CPU:
+class CPU(Kernels):
     """NumPy as a backend: kernels, transfer, random numbers."""
 
     name = "cpu"
+    #: The modules of a topic in which a kernel is looked for.
+    versions = ("cpu", "definition")
     array = np.ndarray
 
     def seed(self, seed):
@@ -170,19 +179,17 @@ class CPU:
         _keep_memory()
         compiled = importlib.import_module("nnscratch.kernels.compiled")
         if compiled.prepare(size):
-            self.kernels.adam([np.zeros((4, 1), np.float32)], 0.0, 0.0, 0.0, 1.0, 1, False, 0.0, False)
-
-    def kernel(self, name):
-        """The array function ``"topic.function"`` of `nnscratch.kernels`: the fast one of this device, else the definition."""
-        return find_kernel(name, self.name) or getattr(self.kernels, name.partition(".")[2])
+            self.kernel("steps.adam")([np.zeros((4, 1), np.float32)], 0.0, 0.0, 0.0, 1.0, 1, False, 0.0, False)
 
     @functools.cached_property
     def kernels(self):
-        """The table of kernels, by name."""
+        """The table of kernels whose topics have no folder yet, by name."""
         return types.SimpleNamespace(
+            linear=self.kernel("matmul.linear"),
+            one_hot=self.kernel("scatter.one_hot"),
             **{
                 name: getattr(importlib.import_module(f"nnscratch.kernels.{module}"), name)
                 for module, names in KERNELS.items()
                 for name in names
-            }
+            },
         )

@@ -7,11 +7,11 @@ import types
 
 import numpy as np
 
-from nnscratch.backend.cpu import CPU, KERNELS, find_kernel
+from nnscratch.backend.cpu import CPU, KERNELS, Kernels
 from nnscratch.backend.deferred import Deferred
 
 #: What a GPU has beyond the table of every backend.
-CUDA_ONLY = {"checks": ("outside",), "dropout": ("mask",)}
+CUDA_ONLY = {"dropout": ("mask",)}
 
 #: What turns a host's data into arrays, and complains about those that are none.
 _CPU = CPU()
@@ -83,12 +83,12 @@ def _version(number):
     return f"{number // 1000}.{number % 1000 // 10}"
 
 
-class CUDA(Deferred):
+class CUDA(Kernels, Deferred):
     """CuPy as a backend: kernels, transfer, random numbers, sync. It is CuPy's current GPU, the first by default."""
 
     name = "cuda"
-    #: Whether the references in terms of array functions are to stand in for the CUDA kernels, as some tests want them to.
-    plain = False
+    #: Whether kernels' definitions are to stand in for the CUDA kernels, as some tests want them to.
+    definitions = False
 
     def __init__(self, xp):
         super().__init__()
@@ -192,21 +192,23 @@ class CUDA(Deferred):
             ("NVIDIA driver", f"up to CUDA {_version(runtime.driverGetVersion())}"),
         ]
 
-    def kernel(self, name):
-        """The array function ``"topic.function"`` of `nnscratch.kernels`: the fast one of this device, else the definition."""
-        device = "definition" if self.plain else self.name
-        return find_kernel(name, device) or getattr(self.kernels, name.partition(".")[2])
+    @property
+    def versions(self):
+        """The modules of a topic in which a kernel is looked for."""
+        return ("definition",) if self.definitions else ("cuda", "definition")
 
     @functools.cached_property
     def kernels(self):
-        """The table of kernels, by name: the CUDA one where there is one, else that of `nnscratch.kernels.cuda.plain`."""
+        """The table of kernels whose topics have no folder yet, by name: from `nnscratch.kernels.cuda`, or its module ``plain``."""
         plain = importlib.import_module("nnscratch.kernels.cuda.plain")
         return types.SimpleNamespace(
+            linear=self.kernel("matmul.linear"),
+            one_hot=self.kernel("scatter.one_hot"),
             **{
-                name: getattr(plain if self.plain else _module(module), name, None) or getattr(plain, name)
+                name: getattr(plain if self.definitions else _module(module), name, None) or getattr(plain, name)
                 for module, names in (*KERNELS.items(), *CUDA_ONLY.items())
                 for name in names
-            }
+            },
         )
 
 

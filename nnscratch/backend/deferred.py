@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from nnscratch.kernels.cuda import checks
+from nnscratch.kernels.bounds import cuda as bounds
 
 #: Seconds between two looks at results that are read as they come.
 EVERY = 0.1
@@ -28,9 +28,9 @@ class Deferred:
     def check(self, array, low, high, error):
         """Have what ``error(value)`` returns raised, at the latest when the host next waits, if a value is not from `low` to `high`."""
         if array.size:
-            if len(self._errors) == checks.MOST:
+            if len(self._errors) == bounds.MOST:
                 self._look()
-            self.kernels.outside(array, low, high, len(self._errors))
+            self.kernel("bounds.outside")(array, low, high, len(self._errors))
             self._errors.append(error)
 
     def _look(self):
@@ -38,7 +38,7 @@ class Deferred:
         if not self._errors:
             return
         errors, self._errors = self._errors, []
-        found = checks.found()
+        found = bounds.found()
         if found is not None:
             number, value = found
             error = errors[number](value)

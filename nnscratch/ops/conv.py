@@ -8,12 +8,11 @@ padding after, "same_lower" before.
 
 import numpy as np
 
-from nnscratch import backend
 from nnscratch.autograd import describe, op
 from nnscratch.kernels.windows import output_sizes
 from nnscratch.ops.elementwise import common_dtype
-from nnscratch.ops.linear import bias_gradient
-from nnscratch.ops.shape import expand_dims, on_device_of, operand, reshape, squeeze
+from nnscratch.ops.linear import channel_sums
+from nnscratch.ops.shape import on_device_of, expand_dims, operand, reshape, squeeze
 from nnscratch.sample_inputs import Case, normal
 
 
@@ -182,12 +181,13 @@ def _(g, x, weight_shape, stride, padding, dilation, groups):
 
 @conv2d.rule("bias")
 def _(g):
-    return bias_gradient(g, 1)
+    return channel_sums(g, 1)
 
 
 @op(
     formula=r"\text{the gradient of conv2d by its input}",
     derivative=r"\text{conv2d, conv2d\_weight}",
+    kernel="conv.conv2d_input",
     samples=(
         Case(normal(2, 4, 3, 5), normal(4, 3, 3, 2), (5, 6)),
         Case(normal(2, 3, 3, 3), normal(3, 1, 3, 3), (6, 5), 2, 1, 1, 3),
@@ -217,7 +217,7 @@ def conv2d_input(d, weight, size, stride=1, padding=0, dilation=1, groups=1):
             f"conv2d_input: d is {describe(d)}, expected (N, {weight.shape[0]}, {out[0]}, {out[1]}) for weight {describe(weight)}; check the channels"
         )
     d, weight = common_dtype(d, weight)
-    return backend.of(d).kernels.conv2d_input(d, weight, tuple(size), stride, padding, dilation, groups)
+    return conv2d_input.kernel(d, weight, tuple(size), stride, padding, dilation, groups)
 
 
 @conv2d_input.rule("d")
@@ -233,6 +233,7 @@ def _(g, d, weight_shape, stride, padding, dilation, groups):
 @op(
     formula=r"\text{the gradient of conv2d by its weight}",
     derivative=r"\text{conv2d, conv2d\_input}",
+    kernel="conv.conv2d_weight",
     samples=(
         Case(normal(2, 4, 3, 5), normal(2, 3, 5, 6), (3, 2)),
         Case(normal(2, 3, 3, 3), normal(2, 3, 6, 5), (3, 3), 2, 1, 1, 3),
@@ -262,7 +263,7 @@ def conv2d_weight(d, x, kernel, stride=1, padding=0, dilation=1, groups=1):
             f"conv2d_weight: d is {describe(d)}, expected ({x.shape[0]}, out, {out[0]}, {out[1]}) for x {describe(x)}; check the settings"
         )
     d, x = common_dtype(d, x)
-    return backend.of(x).kernels.conv2d_weight(d, x, tuple(kernel), stride, padding, dilation, groups)
+    return conv2d_weight.kernel(d, x, tuple(kernel), stride, padding, dilation, groups)
 
 
 @conv2d_weight.rule("d")

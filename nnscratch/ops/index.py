@@ -95,6 +95,7 @@ def _axes(part):
 @op(
     formula=r"y = 0, \quad y[\text{index}] \mathrel{+}= x",
     derivative=r"g[\text{index}]",
+    kernel="scatter.put_add",
     constant=("index",),
     samples=(Case(normal(3, 2), (5, 2), integers(3, high=5)), Case(normal(2), (4,), slice(1, 3))),
 )
@@ -127,7 +128,7 @@ def put_add(x, shape, index):
     tensor([3., 0., 0.])
     """
     if not is_basic(index):
-        return backend.of(x).kernels.put_add(x, tuple(shape), index)
+        return put_add.kernel(x, tuple(shape), index)
     out = backend.of(x).zeros(shape, x.dtype)
     out[index] = x
     return out

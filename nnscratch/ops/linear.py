@@ -4,12 +4,8 @@ import math
 
 import numpy as np
 
-from nnscratch import backend
 from nnscratch.autograd import describe, op
-from nnscratch.kernels.blas import dot
-from nnscratch.kernels.cuda.precision import chosen
-from nnscratch.kernels.matmul import channel_sums as channel_sums_here
-from nnscratch.kernels.matmul import linear as linear_here
+from nnscratch.kernels.matmul.subscripts import spelt_out
 from nnscratch.ops.elementwise import multiply
 from nnscratch.ops.shape import broadcast_to, expand_dims, normalise_axis, on_device_of, reshape, swapaxes
 from nnscratch.sample_inputs import Case, normal
@@ -18,6 +14,7 @@ from nnscratch.sample_inputs import Case, normal
 @op(
     formula=r"Y = A B",
     derivative=r"G B^\top, \quad A^\top G",
+    kernel="matmul.matmul",
     samples=(
         Case(normal(3, 4), normal(4, 2)),
         Case(normal(2, 3, 4), normal(4, 2)),
@@ -65,7 +62,7 @@ def matmul(a, b):
         raise ValueError(
             f"matmul: a has {sa[-1]} columns, b has {inner} rows (a: {describe(a)}, b: {describe(b)}); transpose one or check the sizes"
         )
-    return np.matmul(a, b) if type(a) is np.ndarray else backend.of(a).kernels.matmul(a, b)
+    return matmul.kernel(a, b)
 
 
 @matmul.rule("a")
@@ -95,6 +92,7 @@ def _(g, a, b_shape):
     formula=r"y = x W^\top + b",
     derivative=r"G W, \quad G^\top x, \quad \textstyle\sum_n G_n",
     document="F1: 001 §1, §2; 002 §4.1–4.2; 004 §2.2.3",
+    kernel="matmul.linear",
     samples=(
         Case(normal(5, 4), normal(3, 4), normal(3)),
         Case(normal(5, 4), normal(3, 4)),
@@ -140,7 +138,7 @@ def linear(x, weight, bias=None):
         raise ValueError(
             f"linear: bias has shape {np.shape(bias)}, weight {shape} expects {shape[:1]}; check out_features"
         )
-    return (linear_here if type(x) is np.ndarray else backend.of(x).kernels.linear)(x, weight, bias)
+    return linear.kernel(x, weight, bias)
 
 
 def in_rows(x):
@@ -148,36 +146,25 @@ def in_rows(x):
     return x if len(x.shape) == 2 else reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
-def times(a, b):
-    """matmul; of arrays of at most two axes without the ado of an operation."""
-    if type(a) is np.ndarray and type(b) is np.ndarray and a.ndim < 3 and b.ndim < 3:
-        return dot(a, b)
-    return matmul(a, b)
-
-
-def bias_gradient(g, axis):
-    """`channel_sums`; of NumPy's arrays without the ado of an operation."""
-    return (channel_sums_here if type(g) is np.ndarray else channel_sums)(g, axis)
-
-
 @linear.rule("x")
 def _(g, weight):
-    return times(g, weight)
+    return matmul(g, weight)
 
 
 @linear.rule("weight")
 def _(g, x):
-    return times(in_rows(g).T, in_rows(x))
+    return matmul(in_rows(g).T, in_rows(x))
 
 
 @linear.rule("bias")
 def _(g):
-    return bias_gradient(g, len(g.shape) - 1)
+    return channel_sums(g, len(g.shape) - 1)
 
 
 @op(
     formula=r"y_c = \sum_n x_{n c}",
     derivative=r"g_c",
+    kernel="matmul.channel_sums",
     samples=(
         Case(normal(5, 3), 1),
         Case(normal(3), 0),
@@ -206,7 +193,7 @@ def channel_sums(x, axis):
         Where there is no such axis.
     """
     (axis,) = normalise_axis(axis, np.ndim(x), "channel_sums")
-    return backend.of(x).kernels.channel_sums(x, axis)
+    return channel_sums.kernel(x, axis)
 
 
 @channel_sums.rule("x")
@@ -219,6 +206,7 @@ def _(g, x_shape, axis):
 @op(
     formula=r"y_{\text{out}} = \sum \prod_k (x_k)_{\text{in}_k}",
     derivative=r"\text{the same sum with } g \text{ in the input's place}",
+    kernel="matmul.einsum",
     samples=(
         Case("ij,jk->ik", normal(2, 3), normal(3, 4)),
         Case("bij,bjk->bik", normal(2, 2, 3), normal(2, 3, 2)),
@@ -267,52 +255,10 @@ def einsum(subscripts, *operands):
             f"einsum: {subscripts!r} names {subscripts.split('->')[0].count(',') + 1} operands, got {len(operands)}; "
             f"write one group of letters for each"
         )
-    out = _as_product(subscripts, operands)
-    if out is None:
-        out = np.einsum(subscripts, *operands)
+    out = einsum.kernel(operands[0], subscripts, *operands[1:])
     if any(0 in np.shape(o) for o in operands):  # where NumPy does not compare lengths
-        _sizes(_letters(subscripts, list(map(np.ndim, operands)))[0], operands)
+        _sizes(spelt_out(subscripts, list(map(np.ndim, operands)))[0], operands)
     return out
-
-
-def _as_product(subscripts, operands):
-    """Two arrays' einsum as a product of matrices, where `use_precision` has something to say about it; else None."""
-    if len(operands) != 2 or not all(map(backend.is_array, operands)) or backend.of(operands[0]) is backend.cpu:
-        return None
-    terms, result, _ = _letters(subscripts, [o.ndim for o in operands])
-    if not chosen(*operands) or any(len(t) != o.ndim for t, o in zip(terms, operands, strict=True)):
-        return None
-    lengths = [dict(zip(t, o.shape, strict=True)) for t, o in zip(terms, operands, strict=True)]
-    both = [c for c in lengths[0] if c in lengths[1]]
-    summed = [c for c in both if c not in result]
-    if not summed or any(lengths[0][c] != lengths[1][c] for c in both):
-        return None
-    batch = [c for c in both if c in result]
-    rows, columns = ([c for c in found if c in result and c not in both] for found in lengths)
-    sizes = lengths[0] | lengths[1]
-
-    def arranged(term, operand, *groups):
-        """An operand with the batch's axes and one for each group of others; what else it has is summed."""
-        found = np.einsum("".join(term) + "->" + "".join([*batch, *groups[0], *groups[1]]), operand)
-        return found.reshape([sizes[c] for c in batch] + [math.prod(sizes[c] for c in group) for group in groups])
-
-    y = matmul.forward(arranged(terms[0], operands[0], rows, summed), arranged(terms[1], operands[1], summed, columns))
-    letters = [*batch, *rows, *columns]
-    return np.einsum("".join(letters) + "->" + result, y.reshape([sizes[c] for c in letters]))
-
-
-def _letters(subscripts, ndims):
-    """The operands' and the result's letters, with ``...`` spelt out and the result's put in where left out."""
-    left, arrow, right = subscripts.replace(" ", "").partition("->")
-    terms = left.split(",")
-    if not arrow:
-        letters = left.replace(",", "").replace("...", "")
-        right = "..." * ("..." in left) + "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
-    spare = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if c not in subscripts]
-    extra = [n - len(t) + 3 if "..." in t else 0 for t, n in zip(terms, ndims, strict=True)]
-    dots = "".join(spare[: max(extra)])
-    terms = [t.replace("...", dots[len(dots) - e :]) for t, e in zip(terms, extra, strict=True)]
-    return terms, right.replace("...", dots), spare[len(dots) :]
 
 
 def _sizes(terms, operands):
@@ -331,7 +277,7 @@ def _sizes(terms, operands):
 
 @einsum.rule("operands")
 def _(g, index, operands, subscripts):
-    terms, result, spare = _letters(subscripts, [len(o.shape) for o in operands])
+    terms, result, spare = spelt_out(subscripts, [len(o.shape) for o in operands])
     sizes = _sizes(terms, operands)
     given = [result, *(t for i, t in enumerate(terms) if i != index)]
     arrays = [g, *(o for i, o in enumerate(operands) if i != index)]

@@ -4,7 +4,7 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import describe, op
-from nnscratch.kernels.windows import output_sizes
+from nnscratch.kernels.windows import output_sizes, window_counts
 from nnscratch.ops.conv import geometry, padding_edges, pair, row_padding
 from nnscratch.ops.elementwise import floating
 from nnscratch.ops.index import plain, put_along_axis, whole_indices
@@ -21,7 +21,7 @@ def _windows(name, x_shape, kernel, stride, padding, dilation, ceil_mode=False):
     stride, padding, dilation, _ = geometry(
         name, x_shape[2:], kernel, kernel if stride is None else stride, padding, dilation, ceil_mode
     )
-    if np.any(padding) and not backend.cpu.kernels.window_counts(x_shape[2:], kernel, stride, padding, dilation).all():
+    if np.any(padding) and not window_counts(x_shape[2:], kernel, stride, padding, dilation).all():
         raise ValueError(
             f"{name}: the padding {padding} lets windows of kernel {kernel} and dilation {dilation} lie outside x {tuple(x_shape)}; lower it"
         )
@@ -32,6 +32,7 @@ def _windows(name, x_shape, kernel, stride, padding, dilation, ceil_mode=False):
     formula=r"y_{ncij} = \max_{u,v} x_{n,\,c,\,i s + u d - p,\,j s + v d - p}",
     derivative=r"[\text{first cell that attains the maximum}]",
     document="the layers of 000 §3; 003 §5.2",
+    kernel="pool.max_pool2d",
     samples=(
         Case(apart(2, 2, 4, 6), 2),
         Case(apart(1, 2, 5, 5), (3, 2), (2, 1), 1),
@@ -69,14 +70,14 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=Fal
     tensor([[[[4.]]]])
     """
     windows = _windows("max_pool2d", np.shape(x), kernel_size, stride, padding, dilation, ceil_mode)
-    return backend.of(x).kernels.max_pool2d(x, *windows)
+    return max_pool2d.kernel(x, *windows)[0]
 
 
 @max_pool2d.rule("x")
 def _(g, x, kernel_size, stride, padding, dilation, ceil_mode):
     windows = _windows("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
     x = x if backend.is_array(x) else x.data
-    return pool_scatter(g, backend.of(x).kernels.max_pool2d_index(x, *windows), x.shape[2:], *windows)
+    return pool_scatter(g, max_pool2d.kernel(x, *windows)[1], x.shape[2:], *windows)
 
 
 def _check_windows(name, what, value, x_shape, windows):
@@ -123,7 +124,7 @@ def max_pool2d_indices(x, kernel_size, stride=None, padding=0, dilation=1, ceil_
     """
     x = floating(x)
     windows = _windows("max_pool2d_indices", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
-    cell = backend.of(x).kernels.max_pool2d_index(x, *windows).astype(np.int64)
+    cell = max_pool2d.kernel(x, *windows)[1].astype(np.int64)
     (_, across), (down, right), ((top, _), (left, _)), (dilated, sideways) = windows
     i, j = (on_device_of(cell, n) for n in np.ogrid[: cell.shape[2], : cell.shape[3]])
     rows = i * down - top + cell // across * dilated
@@ -175,13 +176,14 @@ def max_unpool2d(x, indices, size):
     formula=r"y = \text{the cell of each window that an index names}",
     derivative=r"\text{pool\_scatter}",
     constant=("index",),
+    kernel="pool.pool_gather",
     samples=(Case(normal(1, 1, 4, 6), _INDEX, 2, 2, 0, 1), Case(normal(1, 1, 3, 4), _INDEX, 2, 1, 0, 1)),
 )
 def pool_gather(x, index, kernel_size, stride, padding, dilation):
     """From each window of `x` the cell that `index` numbers, in row-major order; 0 from the padding."""
     windows = _windows("pool_gather", x.shape, kernel_size, stride, padding, dilation)
     _check_windows("pool_gather", "index", index, x.shape, windows)
-    return backend.of(x).kernels.pool_gather(x, index, *windows)
+    return pool_gather.kernel(x, index, *windows)
 
 
 @pool_gather.rule("x")
@@ -193,6 +195,7 @@ def _(g, x_shape, index, kernel_size, stride, padding, dilation):
     formula=r"x \text{ added into the cells that an index names}",
     derivative=r"\text{pool\_gather}",
     constant=("index",),
+    kernel="pool.pool_scatter",
     samples=(
         Case(normal(1, 1, 2, 3), _INDEX, (4, 6), 2, 2, 0, 1),
         Case(normal(1, 1, 2, 3), _INDEX, (3, 4), 2, 1, 0, 1),
@@ -204,7 +207,7 @@ def pool_scatter(x, index, size, kernel_size, stride, padding, dilation):
     windows = _windows("pool_scatter", shape, kernel_size, stride, padding, dilation)
     for name, value in (("x", x), ("index", index)):
         _check_windows("pool_scatter", name, value, shape, windows)
-    return backend.of(x).kernels.pool_scatter(x, index, tuple(size), *windows)
+    return pool_scatter.kernel(x, index, tuple(size), *windows)
 
 
 @pool_scatter.rule("x")
@@ -215,6 +218,7 @@ def _(g, index, kernel_size, stride, padding, dilation):
 @op(
     formula=r"y_{ncij} = \sum_{u,v} x_{n,\,c,\,i s + u d - p,\,j s + v d - p}",
     derivative=r"\text{sum\_unpool2d}",
+    kernel="pool.sum_pool2d",
     samples=(
         Case(normal(2, 2, 4, 6), 2),
         Case(normal(1, 2, 5, 5), (3, 2), (2, 1), 1),
@@ -224,7 +228,7 @@ def _(g, index, kernel_size, stride, padding, dilation):
 def sum_pool2d(x, kernel_size, stride=None, padding=0, dilation=1):
     """The sum over each window."""
     windows = _windows("avg_pool2d", np.shape(x), kernel_size, stride, padding, dilation)
-    return backend.of(x).kernels.sum_pool2d(x, *windows)
+    return sum_pool2d.kernel(x, *windows)
 
 
 @sum_pool2d.rule("x")
@@ -235,6 +239,7 @@ def _(g, x_shape, kernel_size, stride, padding, dilation):
 @op(
     formula=r"\text{each value added into its whole window}",
     derivative=r"\text{sum\_pool2d}",
+    kernel="pool.sum_unpool2d",
     samples=(
         Case(normal(2, 2, 2, 3), (4, 6), 2),
         Case(normal(1, 2, 3, 6), (5, 5), (3, 2), (2, 1), 1),
@@ -246,7 +251,7 @@ def sum_unpool2d(x, size, kernel_size, stride=None, padding=0, dilation=1):
     shape = (*x.shape[:2], *size)
     windows = _windows("sum_unpool2d", shape, kernel_size, stride, padding, dilation)
     _check_windows("sum_unpool2d", "x", x, shape, windows)
-    return backend.of(x).kernels.sum_unpool2d(x, tuple(size), *windows)
+    return sum_unpool2d.kernel(x, tuple(size), *windows)
 
 
 @sum_unpool2d.rule("x")
@@ -298,7 +303,7 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0, count_include_pad=True, c
         own = padding_edges(name, size, spans, stride, padding)
         size = tuple(n + before + after for n, (before, after) in zip(size, own, strict=True))
         edges = tuple((0, after - usual) for (_, after), (_, usual) in zip(edges, own, strict=True))
-    counts = backend.cpu.kernels.window_counts(size, kernel, stride, edges, dilation)
+    counts = window_counts(size, kernel, stride, edges, dilation)
     return y / on_device_of(y, counts.astype(y.dtype))
 
 

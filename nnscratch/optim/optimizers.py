@@ -68,7 +68,9 @@ class SGD(Optimizer):
     def _update_all(self, rows, step, group):
         momentum = group["momentum"]
         rows = [(p, g, state["velocity"] if momentum else None) for p, g, state in rows]
-        backend.of(rows[0][0]).kernels.sgd(rows, group["lr"], momentum, group["nesterov"], group["weight_decay"])
+        backend.of(rows[0][0]).kernel("steps.sgd")(
+            rows, group["lr"], momentum, group["nesterov"], group["weight_decay"]
+        )
 
 
 class Adam(Optimizer):
@@ -154,7 +156,7 @@ class Adam(Optimizer):
         correction, decay, decoupled = group["bias_correction"], group["weight_decay"], group["decoupled"]
         settings = group["lr"], *group["betas"], group["eps"], step, correction, decay, decoupled
         rows = [(p, g, state["m"], state["v"]) for p, g, state in rows]
-        backend.of(rows[0][0]).kernels.adam(rows, *settings)
+        backend.of(rows[0][0]).kernel("steps.adam")(rows, *settings)
 
 
 class AdamW(Adam):

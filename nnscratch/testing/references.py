@@ -10,8 +10,8 @@ from functools import partial
 import mpmath
 import numpy as np
 
-from nnscratch.kernels import reference as loops
 from nnscratch.ops.conv import geometry, pair
+from nnscratch.testing import by_window
 
 DIGITS = 50
 
@@ -234,17 +234,17 @@ def _gelu(x, approximate="none"):
 
 def _conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     settings = geometry("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)[:3]
-    return loops.conv2d(x, weight, bias, *settings, groups)
+    return by_window.conv2d(x, weight, bias, *settings, groups)
 
 
 def _conv2d_input(d, weight, size, stride=1, padding=0, dilation=1, groups=1):
     settings = geometry("conv2d_input", size, weight.shape[2:], stride, padding, dilation)[:3]
-    return loops.conv2d_input(d, weight, size, *settings, groups)
+    return by_window.conv2d_input(d, weight, size, *settings, groups)
 
 
 def _conv2d_weight(d, x, kernel, stride=1, padding=0, dilation=1, groups=1):
     settings = geometry("conv2d_weight", x.shape[2:], kernel, stride, padding, dilation)[:3]
-    return loops.conv2d_weight(d, x, kernel, *settings, groups)
+    return by_window.conv2d_weight(d, x, kernel, *settings, groups)
 
 
 def _windows(size, kernel, stride=None, padding=0, dilation=1, ceil_mode=False):
@@ -254,30 +254,30 @@ def _windows(size, kernel, stride=None, padding=0, dilation=1, ceil_mode=False):
 
 
 def _max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
-    return loops.max_pool2d(x, *_windows(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode))
+    return by_window.max_pool2d(x, *_windows(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode))[0]
 
 
 def _max_pool2d_indices(x, *settings):
     """The numbers of an image's cells, taken from where the greatest value of each window stands."""
     windows = _windows(x.shape[2:], *settings)
     numbers = np.broadcast_to(np.arange(x.shape[2] * x.shape[3]).reshape(x.shape[2:]), x.shape)
-    return loops.pool_gather(numbers, loops.max_pool2d_index(x.astype(float), *windows), *windows)
+    return by_window.pool_gather(numbers, by_window.max_pool2d(x.astype(float), *windows)[1], *windows)
 
 
 def _pool_gather(x, index, *settings):
-    return loops.pool_gather(x, index, *_windows(x.shape[2:], *settings))
+    return by_window.pool_gather(x, index, *_windows(x.shape[2:], *settings))
 
 
 def _pool_scatter(x, index, size, *settings):
-    return loops.pool_scatter(x, index, size, *_windows(size, *settings))
+    return by_window.pool_scatter(x, index, size, *_windows(size, *settings))
 
 
 def _sum_pool2d(x, kernel_size, stride=None, padding=0, dilation=1):
-    return loops.sum_pool2d(x, *_windows(x.shape[2:], kernel_size, stride, padding, dilation))
+    return by_window.sum_pool2d(x, *_windows(x.shape[2:], kernel_size, stride, padding, dilation))
 
 
 def _sum_unpool2d(x, size, kernel_size, stride=None, padding=0, dilation=1):
-    return loops.sum_unpool2d(x, size, *_windows(size, kernel_size, stride, padding, dilation))
+    return by_window.sum_unpool2d(x, size, *_windows(size, kernel_size, stride, padding, dilation))
 
 
 def _less(first, *others):

@@ -3,7 +3,10 @@
 import re
 
 import numpy as np
-from nnscratch.kernels.cuda import conv, runtime, scatter, steps
+from nnscratch.kernels.conv import cuda as conv
+from nnscratch.kernels.cuda import runtime
+from nnscratch.kernels.scatter import cuda as scatter
+from nnscratch.kernels.steps import cuda as steps
 
 HALF, SINGLE, DOUBLE = (np.dtype(t) for t in ("float16", "float32", "float64"))
 FLOATS = [HALF, SINGLE, DOUBLE]
@@ -16,7 +19,7 @@ VARIANTS = {
     "rows.cu": [{"ELEMENT": t, "TEAM": team} for t in FLOATS for team in (32, 256)],
     "pool.cu": [{"ELEMENT": t, "INDEX": UINT8} for t in [*FLOATS, INT64]]
     + [{"ELEMENT": DOUBLE, "INDEX": i} for i in (UINT16, INT64)],
-    "checks.cu": [{"ELEMENT": t} for t in [*FLOATS, INT64]],
+    "bounds.cu": [{"ELEMENT": t} for t in [*FLOATS, INT64]],
     "steps.cu": [{"ELEMENT": t, "CHUNK": steps.CHUNK} for t in FLOATS],
     "dropout.cu": [{"ELEMENT": t} for t in FLOATS],
     "scatter.cu": [{"ELEMENT": t, "CHUNK": scatter.CHUNK} for t in [*FLOATS, INT64]],

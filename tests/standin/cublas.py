@@ -4,7 +4,7 @@ import ctypes
 import operator
 
 import numpy as np
-from nnscratch.kernels.cuda.plain import rounded
+from nnscratch.kernels.matmul.definition import rounded
 
 from . import runtime
 

@@ -10,9 +10,9 @@ from tests import standin
 
 
 @contextlib.contextmanager
-def standing_in(plain=True):
-    """Within this block the stand-in is what nnscratch finds as CuPy, with the kernels in terms of array functions or in CUDA C++."""
-    known = (backend._by_name, backend._by_type, backend.RAW_TYPES)
+def standing_in(definitions=True):
+    """Within this block the stand-in is what nnscratch finds as CuPy, with the kernels' definitions or those in CUDA C++."""
+    known = (backend._by_name, backend.BY_TYPE, backend.RAW_TYPES)
     before = [type(k)(k) for k in known]
     for name in ("cuda", standin.ndarray):
         backend._by_name.pop(name, None)
@@ -22,7 +22,7 @@ def standing_in(plain=True):
     sys.modules["cupy"] = standin
     runtime.forget()
     try:
-        backend.get("cuda").plain = plain
+        backend.get("cuda").definitions = definitions
         yield standin
     finally:
         del sys.modules["cupy"]

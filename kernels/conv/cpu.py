@@ -6,18 +6,18 @@ memory; here it is made in blocks of a few images (or a few rows of a large imag
 processor's cache, in one buffer that is used again for every block. The product ``W (O, C*kh*kw) @ columns
 (C*kh*kw, OH*OW)`` is already in the result's layout and is written straight into it.
 
-Large convolutions go without columns, by `nnscratch.kernels.winograd` or `nnscratch.kernels.direct`. The definitions, as
-plain loops, are in `nnscratch.kernels.reference`.
+Large convolutions go without columns, by `nnscratch.kernels.conv.winograd` or `nnscratch.kernels.conv.direct`. Arguments and
+results are those of `nnscratch.kernels.conv.definition`.
 """
 
 import math
 
 import numpy as np
 
-from . import blas, direct, threads, winograd
-from .windows import half_through_single, output_size, output_sizes, pad, taps, unpadded
-
-__all__ = ["conv2d", "conv2d_input", "conv2d_weight", "im2col", "output_size"]
+from .. import blas, threads
+from ..float16 import through_float32
+from ..windows import output_sizes, pad, taps, unpadded
+from . import direct, winograd
 
 # Half of a common 2 MB second-level cache, so that the product's other operands fit beside the columns.
 BLOCK_BYTES = 1 << 20
@@ -59,39 +59,15 @@ def _column_blocks(x, kernel, stride, padding, dilation, groups):
         yield block, positions, columns.reshape(-1, groups, depth, rows * windows[1])
 
 
-@half_through_single
+@through_float32
 def conv2d(x, w, bias, stride, padding, dilation, groups):
-    """Cross-correlate images with filters.
-
-    ``y[n,o,p,q] = bias[o] + sum_{c,i,j} w[o,c,i,j] x[n,c,p*sh+i*dh-top,q*sw+j*dw-left]``, x being 0 outside.
-
-    Parameters
-    ----------
-    x : ndarray (N, C, H, W), float16, float32 or float64
-    w : ndarray (O, C/groups, kh, kw), x's dtype
-    bias : ndarray (O,), x's dtype, or None
-    stride, padding, dilation
-        As in `nnscratch.kernels.windows`.
-    groups : int
-        Output channels ``o*O/groups ...`` see only the input channels of their own group.
-
-    Returns
-    -------
-    ndarray (N, O, OH, OW), x's dtype
-
-    Examples
-    --------
-    >>> x = np.arange(9.0).reshape(1, 1, 3, 3)
-    >>> conv2d(x, np.ones((1, 1, 2, 2)), None, (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
-    array([[[[ 8., 12.],
-             [20., 24.]]]])
-    """
+    """Cross-correlate images with filters, as `nnscratch.kernels.conv.definition.conv2d`."""
     filters, kernel = w.shape[0], w.shape[2:]
     windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
-    if loops := direct.loops(len(x) * w.size * math.prod(windows), windows, x.dtype):
+    if vectors := direct.compiled_vectors(len(x) * w.size * math.prod(windows), windows, x.dtype):
         if winograd.suits(x.dtype, w.shape, stride, dilation, groups):
-            return winograd.conv2d(loops, x, w, bias, padding, groups)
-        return direct.conv2d(loops, x, w, bias, stride, padding, dilation, groups)
+            return winograd.conv2d(vectors, x, w, bias, padding, groups)
+        return direct.conv2d(vectors, x, w, bias, stride, padding, dilation, groups)
     y = np.empty((len(x), groups, filters // groups, windows[0] * windows[1]), x.dtype)
     matrix = np.ascontiguousarray(w).reshape(groups, filters // groups, -1)
     for images, positions, columns in _column_blocks(x, kernel, stride, padding, dilation, groups):
@@ -103,54 +79,30 @@ def conv2d(x, w, bias, stride, padding, dilation, groups):
 
 
 def full_padding(size, windows, kernel, padding, dilation):
-    """The padding of g that makes its convolution by the turned filters the input's gradient (stride 1)."""
+    """The padding of g that makes its convolution by the flipped filters the input's gradient (stride 1)."""
     reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
     before = [r - first for r, (first, _) in zip(reach, padding, strict=True)]
     return tuple((b, n + r - o - b) for n, o, r, b in zip(size, windows, reach, before, strict=True))
 
 
-def turned(w, groups):
-    """The filters (C, O/groups, kh, kw) that take g back: turned half round, input and output exchanged."""
+def flipped(w, groups):
+    """The filters (C, O/groups, kh, kw) that take g back: flipped both ways, input and output exchanged."""
     filters, depth, *kernel = w.shape
     grouped = w[:, :, ::-1, ::-1].reshape(groups, filters // groups, depth, *kernel)
     return grouped.swapaxes(1, 2).reshape(groups * depth, filters // groups, *kernel)
 
 
-@half_through_single
+@through_float32
 def conv2d_input(g, w, size, stride, padding, dilation, groups):
-    """The gradient of `conv2d` by its input; also a transposed convolution.
-
-    ``sum g * conv2d(x, w) == sum x * conv2d_input(g, w)`` for every x. Rows and columns that no window
-    touches get 0.
-
-    Parameters
-    ----------
-    g : ndarray (N, O, OH, OW)
-    w : ndarray (O, C/groups, kh, kw), g's dtype
-    size : (H, W)
-    stride, padding, dilation, groups
-        As in `conv2d`.
-
-    Returns
-    -------
-    ndarray (N, C, H, W), g's dtype
-
-    Examples
-    --------
-    >>> ones = np.ones((1, 1, 2, 2))
-    >>> conv2d_input(ones, ones, (3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
-    array([[[[1., 2., 1.],
-             [2., 4., 2.],
-             [1., 2., 1.]]]])
-    """
+    """The gradient of `conv2d` by its input, as `nnscratch.kernels.conv.definition.conv2d_input`."""
     images, _, *windows = g.shape
     work = images * w.size * math.prod(windows)
     # One channel of results would leave most of a tile empty.
-    if w.shape[1] * groups > 1 and (loops := direct.loops(work, windows, g.dtype)):
+    if w.shape[1] * groups > 1 and (vectors := direct.compiled_vectors(work, windows, g.dtype)):
         suits = winograd.suits(g.dtype, w.shape, stride, dilation, groups)
         if suits and winograd.covers(size, windows, padding):
-            return winograd.conv2d_input(loops, g, w, size, padding, groups)
-        return direct.conv2d_input(loops, g, w, size, stride, padding, dilation, groups)
+            return winograd.conv2d_input(vectors, g, w, size, padding, groups)
+        return direct.conv2d_input(vectors, g, w, size, stride, padding, dilation, groups)
     if threads.parts(images, work) == 1:
         return _input_by_columns(g, w, size, stride, padding, dilation, groups)
     dx = np.empty((images, w.shape[1] * groups, *size), g.dtype)
@@ -170,7 +122,7 @@ def _input_by_columns(g, w, size, stride, padding, dilation, groups):
     edges = full_padding(size, windows, kernel, padding, dilation)
     # Making columns of g costs less than adding up columns of the result, if g has no more channels.
     if stride == (1, 1) and min(map(min, edges)) >= 0 and (filters <= channels or area == 1):
-        return conv2d(g, turned(w, groups), None, stride, edges, dilation, groups)
+        return conv2d(g, flipped(w, groups), None, stride, edges, dilation, groups)
     matrix = np.ascontiguousarray(w).reshape(groups, filters // groups, -1).swapaxes(1, 2)
     if stride == (1, 1):
         return _input_by_whole_rows(g, matrix, size, kernel, padding, dilation)
@@ -223,67 +175,17 @@ def _input_by_whole_rows(g, matrix, size, kernel, padding, dilation):
     return np.ascontiguousarray(unpadded(padded, padding, size))
 
 
-@half_through_single
+@through_float32
 def conv2d_weight(g, x, kernel, stride, padding, dilation, groups):
-    """The gradient of `conv2d` by its weight.
-
-    ``sum g * conv2d(x, w) == sum w * conv2d_weight(g, x)`` for every w.
-
-    Parameters
-    ----------
-    g : ndarray (N, O, OH, OW)
-    x : ndarray (N, C, H, W), g's dtype
-    kernel : (kh, kw)
-    stride, padding, dilation, groups
-        As in `conv2d`.
-
-    Returns
-    -------
-    ndarray (O, C/groups, kh, kw), g's dtype
-
-    Examples
-    --------
-    >>> x = np.arange(9.0).reshape(1, 1, 3, 3)
-    >>> conv2d_weight(np.ones((1, 1, 2, 2)), x, (2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
-    array([[[[ 8., 12.],
-             [20., 24.]]]])
-    """
+    """The gradient of `conv2d` by its weight, as `nnscratch.kernels.conv.definition.conv2d_weight`."""
     images, filters, *windows = g.shape
     shape = filters, x.shape[1] // groups, *kernel
-    if loops := direct.loops(images * math.prod((*shape, *windows)), windows, x.dtype):
+    if vectors := direct.compiled_vectors(images * math.prod((*shape, *windows)), windows, x.dtype):
         if winograd.suits(x.dtype, shape, stride, dilation, groups):
-            return winograd.conv2d_weight(loops, g, x, padding, groups)
-        return direct.conv2d_weight(loops, g, x, kernel, stride, padding, dilation, groups)
+            return winograd.conv2d_weight(vectors, g, x, padding, groups)
+        return direct.conv2d_weight(vectors, g, x, kernel, stride, padding, dilation, groups)
     g = np.ascontiguousarray(g).reshape(images, groups, filters // groups, windows[0] * windows[1])
     total = np.zeros((groups, filters // groups, x.shape[1] // groups * kernel[0] * kernel[1]), g.dtype)
     for block, positions, columns in _column_blocks(x, kernel, stride, padding, dilation, groups):
         total += np.matmul(g[block, :, :, positions], columns.swapaxes(2, 3)).sum(axis=0)
     return total.reshape(filters, -1, *kernel)
-
-
-def im2col(x, kernel, stride, padding, dilation):
-    """Every window of x as a column: the whole matrix at once, as textbooks have it.
-
-    ``conv2d(x, w)`` is ``w.reshape(O, -1) @ im2col(x, ...)``, reshaped.
-
-    Parameters
-    ----------
-    x : ndarray (N, C, H, W)
-    kernel, stride, padding, dilation
-        As in `nnscratch.kernels.windows`.
-
-    Returns
-    -------
-    ndarray (N, C*kh*kw, OH*OW), x's dtype
-
-    Examples
-    --------
-    >>> im2col(np.arange(6.0).reshape(1, 1, 2, 3), (2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1))
-    array([[[0., 1.],
-            [1., 2.],
-            [3., 4.],
-            [4., 5.]]])
-    """
-    windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
-    columns = np.stack(list(taps(pad(x, padding), kernel, stride, dilation, windows)), axis=2)
-    return columns.reshape(len(x), x.shape[1] * kernel[0] * kernel[1], windows[0] * windows[1])

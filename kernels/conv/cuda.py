@@ -1,4 +1,4 @@
-"""Convolution and its two gradients on a GPU: the names, arguments and results of `nnscratch.kernels.conv`.
+"""Convolution and its two gradients on a GPU: the names, arguments and results of `nnscratch.kernels.conv.definition`.
 
 ``conv.cu`` says how they are computed and why they are fast: as products of matrices whose operands are picked from the
 images on the way to shared memory. Here the tiles are chosen and the tables of taps made.
@@ -12,9 +12,10 @@ import math
 
 import numpy as np
 
+from ..cuda import cublas, runtime
+from ..cuda.precision import chosen
 from ..windows import output_sizes
-from . import cublas, plain, runtime
-from .precision import chosen
+from . import definition
 
 #: Tiles of the result (BM outputs by BN positions) and of a thread (TM by TN), the one with the least traffic first.
 TILES = ((128, 128, 8, 8), (64, 128, 8, 8), (64, 64, 8, 4))
@@ -29,7 +30,7 @@ FEW_CHANNELS = 16
 #: The least positions that a part of the gradient by the weight sums over.
 SHARE = 512
 #: Positions an image from which on a convolution by 1 is left to cuBLAS, image by image.
-PLAIN_PRODUCT = 512
+POINTWISE = 512
 #: Bytes of columns, in float32, that are made at a time.
 COLUMNS = 1 << 28
 
@@ -140,12 +141,12 @@ def _parts(images, *numbers):
 
 
 def _for_cublas(precision, *arrays):
-    """A product for the columns of `plain`, and its operands."""
+    """A product for the columns of the definition, and its operands."""
     return functools.partial(cublas.product, precision=precision), *(cublas.rounded(a, precision) for a in arrays)
 
 
 def conv2d(x, w, bias, stride, padding, dilation, groups):
-    """Cross-correlate images with filters, as `nnscratch.kernels.conv.conv2d`."""
+    """Cross-correlate images with filters, as `nnscratch.kernels.conv.definition.conv2d`."""
     xp, kernel = runtime.xp(), w.shape[2:]
     windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
     shape = len(x), len(w), *windows
@@ -153,12 +154,12 @@ def conv2d(x, w, bias, stride, padding, dilation, groups):
         y = xp.empty(shape, x.dtype)
         product, x, w = _for_cublas(precision, x, w)
         for part in _parts(len(x), x.shape[1], *kernel, *windows):
-            y[part] = plain.convolve(product, x[part], w, stride, padding, dilation, groups)
+            y[part] = definition.products_with_windows(product, x[part], w, stride, padding, dilation, groups)
         if bias is not None:
             y += bias[:, None, None]
         return y
     pointwise = kernel == stride == (1, 1) and padding == ((0, 0), (0, 0)) and x.dtype != np.float16
-    if pointwise and math.prod(windows) >= PLAIN_PRODUCT:
+    if pointwise and math.prod(windows) >= POINTWISE:
         matrices = x.reshape(len(x), groups, w.shape[1], math.prod(windows))
         y = xp.matmul(w.reshape(groups, len(w) // groups, w.shape[1]), matrices).reshape(shape)
         if bias is not None:
@@ -169,20 +170,20 @@ def conv2d(x, w, bias, stride, padding, dilation, groups):
 
 
 def conv2d_input(g, w, size, stride, padding, dilation, groups):
-    """The gradient of `conv2d` by its input, as `nnscratch.kernels.conv.conv2d_input`."""
+    """The gradient of `conv2d` by its input, as `nnscratch.kernels.conv.definition.conv2d_input`."""
     shape = len(g), w.shape[1] * groups, *size
     if (precision := chosen(g, w)) and g.size and w.size:
         dx = runtime.xp().empty(shape, g.dtype)
         product, g, w = _for_cublas(precision, g, w)
         for part in _parts(len(g), shape[1], *w.shape[2:], *g.shape[2:]):
-            dx[part] = plain.convolve_back(product, g[part], w, size, stride, padding, dilation, groups)
+            dx[part] = definition.products_with_filters(product, g[part], w, size, stride, padding, dilation, groups)
         return dx
     tables = _tables(runtime.xp(), runtime._device(), g.shape[2:], w.shape[2:], stride, padding, dilation, tuple(size))
     return _gather(g, w, None, shape, tables, groups, stride, (1, 1), True)
 
 
 def conv2d_weight(g, x, kernel, stride, padding, dilation, groups):
-    """The gradient of `conv2d` by its weight, as `nnscratch.kernels.conv.conv2d_weight`."""
+    """The gradient of `conv2d` by its weight, as `nnscratch.kernels.conv.definition.conv2d_weight`."""
     xp, dtype, windows = runtime.xp(), x.dtype, g.shape[2:]
     filters, channels, slots = g.shape[1] // groups, x.shape[1] // groups, kernel[0] * kernel[1]
     positions = len(x) * math.prod(windows)
@@ -195,7 +196,9 @@ def conv2d_weight(g, x, kernel, stride, padding, dilation, groups):
         dw[...] = 0
         product, g, x = _for_cublas(precision, g, x)
         for part in _parts(len(x), x.shape[1], *kernel, *windows):
-            dw += plain.weigh(product, g[part], x[part], kernel, stride, padding, dilation, groups)
+            dw += definition.products_with_gradients(
+                product, g[part], x[part], kernel, stride, padding, dilation, groups
+            )
         return dw
     g, x = xp.ascontiguousarray(g), xp.ascontiguousarray(x)
     _, taps, _ = _tables(xp, runtime._device(), windows, tuple(kernel), stride, padding, dilation, None)

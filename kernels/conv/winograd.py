@@ -1,7 +1,7 @@
 """Convolution by kernels of 3 by 3 with less than half of the multiplications (Winograd 1980; Lavin and Gray 2016).
 
 A patch of 2 by 2 results needs 36 products for each channel; after sums over the patch's 4 by 4 cells, 16 will do:
-``y = A [(G w Gᵀ) ∘ (B d Bᵀ)] Aᵀ``, with the matrices of `nnscratch.kernels.vectors`. The sums over channels are then 16 products
+``y = A [(G w Gᵀ) ∘ (B d Bᵀ)] Aᵀ``, with the matrices of `nnscratch.kernels.conv.vectors`. The sums over channels are then 16 products
 of matrices. Each step has its transpose: the gradient by the input is ``B [(G w Gᵀ) ∘ (Aᵀ g A)] Bᵀ``, added up where patches
 overlap, that by the weight ``Gᵀ [(Aᵀ g A) ∘ (B d Bᵀ)] G``. The channels of a cell are put side by side for all this, so that
 every vector is full, whatever the images' width; some rows of patches are taken at once, so that they stay in the cache.
@@ -15,8 +15,9 @@ import itertools
 
 import numpy as np
 
-from . import blas, compiled, direct, threads
-from .windows import output_sizes
+from .. import blas, compiled, threads
+from ..windows import output_sizes
+from . import direct
 
 #: Channels and filters from which on the patches are worth their work.
 LEAST = 16
@@ -26,8 +27,8 @@ STRIP = 120
 
 def suits(dtype, shape, stride, dilation, groups):
     """Whether this is the way for a convolution with a weight of this shape (O, C / groups, kh, kw)."""
-    plain = shape[2:] == (3, 3) and stride == dilation == (1, 1)
-    return dtype == np.float32 and plain and min(shape[0] // groups, shape[1]) >= LEAST
+    fits = shape[2:] == (3, 3) and stride == dilation == (1, 1)
+    return dtype == np.float32 and fits and min(shape[0] // groups, shape[1]) >= LEAST
 
 
 def _patches(windows):
@@ -54,7 +55,7 @@ def _rooms(vectors, patches, blocks, over, channels, lanes):
     Without that the 16 would be in each other's way in the cache.
     """
     rows, columns = 2 * blocks[1] + over, 2 * patches[1] + over
-    cells = rows * columns + lanes  # `_turn` writes up to a vector of cells behind a row
+    cells = rows * columns + lanes  # `_to_channels_last` writes up to a vector of cells behind a row
     count = blocks[0] * blocks[1] * patches[1] + vectors.TALL  # a tile reads up to its height
     return cells * channels, 16 * (count * channels + lanes)
 
@@ -108,7 +109,7 @@ def _correlate(vectors, x, w, bias, y, padding, windows, back):
     before = _rooms(vectors, patches, blocks, 0 if back else 2, wide_x, lanes)
     after = _rooms(vectors, patches, blocks, 2 if back else 0, wide_y, lanes)
     rooms = *before, *reversed(after)
-    x = compiled.plain(x)
+    x = compiled.contiguous(x)
 
     def run(begin, end):
         scratch = _scratch(rooms, x.dtype)
@@ -122,20 +123,20 @@ def _correlate(vectors, x, w, bias, y, padding, windows, back):
 
 
 def conv2d(vectors, x, w, bias, padding, groups):
-    """`nnscratch.kernels.conv.conv2d` for such a weight."""
+    """`nnscratch.kernels.conv.definition.conv2d` for such a weight."""
     windows = output_sizes(x.shape[2:], (3, 3), (1, 1), padding, (1, 1))
     y = np.empty((len(x), len(w), *windows), x.dtype)
     return _correlate(vectors, x, w.reshape(groups, -1, *w.shape[1:]), bias, y, padding, windows, False)
 
 
 def conv2d_input(vectors, g, w, size, padding, groups):
-    """`nnscratch.kernels.conv.conv2d_input` for such a weight, where the patches cover the image."""
+    """`nnscratch.kernels.conv.definition.conv2d_input` for such a weight, where the patches cover the image."""
     dx = np.empty((len(g), groups * w.shape[1], *size), g.dtype)
     return _correlate(vectors, g, w.reshape(groups, -1, *w.shape[1:]), None, dx, padding, g.shape[2:], True)
 
 
 def conv2d_weight(vectors, g, x, padding, groups):
-    """`nnscratch.kernels.conv.conv2d_weight` for such a weight."""
+    """`nnscratch.kernels.conv.definition.conv2d_weight` for such a weight."""
     filters, each = g.shape[1] // groups, x.shape[1] // groups
     beside = wide_g, wide_x = _whole(vectors, filters, x.dtype), _whole(vectors, each, x.dtype)
     bounds = direct.image_parts(len(x), 16 * wide_x * wide_g * x.itemsize)
@@ -148,16 +149,16 @@ def conv2d_weight(vectors, g, x, padding, groups):
         *_rooms(vectors, patches, blocks, 0, wide_g, lanes),
         *_rooms(vectors, patches, blocks, 2, wide_x, lanes),
     )
-    g, x = compiled.plain(g), compiled.plain(x)
+    g, x = compiled.contiguous(g), compiled.contiguous(x)
 
     def run(begin, end):
-        turned_g, w, turned_x, v = _scratch(rooms, x.dtype)
+        cells_g, w, cells_x, v = _scratch(rooms, x.dtype)
         for group in range(groups):
             gradient, image = direct.image_argument(g, group, filters), direct.image_argument(x, group, each)
             for part in range(begin, end):
                 images, out = (bounds[part], bounds[part + 1]), sums[group, part]
                 places = images, blocks, edge, patches, beside
-                vectors.winograd_weight(gradient, image, *places, steps, (turned_g, turned_x, w, v), out)
+                vectors.winograd_weight(gradient, image, *places, steps, (cells_g, cells_x, w, v), out)
 
     threads.split(parts, g.size * each * 9, run)
     total = np.add.reduce(sums, axis=1).reshape(groups, 16, wide_g, wide_x)[:, :, :filters, :each]

@@ -8,8 +8,9 @@ import math
 
 import numpy as np
 
-from . import cublas, runtime
-from .precision import chosen
+from ..cuda import cublas, runtime
+from ..cuda.precision import chosen
+from .definition import einsum_by
 
 #: The activations that a product can end with, and their numbers in ``matmul.cu``.
 ACTIVATIONS = {None: 0, "relu": 1, "tanh": 2}
@@ -98,3 +99,8 @@ def channel_sums(x, axis):
     launch("column_parts", (runtime.blocks(columns, 32), count), (32, 8), args)
     launch("sum_of_column_parts", _grid(columns), runtime.THREADS, (parts, out, count, columns))
     return out
+
+
+def einsum(first, subscripts, *others):
+    """Einstein's sum, as `nnscratch.kernels.matmul.definition.einsum`."""
+    return einsum_by(matmul, first, subscripts, *others)

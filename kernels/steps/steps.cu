@@ -3,7 +3,7 @@
 // What limits them: memory, 28 bytes an element for Adam in float32, if the launches do not. A network has many parameters
 // that take a microsecond each, less than it takes to start a kernel, so the kernels take a table of addresses: each
 // block finds its parameter by bisection and does CHUNK of its elements. Everything is read once and written once.
-// The word of checks.cu is looked at first: after a check has failed the parameters stay as they are.
+// The word of bounds.cu is looked at first: after a check has failed the parameters stay as they are.
 // The formulas round where nnscratch.kernels.steps rounds (`Rounded` never merges a product and a sum into one rounding), so
 // that float64 gives the same bits as on the CPU.
 

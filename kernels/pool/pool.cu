@@ -66,16 +66,10 @@ __device__ inline T maximum(const T *x, const Windows &g, long long i, T least, 
     return best;
 }
 
-extern "C" __global__ void max_pool2d(const T *x, T *y, T least, WINDOWS) {
+extern "C" __global__ void max_pool2d(const T *x, T *y, INDEX *index, T least, WINDOWS) {
     GEOMETRY
     int at;
-    FOR_EACH(i, planes * oh * ow) y[i] = maximum(x, g, i, least, at);
-}
-
-extern "C" __global__ void max_pool2d_index(const T *x, INDEX *index, T least, WINDOWS) {
-    GEOMETRY
-    int at;
-    FOR_EACH(i, planes * oh * ow) maximum(x, g, i, least, at), index[i] = (INDEX)at;
+    FOR_EACH(i, planes * oh * ow) y[i] = maximum(x, g, i, least, at), index[i] = (INDEX)at;
 }
 
 extern "C" __global__ void pool_gather(const T *x, const INDEX *index, T *y, WINDOWS) {

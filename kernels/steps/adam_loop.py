@@ -1,13 +1,12 @@
-"""Kernels as loops, compiled by Numba: for arrays so large that NumPy's many passes through memory are what costs.
+"""Adam as one loop, compiled by Numba: for arrays so large that NumPy's many passes through memory are what costs.
 
-Each loop visits its arrays once. They take C-contiguous arrays of float32 or float64 and write into arrays that the
-caller made; `nnscratch.kernels.compiled` decides when they are worth it. The machine code is kept in
-the user's cache folder, so that only the first process compiles.
+It visits its arrays once. They are C-contiguous, of float32 or float64; `nnscratch.kernels.compiled` decides when it is
+worth it. The machine code is kept in the user's cache folder, so that only the first process compiles.
 """
 
 import math
 
-from . import simd
+from .. import simd
 
 
 @simd.compiled

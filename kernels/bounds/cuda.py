@@ -1,13 +1,13 @@
 """Checks of values on a GPU that nobody waits for: what they find stays there, in a word, until it is asked for.
 
-``checks.cu`` says how. While the word says that a check has failed, the kernels of optimisers' steps do nothing.
+``bounds.cu`` says how. While the word says that a check has failed, the kernels of optimisers' steps do nothing.
 """
 
 import struct
 
 import numpy as np
 
-from . import runtime
+from ..cuda import runtime
 
 #: How many checks can be told apart.
 MOST = 1 << 12
@@ -27,7 +27,7 @@ def outside(x, low, high, number):
         x = x.astype(np.int64, copy=False)
     args = runtime.xp().ascontiguousarray(x), np.int64(x.size), float(low), float(high), np.uint64(number)
     grid = min(runtime.blocks(x.size), 1 << 10)
-    runtime.launch("checks.cu", "outside", grid, runtime.THREADS, (*args, runtime.word()), ELEMENT=x.dtype)
+    runtime.launch("bounds.cu", "outside", grid, runtime.THREADS, (*args, runtime.word()), ELEMENT=x.dtype)
 
 
 def found():

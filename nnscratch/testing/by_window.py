@@ -1,12 +1,12 @@
-"""The definitions of the convolution and pooling kernels, as plain loops over windows.
+"""Convolution and pooling as sums and maxima over one window after the other.
 
-Slow and meant to be read: every fast kernel is tested against its namesake here. Arguments and results are
-those of `nnscratch.kernels.conv` and `nnscratch.kernels.pool`.
+Slow, and independent of how kernels compute: their definitions (`nnscratch.kernels.conv.definition` and
+`nnscratch.kernels.pool.definition`), whose arguments and results these have, are tested against it, and so are the operations.
 """
 
 import numpy as np
 
-from .windows import output_sizes, pad, unpadded
+from nnscratch.kernels.windows import output_sizes, pad, unpadded
 
 
 def _windows(padded, kernel, stride, dilation, windows):
@@ -57,22 +57,15 @@ def conv2d_weight(g, x, kernel, stride, padding, dilation, groups):
     return w
 
 
-def max_pool2d_index(x, kernel, stride, padding, dilation):
-    """The place of the first maximum, or of the first nan, in each flattened window."""
-    windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
-    index = np.zeros((*x.shape[:2], *windows), np.min_scalar_type(kernel[0] * kernel[1] - 1))
-    for p, q, window in _windows(pad(x, padding, -np.inf), kernel, stride, dilation, windows):
-        index[:, :, p, q] = window.reshape(*x.shape[:2], kernel[0] * kernel[1]).argmax(axis=2)
-    return index
-
-
 def max_pool2d(x, kernel, stride, padding, dilation):
-    """The maximum of each window."""
+    """The maximum of each window, and the place of the first maximum, or of the first nan, in the flattened window."""
     windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
     y = np.zeros((*x.shape[:2], *windows), x.dtype)
+    index = np.zeros(y.shape, np.min_scalar_type(kernel[0] * kernel[1] - 1))
     for p, q, window in _windows(pad(x, padding, -np.inf), kernel, stride, dilation, windows):
         y[:, :, p, q] = window.max(axis=(2, 3))
-    return y
+        index[:, :, p, q] = window.reshape(*x.shape[:2], kernel[0] * kernel[1]).argmax(axis=2)
+    return y, index
 
 
 def pool_gather(x, index, kernel, stride, padding, dilation):

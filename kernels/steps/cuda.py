@@ -1,4 +1,4 @@
-"""Optimiser steps on a GPU, as `nnscratch.kernels.steps` has them: of all parameters in one launch.
+"""Optimiser steps on a GPU, as `nnscratch.kernels.steps.definition` has them: of all parameters in one launch.
 
 ``steps.cu`` says how they are computed and why they are fast.
 """
@@ -7,7 +7,7 @@ import functools
 
 import numpy as np
 
-from . import runtime
+from ..cuda import runtime
 
 #: The elements of a parameter that one block does, in one launch for all.
 CHUNK = 1 << 12
@@ -58,14 +58,14 @@ def _step(name, rows, written, scalars):
             table, blocks = _table(xp, runtime._device(), sizes, addresses)
             args = table, len(sizes), runtime.word(), *scalars(dtype)
             runtime.launch("steps.cu", name, blocks, runtime.THREADS, args, **_constants(dtype))
-        for row, plain in zip(chosen, flat, strict=True):
+        for row, contiguous in zip(chosen, flat, strict=True):
             for i in written:
                 if row[i] is not None and not row[i].flags.c_contiguous:
-                    row[i][...] = plain[i]
+                    row[i][...] = contiguous[i]
 
 
 def sgd(rows, lr, momentum, nesterov, weight_decay):
-    """One step of gradient descent, in one launch for each dtype; nothing while a check has failed (``checks.cu``)."""
+    """One step of gradient descent, in one launch for each dtype; nothing while a check has failed (``bounds.cu``)."""
 
     def scalars(dtype):
         return _descent(dtype, lr, momentum, nesterov, weight_decay)

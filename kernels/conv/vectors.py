@@ -1,16 +1,16 @@
 """Convolution's innermost loops as vectors of the processor's own width, which compilers do not find by themselves.
 
 A tile of results stays in registers while all taps pass by: each vector of neighbouring windows that is loaded serves all
-filters of the tile, and each weight all its vectors. `nnscratch.kernels.direct` and `nnscratch.kernels.winograd` say how
-convolutions become such products. The machine code is kept on disk, as that of `nnscratch.kernels.loops`.
+filters of the tile, and each weight all its vectors. `nnscratch.kernels.conv.direct` and `nnscratch.kernels.conv.winograd` say how
+convolutions become such products. The machine code is kept on disk, as that of all compiled loops.
 """
 
 import platform
 
 import numpy as np
 
-from . import simd
-from .simd import BYTES
+from .. import simd
+from ..simd import BYTES
 
 #: Filters in a tile: of 32 registers 24 hold sums, of 16 12.
 ROWS = 8 if BYTES == 64 or platform.machine().lower() in ("aarch64", "arm64") else 4
@@ -321,7 +321,7 @@ def correlate_weight(gradient, image, images, layout, offsets, block, gradients,
 
 
 @simd.inner
-def _turn(image, n, begin, count, left, width, out, beside):
+def _to_channels_last(image, n, begin, count, left, width, out, beside):
     """Rows of image n, from `begin` on, with the channels side by side, into rows of `width` cells of `beside` elements.
 
     There are `left` cells before each; rows that the image does not have are zeros. Up to a vector of cells behind each row, and
@@ -342,7 +342,7 @@ def _turn(image, n, begin, count, left, width, out, beside):
 
 
 @simd.inner
-def _turn_back(cells, beside, width, left, begin, count, result, n):
+def _from_channels_last(cells, beside, width, left, begin, count, result, n):
     """The other way round: `count` rows of cells to image n's rows from `begin` on, where it has them."""
     y, (_, every, rows, columns), first, channels = result
     lanes = BYTES // y.itemsize
@@ -361,12 +361,12 @@ def winograd(image, result, images, blocks, edge, patches, back, beside, u, step
 
     With `back` its transpose: from the result's gradient as `image` to that by the image, without a bias. `edge` is (top, left),
     `patches` (rows, columns), `blocks` how many images, or rows of patches of one, are taken at once. `beside` is (channels of
-    `image`, of `result`), both up to whole vectors: `scratch` is (turned, v, m, wide), where the channels stand side by side in
+    `image`, of `result`), both up to whole vectors: `scratch` is (cells, v, m, wide), where the channels stand side by side in
     the image's rows, zeros, in the patches (16, patches, channels) before and after the products, and in the result's rows. `u`
     (16, vectors of the result's channels, channels of `image`, a vector) has the weights as ``G w G'``; `steps` says where there
     each channel of `image` begins.
     """
-    (wide_x, wide_y), (turned, v, m, wide) = beside, scratch
+    (wide_x, wide_y), (cells, v, m, wide) = beside, scratch
     step_u, step_v, step_m = len(u) // 16, len(v) // 16, len(m) // 16
     lanes, channels = BYTES // u.itemsize, len(steps)
     beside_u = channels * lanes
@@ -380,12 +380,12 @@ def winograd(image, result, images, blocks, edge, patches, back, beside, u, step
         for above in range(0, patches[0], blocks[1]):
             lines, t = min(blocks[1], patches[0] - above), 0
             for b in range(size):
-                _turn(image, n + b, 2 * above - top_x, 2 * lines + over_x, left_x, across_x, turned, wide_x)
+                _to_channels_last(image, n + b, 2 * above - top_x, 2 * lines + over_x, left_x, across_x, cells, wide_x)
                 for p in range(lines):
                     if back:
-                        _spread(turned, 2 * p * down_x, wide_x, down_x, patches[1], v, t * wide_x, step_v)
+                        _spread(cells, 2 * p * down_x, wide_x, down_x, patches[1], v, t * wide_x, step_v)
                     else:
-                        _patch(turned, 2 * p * down_x, wide_x, down_x, patches[1], v, t * wide_x, step_v)
+                        _patch(cells, 2 * p * down_x, wide_x, down_x, patches[1], v, t * wide_x, step_v)
                     t += patches[1]
             for f in range(16):
                 for i in range(0, wide_y, 2 * lanes):
@@ -412,7 +412,7 @@ def winograd(image, result, images, blocks, edge, patches, back, beside, u, step
                         _unpatch(m, t * wide_y, step_m, patches[1], bias, wide, 2 * p * down_y, wide_y, down_y)
                     t += patches[1]
                 done = 2 * lines + (over_y if last else 0)
-                _turn_back(wide, wide_y, across_y, left_y, 2 * above - top_y, done, result, n + b)
+                _from_channels_last(wide, wide_y, across_y, left_y, 2 * above - top_y, done, result, n + b)
                 if back and not last:  # the next patches are added to these two rows, too
                     _move(wide, 2 * lines * down_y, 1, wide, 0, 1, 2 * down_y, u.dtype.type(0))
 
@@ -421,10 +421,10 @@ def winograd(image, result, images, blocks, edge, patches, back, beside, u, step
 def winograd_weight(gradient, image, images, blocks, edge, patches, beside, steps, scratch, out):
     """The gradient of `winograd` by the weight, as ``G w G'`` has it: added to `out` (16, filters, channels).
 
-    `beside` is (filters, channels), `scratch` (gradient turned, image turned, patches of either), as there; `steps` says where
+    `beside` is (filters, channels), `scratch` (cells of the gradient, cells of the image, patches of either), as there; `steps` says where
     each patch of an image is.
     """
-    (wide_g, wide_x), (turned_g, turned_x, w, v) = beside, scratch
+    (wide_g, wide_x), (cells_g, cells_x, w, v) = beside, scratch
     step_w, step_v, lanes = len(w) // 16, len(v) // 16, BYTES // out.itemsize
     across_g, across_x = 2 * patches[1], 2 * patches[1] + 2
     down_g, down_x = across_g * wide_g, across_x * wide_x
@@ -433,11 +433,11 @@ def winograd_weight(gradient, image, images, blocks, edge, patches, beside, step
         for above in range(0, patches[0], blocks[1]):
             lines, t = min(blocks[1], patches[0] - above), 0
             for b in range(size):
-                _turn(gradient, n + b, 2 * above, 2 * lines, _NONE, across_g, turned_g, wide_g)
-                _turn(image, n + b, 2 * above - edge[0], 2 * lines + 2, edge[1], across_x, turned_x, wide_x)
+                _to_channels_last(gradient, n + b, 2 * above, 2 * lines, _NONE, across_g, cells_g, wide_g)
+                _to_channels_last(image, n + b, 2 * above - edge[0], 2 * lines + 2, edge[1], across_x, cells_x, wide_x)
                 for p in range(lines):
-                    _spread(turned_g, 2 * p * down_g, wide_g, down_g, patches[1], w, t * wide_g, step_w)
-                    _patch(turned_x, 2 * p * down_x, wide_x, down_x, patches[1], v, t * wide_x, step_v)
+                    _spread(cells_g, 2 * p * down_g, wide_g, down_g, patches[1], w, t * wide_g, step_w)
+                    _patch(cells_x, 2 * p * down_x, wide_x, down_x, patches[1], v, t * wide_x, step_v)
                     t += patches[1]
             for f in range(16):
                 for o in range(0, wide_g, ROWS):

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from . import runtime
+from ..cuda import runtime
 
 #: How many sorted rows a thread adds up.
 CHUNK = 64
@@ -77,7 +77,7 @@ def add_rows(rows, places, count):
 
 
 def one_hot(labels, classes, dtype):
-    """Rows of zeros with a 1 in the place that a label names, as `nnscratch.kernels.scatter.one_hot`; nan for what is no class."""
+    """Rows of zeros with a 1 in the place that a label names, as `nnscratch.kernels.scatter.definition.one_hot`; nan for what is no class."""
     rows = runtime.xp().empty((*labels.shape, classes), dtype)
     labels = runtime.xp().ascontiguousarray(labels.astype(np.int64, copy=False))
     grid = min(runtime.blocks(rows.size), 1 << 20)

@@ -1,4 +1,4 @@
-"""Pooling by windows of 2 by 2, side by side, as vector kernels: what `nnscratch.kernels.pool` does for all other windows.
+"""Pooling by windows of 2 by 2, side by side, as vector kernels: what `nnscratch.kernels.pool.cpu` does for all other windows.
 
 They take C-contiguous arrays of float32 or float64, all channels of all images as one axis, and the images `begin` to `end`
 of it. Rows or columns that no whole window is left for are passed over, and get no gradient.
@@ -6,11 +6,11 @@ of it. Rows or columns that no whole window is left for are passed over, and get
 
 from llvmlite import ir
 
-from . import simd
+from .. import simd
 
 
-def _halves(code, count):
-    """Which lanes of two vectors are among twice `count` elements."""
+def _lanes_of_pairs(code, count):
+    """Which lanes of two vectors are among `count` pairs of elements."""
     twice = code.times(count, 2)
     return code.first(twice), code.first(code.builder.sub(twice, code.number(code.lanes)))
 
@@ -31,34 +31,21 @@ def _second_wins(code, a, b):
 
 
 @simd.kernel
-def _maxima(code, x, at, width, out, to, count):
-    """The maximum of each of `count` windows."""
-
-    def greater(a, b):
-        return code.builder.select(_second_wins(code, a, b), b, a)
-
-    def piece(i, lanes):
-        start, left = code.at(x, at, code.times(i, 2)), code.builder.sub(count, i)
-        a, b, c, d = _corners(code, start, width, _halves(code, left))
-        code.store_some(greater(greater(a, b), greater(c, d)), code.at(out, to, i), lanes)
-
-    code.pieces(count, piece)
-
-
-@simd.kernel
-def _places(code, x, at, width, out, to, count):
-    """The place of the maximum in each of `count` windows, 0 to 3."""
+def _maxima(code, x, at, width, values, index, to, count):
+    """The maximum of each of `count` windows, and its place, 0 to 3."""
     byte = ir.VectorType(ir.IntType(8), code.lanes)
 
-    def first(a, b):
+    def greater(a, b):
         wins = _second_wins(code, a[0], b[0])
         return [code.builder.select(wins, y, x) for x, y in zip(a, b, strict=True)]
 
     def piece(i, lanes):
         start, left = code.at(x, at, code.times(i, 2)), code.builder.sub(count, i)
-        corners = _corners(code, start, width, _halves(code, left))
+        corners = _corners(code, start, width, _lanes_of_pairs(code, left))
         a, b, c, d = ((corner, ir.Constant(byte, [k] * code.lanes)) for k, corner in enumerate(corners))
-        code.store_some(first(first(a, b), first(c, d))[1], code.at(out, to, i), lanes)
+        value, place = greater(greater(a, b), greater(c, d))
+        code.store_some(value, code.at(values, to, i), lanes)
+        code.store_some(place, code.at(index, to, i), lanes)
 
     code.pieces(count, piece)
 
@@ -76,7 +63,7 @@ def _scattered(code, g, at, index, out, to, width, count):
             )
             for k in range(4)
         ]
-        inside = _halves(code, code.builder.sub(count, i))
+        inside = _lanes_of_pairs(code, code.builder.sub(count, i))
         for row in range(2):
             start = code.at(out, to, code.times(i, 2), code.times(width, row))
             for half, vector in enumerate(code.interleave(*corners[2 * row : 2 * row + 2])):
@@ -86,23 +73,14 @@ def _scattered(code, g, at, index, out, to, width, count):
 
 
 @simd.compiled
-def maxima(x, y, begin, end):
-    """The maximum of every window of x (M, H, W) to y (M, H // 2, W // 2); nan wins."""
-    rows, columns = y.shape[1:]
-    source, target, width = x.reshape(-1), y.reshape(-1), x.shape[2]
+def maxima(x, values, index, begin, end):
+    """The first maximum (or first nan) of every window of x (M, H, W), and its place, 0 to 3 row by row: (M, H // 2, W // 2)."""
+    rows, columns = values.shape[1:]
+    source, target, places, width = x.reshape(-1), values.reshape(-1), index.reshape(-1), x.shape[2]
     for n in range(begin, end if columns else begin):
         for p in range(rows):
-            _maxima(source, (n * x.shape[1] + 2 * p) * width, width, target, (n * rows + p) * columns, columns)
-
-
-@simd.compiled
-def places(x, index, begin, end):
-    """The place, 0 to 3 row by row, of the first maximum (or first nan) in every window of x (M, H, W)."""
-    rows, columns = index.shape[1:]
-    source, target, width = x.reshape(-1), index.reshape(-1), x.shape[2]
-    for n in range(begin, end if columns else begin):
-        for p in range(rows):
-            _places(source, (n * x.shape[1] + 2 * p) * width, width, target, (n * rows + p) * columns, columns)
+            start, to = (n * x.shape[1] + 2 * p) * width, (n * rows + p) * columns
+            _maxima(source, start, width, target, places, to, columns)
 
 
 @simd.compiled

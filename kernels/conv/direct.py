@@ -3,12 +3,12 @@
 Why it is fast: an image is copied once, channel by channel, into a scratch array where the padding stands as zeros and
 where, for a stride of s, every s-th row and column stand together. There one tap of the kernel, for all windows, is a single
 run of memory that begins at an offset of its own; a few cells between the rows are computed for nothing, and dropped. So
-the product of filters and columns needs no columns, only a table of offsets, and `nnscratch.kernels.vectors` keeps the
+the product of filters and columns needs no columns, only a table of offsets, and `nnscratch.kernels.conv.vectors` keeps the
 processor multiplying. The gradient by the input is the same product, once for each row and
 column within a stride; that by the weight multiplies the same runs with those of the result's gradient.
 
-Every sum is taken in one order, so that results do not depend on the number of threads. The definitions, as plain loops,
-are in `nnscratch.kernels.reference`; `nnscratch.kernels.conv` chooses between this and `im2col`.
+Every sum is taken in one order, so that results do not depend on the number of threads. `nnscratch.kernels.conv.cpu` chooses
+between this and columns.
 """
 
 import functools
@@ -17,8 +17,8 @@ import sys
 
 import numpy as np
 
-from . import compiled, threads
-from .windows import output_sizes
+from .. import compiled, threads
+from ..windows import output_sizes
 
 #: Multiplications from which on a convolution is worth a compiled loop.
 LEAST = 1 << 20
@@ -30,8 +30,8 @@ CELLS = 1 << 18
 PARTS, PART_BYTES = 8, 1 << 24
 
 
-def loops(work, windows, dtype):
-    """The compiled loops, or None where columns are the better way (or arrays not of float32 or float64).
+def compiled_vectors(work, windows, dtype):
+    """The compiled loops `nnscratch.kernels.conv.vectors`, or None where columns are the better way (or arrays not of float32 or float64).
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def loops(work, windows, dtype):
     windows : (OH, OW)
     dtype : numpy.dtype
     """
-    return compiled.vectors(dtype) if work >= LEAST and math.prod(windows) >= 16 else None
+    return compiled.module_for("conv.vectors", dtype) if work >= LEAST and math.prod(windows) >= 16 else None
 
 
 def image_layout(size, padding, stride, windows):
@@ -178,8 +178,8 @@ def _correlate(vectors, x, filters, layout, depth, offsets, targets, bias, y, wo
     each, results = x.shape[1] // groups, y.shape[1] // groups
     high = vectors.FLAT if results <= vectors.FLAT else vectors.ROWS
     packed = [np.concatenate([pack_filters(part, high) for part in parts]) for parts in filters]
-    bias = np.zeros(y.shape[1], y.dtype) if bias is None else compiled.plain(bias)
-    x, lanes = compiled.plain(x), vectors.BYTES // x.itemsize
+    bias = np.zeros(y.shape[1], y.dtype) if bias is None else compiled.contiguous(bias)
+    x, lanes = compiled.contiguous(x), vectors.BYTES // x.itemsize
     rows = int(targets[:, 1].max())
     lines = -(-min(rows, depth) // -(-min(rows, depth) * layout[-1] // STRIP))  # strips about as long as each other
     length, strips = (-(-lines * layout[-1] // lanes) + vectors.MOST) * lanes, (rows, depth, lines)
@@ -197,10 +197,10 @@ def _correlate(vectors, x, filters, layout, depth, offsets, targets, bias, y, wo
 
 
 def conv2d(vectors, x, w, bias, stride, padding, dilation, groups):
-    """`nnscratch.kernels.conv.conv2d` by the compiled loops `vectors`."""
-    filters, each, *kernel = w.shape
+    """`nnscratch.kernels.conv.definition.conv2d` by the compiled loops `vectors`."""
+    (filters, each), kernel = w.shape[:2], w.shape[2:]
     windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
-    places = _forward(x.shape[2:], each, tuple(kernel), stride, padding, dilation, CELLS)
+    places = _forward(x.shape[2:], each, kernel, stride, padding, dilation, CELLS)
     by_group = [[part] for part in w.reshape(groups, filters // groups, -1)]
     y = np.empty((len(x), filters, *windows), x.dtype)
     _correlate(vectors, x, by_group, *places, bias, y, len(x) * w.size * math.prod(windows))
@@ -208,23 +208,23 @@ def conv2d(vectors, x, w, bias, stride, padding, dilation, groups):
 
 
 def conv2d_input(vectors, g, w, size, stride, padding, dilation, groups):
-    """`nnscratch.kernels.conv.conv2d_input` by the compiled loops `vectors`."""
-    filters, each, *kernel = w.shape
-    settings = tuple(kernel), stride, padding, dilation, CELLS
+    """`nnscratch.kernels.conv.definition.conv2d_input` by the compiled loops `vectors`."""
+    (filters, each), kernel = w.shape[:2], w.shape[2:]
+    settings = kernel, stride, padding, dilation, CELLS
     taps, places = _backward(tuple(size), g.shape[2:], filters // groups, *settings)
     targets = places[-1]
     # Cells that no window touches get 0.
     make = np.empty if (targets[:, 1] * targets[:, 2]).sum() == math.prod(size) else np.zeros
     dx = make((len(g), groups * each, *size), g.dtype)
     if len(targets):
-        turned = w.reshape(groups, filters // groups, each, *kernel).swapaxes(1, 2)
-        by_group = [[part[:, :, i][..., j].reshape(each, -1) for i, j in taps] for part in turned]
+        transposed = w.reshape(groups, filters // groups, each, *kernel).swapaxes(1, 2)
+        by_group = [[part[:, :, i][..., j].reshape(each, -1) for i, j in taps] for part in transposed]
         _correlate(vectors, g, by_group, *places, None, dx, g[:, 0].size * w.size)
     return dx
 
 
 def conv2d_weight(vectors, g, x, kernel, stride, padding, dilation, groups):
-    """`nnscratch.kernels.conv.conv2d_weight` by the compiled loops `vectors`."""
+    """`nnscratch.kernels.conv.definition.conv2d_weight` by the compiled loops `vectors`."""
     filters, each = g.shape[1] // groups, x.shape[1] // groups
     layout, _, offsets, _ = _forward(x.shape[2:], each, tuple(kernel), stride, padding, dilation, sys.maxsize)
     taps, lanes = len(offsets), vectors.BYTES // x.itemsize
@@ -235,7 +235,7 @@ def conv2d_weight(vectors, g, x, kernel, stride, padding, dilation, groups):
     parts = len(bounds) - 1
     block = max(1, min(vectors.CHUNK * lanes // plane, -(-len(x) // parts)))
     sums = np.zeros((groups, parts, rows * len(offsets)), x.dtype)
-    g, x = compiled.plain(g), compiled.plain(x)
+    g, x = compiled.contiguous(g), compiled.contiguous(x)
 
     def run(begin, end):
         scratch = image_scratch(vectors, layout, each, x.dtype, block)

@@ -1,0 +1,1 @@
+"""Checks whether an array's values lie between two bounds."""

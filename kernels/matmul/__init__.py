@@ -1,0 +1,1 @@
+"""Matrix products, and what a layer of neurons makes of them."""

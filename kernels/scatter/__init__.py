@@ -1,0 +1,1 @@
+"""Numbers put into the places of an array that an index names."""
