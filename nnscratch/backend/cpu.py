@@ -185,7 +185,6 @@ class CPU(Kernels):
     def kernels(self):
         """The table of kernels whose topics have no folder yet, by name."""
         return types.SimpleNamespace(
-            linear=self.kernel("matmul.linear"),
             one_hot=self.kernel("scatter.one_hot"),
             **{
                 name: getattr(importlib.import_module(f"nnscratch.kernels.{module}"), name)

@@ -202,7 +202,6 @@ class CUDA(Kernels, Deferred):
         """The table of kernels whose topics have no folder yet, by name: from `nnscratch.kernels.cuda`, or its module ``plain``."""
         plain = importlib.import_module("nnscratch.kernels.cuda.plain")
         return types.SimpleNamespace(
-            linear=self.kernel("matmul.linear"),
             one_hot=self.kernel("scatter.one_hot"),
             **{
                 name: getattr(plain if self.definitions else _module(module), name, None) or getattr(plain, name)

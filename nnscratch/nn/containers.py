@@ -162,7 +162,7 @@ def _activated(layer, activation, x):
 
 @op(constant=True)
 def _linear(x, weight, bias=None, activation=None):
-    return backend.of(x).kernels.linear(x, weight, bias, activation)
+    return backend.of(x).kernel("matmul.linear")(x, weight, bias, activation)
 
 
 def _watched(modules):
