@@ -3,7 +3,6 @@
 A thread of OpenBLAS that has no work looks for more for some milliseconds, on a processor that one of ours could use.
 """
 
-import contextlib
 import ctypes
 import functools
 
@@ -41,8 +40,7 @@ def ones(shape, dtype):
     return made
 
 
-@contextlib.contextmanager
-def one_thread():
+class one_thread:
     """Within this block BLAS has one thread (or as many as ever, where it is none of OpenBLAS's).
 
     Examples
@@ -51,16 +49,18 @@ def one_thread():
     ...     float(np.ones(3) @ np.ones(3))
     3.0
     """
-    if _number_of_threads() is None:
-        yield
-        return
-    set_number, number = _number_of_threads()
-    before = number()
-    set_number(1)
-    try:
-        yield
-    finally:
-        set_number(before)
+
+    def __enter__(self):
+        functions = _number_of_threads()
+        if functions is not None:
+            set_number, number = functions
+            self.before = number()
+            set_number(1)
+
+    def __exit__(self, *exception):
+        functions = _number_of_threads()
+        if functions is not None:
+            functions[0](self.before)
 
 
 def dot(a, b):
@@ -72,7 +72,15 @@ def dot(a, b):
     11.0
     """
     work = a.size * b.size  # the multiplications, times the length of the sums
-    if work <= LEAST or not threads.running() or work > MOST * a.shape[-1]:
-        return np.dot(a, b)
-    with one_thread():
-        return np.dot(a, b)
+    if work <= LEAST or threads.parts_to_do is None or work > MOST * a.shape[-1]:
+        return a.dot(b)
+    functions = _number_of_threads()
+    if functions is None:
+        return a.dot(b)
+    set_number, number = functions  # as `one_thread` does, without its calls
+    before = number()
+    set_number(1)
+    try:
+        return a.dot(b)
+    finally:
+        set_number(before)

@@ -61,7 +61,7 @@ def contiguous(a):
     >>> contiguous(np.eye(2)[::-1]).flags.c_contiguous
     True
     """
-    return np.require(a, None, "CAW")
+    return a if a.flags.carray else np.require(a, None, "CAW")
 
 
 def prepare(size):

@@ -34,18 +34,21 @@ def count():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@functools.cache
-def _pool():
-    """The queue from which the other threads take parts, which costs half as much as an executor with its futures."""
-    waiting: queue.SimpleQueue = queue.SimpleQueue()
+#: The queue from which the other threads take parts, which costs half as much as an executor with its futures; None while
+#: there are no others, because nothing was divided yet.
+parts_to_do: queue.SimpleQueue | None = None
+
+
+def _start():
+    global parts_to_do
+    parts_to_do = queue.SimpleQueue()
     for _ in range(count() - 1):
-        threading.Thread(target=_work, args=(waiting,), name="nnscratch", daemon=True).start()
-    return waiting
+        threading.Thread(target=_work, args=(parts_to_do,), name="nnscratch", daemon=True).start()
 
 
-def _work(waiting):
+def _work(parts_to_do):
     while True:
-        run, begin, end, done, errors = waiting.get()
+        run, begin, end, done, errors = parts_to_do.get()
         try:
             _part(run, begin, end)
         except BaseException as error:
@@ -54,19 +57,14 @@ def _work(waiting):
         done.release()
 
 
-def running():
-    """Whether there are threads, because something was divided among them before.
-
-    Examples
-    --------
-    >>> running() in (True, False)
-    True
-    """
-    return _pool.cache_info().currsize > 0
+def forget():
+    """Leave the threads alone, and start new ones when something is divided next."""
+    global parts_to_do
+    parts_to_do = None
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of its parent's threads
+    os.register_at_fork(after_in_child=forget)  # a child has none of its parent's threads
 
 
 _here = threading.local()
@@ -103,14 +101,17 @@ def split(length, work, run):
     if several == 1:
         run(0, length)
         return
-    bounds = [length * i // several for i in range(several + 1)]
+    if parts_to_do is None:
+        _start()
     errors: list = []
-    others = [threading.Lock() for _ in range(1, several)]
-    for i, done in enumerate(others, 1):
+    others = []
+    for i in range(1, several):
+        done = threading.Lock()
         done.acquire()
-        _pool().put((run, *bounds[i : i + 2], done, errors))
+        others.append(done)
+        parts_to_do.put((run, length * i // several, length * (i + 1) // several, done, errors))
     try:
-        _part(run, 0, bounds[1])
+        _part(run, 0, length // several)
     finally:
         for done in others:
             done.acquire()

@@ -12,7 +12,7 @@ def numbers(monkeypatch):
     """BLAS's number of threads as it is set, 2 at the beginning; and our threads running, whatever the size."""
     found = [2]
     monkeypatch.setattr(blas, "_number_of_threads", lambda: (found.append, lambda: found[-1]))
-    monkeypatch.setattr(threads, "running", lambda: True)
+    monkeypatch.setattr(threads, "parts_to_do", object())
     monkeypatch.setattr(blas, "LEAST", 0)
     return found
 
@@ -35,7 +35,7 @@ def test_left_alone(numbers, monkeypatch):
     assert blas.dot(np.ones((2, 3)), np.ones((3, 4))).shape == (2, 4), "a product too large"
     monkeypatch.undo()
     monkeypatch.setattr(blas, "_number_of_threads", lambda: pytest.fail("no threads of ours"))
-    monkeypatch.setattr(threads, "running", lambda: False)
+    monkeypatch.setattr(threads, "parts_to_do", None)
     assert blas.dot(np.ones((2, 3)), np.ones((3, 4))).shape == (2, 4)
     assert numbers == [2]
 
@@ -49,7 +49,7 @@ def test_of_very_small_products_blas_decides_itself(numbers, monkeypatch):
 
 
 def test_another_blas(monkeypatch):
-    monkeypatch.setattr(threads, "running", lambda: True)
+    monkeypatch.setattr(threads, "parts_to_do", object())
     monkeypatch.setattr(blas, "_number_of_threads", lambda: None)
     monkeypatch.setattr(blas, "LEAST", 0)
     assert blas.dot(np.ones((2, 3)), np.ones((3, 4))).shape == (2, 4)

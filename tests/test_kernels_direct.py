@@ -74,12 +74,12 @@ def test_agrees_with_the_definition(layer, precision, strip, cells):
 def test_threads_change_no_bit(layer, count):
     x, w, bias, g, geometry = arrays(layer, "float32")
     alone = three(x, w, bias, g, geometry)
-    threads._pool.cache_clear()
+    threads.forget()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(threads, "count", lambda: count)
         patch.setattr(threads, "LEAST", 1)
         together = three(x, w, bias, g, geometry)
-    threads._pool.cache_clear()
+    threads.forget()
     for a, b in zip(alone, together, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -122,12 +122,12 @@ def test_an_image_of_infinities_stays_where_it_is():
 def test_work_is_divided(monkeypatch):
     calls = []
     monkeypatch.setattr(threads, "count", lambda: 3)
-    threads._pool.cache_clear()
+    threads.forget()
     threads.split(10, 2 * threads.LEAST, lambda *part: calls.append(part))
     assert sorted(calls) == [(0, 5), (5, 10)]
     with pytest.raises(ZeroDivisionError):
         threads.split(10, 3 * threads.LEAST, lambda begin, end: 1 // begin)
-    threads._pool.cache_clear()
+    threads.forget()
     for variable, value, expected in [("NNSCRATCH_THREADS", "3", 3), ("OMP_NUM_THREADS", "2,1", 2)]:
         monkeypatch.undo()
         monkeypatch.setenv(variable, value)
@@ -173,7 +173,7 @@ def test_arrays_that_are_locked_strided_or_not_aligned_take_no_other_machine_cod
 
 def test_work_within_a_part_is_not_divided_again(monkeypatch):
     monkeypatch.setattr(threads, "count", lambda: 2)
-    threads._pool.cache_clear()
+    threads.forget()
     calls = []
 
     def run(begin, end):
@@ -183,7 +183,7 @@ def test_work_within_a_part_is_not_divided_again(monkeypatch):
     assert sorted(calls) == [(0, 0, 8), (1, 0, 8)]
     threads.split(2, 2 * threads.LEAST, lambda *part: calls.append(part))
     assert sorted(calls[2:]) == [(0, 1), (1, 2)]
-    threads._pool.cache_clear()
+    threads.forget()
 
 
 @pytest.mark.parametrize("layer", [(6, 2, (9, 8), 5), (5, 6, (5, 5), 3)])
@@ -192,8 +192,8 @@ def test_a_gradient_by_columns_is_divided_among_threads(layer, monkeypatch):
     _, w, _, g, geometry = arrays((images, channels, size, filters, (3, 3), (1, 1), ((1, 1), (0, 1)), (1, 1), 1))
     monkeypatch.setattr(direct, "LEAST", 1 << 60)
     alone = conv.conv2d_input(g, w, size, *geometry)
-    threads._pool.cache_clear()
+    threads.forget()
     monkeypatch.setattr(threads, "count", lambda: 3)
     monkeypatch.setattr(threads, "LEAST", 1)
     np.testing.assert_array_equal(conv.conv2d_input(g, w, size, *geometry), alone)
-    threads._pool.cache_clear()
+    threads.forget()

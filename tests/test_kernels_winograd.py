@@ -29,7 +29,7 @@ def three(x, w, bias, g, geometry):
     vectors, (_, padding, _, groups) = compiled.module_for("conv.vectors", x.dtype), geometry
     assert winograd.covers(x.shape[2:], g.shape[2:], padding)
     return (
-        winograd.conv2d(vectors, x, w, bias, padding, groups),
+        winograd.conv2d(vectors, x, w, bias, padding, g.shape[2:], groups),
         winograd.conv2d_input(vectors, g, w, x.shape[2:], padding, groups),
         winograd.conv2d_weight(vectors, g, x, padding, groups),
     )
@@ -85,12 +85,12 @@ def test_rounding_errors_are_those_of_sums_by_blas(mean, monkeypatch):
 def test_threads_change_no_bit(layer, count):
     *given, geometry = arrays(layer, "float32")
     alone = three(*given, geometry)
-    threads._pool.cache_clear()
+    threads.forget()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(threads, "count", lambda: count)
         patch.setattr(threads, "LEAST", 1)
         together = three(*given, geometry)
-    threads._pool.cache_clear()
+    threads.forget()
     for a, b in zip(alone, together, strict=True):
         np.testing.assert_array_equal(a, b)
 

@@ -10,6 +10,7 @@ Large convolutions go without columns, by `nnscratch.kernels.conv.winograd` or `
 results are those of `nnscratch.kernels.conv.definition`.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -59,14 +60,28 @@ def _column_blocks(x, kernel, stride, padding, dilation, groups):
         yield block, positions, columns.reshape(-1, groups, depth, rows * windows[1])
 
 
+@functools.lru_cache(maxsize=1024)
+def _choose(dtype, images, shape, windows, stride, dilation, groups, *least):
+    """The module for a convolution with a weight of that shape, and the compiled loops it takes; for columns None and None.
+
+    `least` says from which sizes on they are taken.
+    """
+    vectors = direct.compiled_vectors(images * math.prod(shape) * math.prod(windows), windows, dtype)
+    if vectors is None:
+        return None, None
+    return (winograd if winograd.suits(dtype, shape, stride, dilation, groups) else direct), vectors
+
+
 @through_float32
 def conv2d(x, w, bias, stride, padding, dilation, groups):
     """Cross-correlate images with filters, as `nnscratch.kernels.conv.definition.conv2d`."""
     filters, kernel = w.shape[0], w.shape[2:]
     windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
-    if vectors := direct.compiled_vectors(len(x) * w.size * math.prod(windows), windows, x.dtype):
-        if winograd.suits(x.dtype, w.shape, stride, dilation, groups):
-            return winograd.conv2d(vectors, x, w, bias, padding, groups)
+    least = direct.LEAST, winograd.LEAST
+    chosen, vectors = _choose(x.dtype, len(x), w.shape, windows, stride, dilation, groups, *least)
+    if chosen is winograd:
+        return winograd.conv2d(vectors, x, w, bias, padding, windows, groups)
+    if chosen is direct:
         return direct.conv2d(vectors, x, w, bias, stride, padding, dilation, groups)
     y = np.empty((len(x), groups, filters // groups, windows[0] * windows[1]), x.dtype)
     matrix = np.ascontiguousarray(w).reshape(groups, filters // groups, -1)
@@ -95,14 +110,15 @@ def flipped(w, groups):
 @through_float32
 def conv2d_input(g, w, size, stride, padding, dilation, groups):
     """The gradient of `conv2d` by its input, as `nnscratch.kernels.conv.definition.conv2d_input`."""
-    images, _, *windows = g.shape
-    work = images * w.size * math.prod(windows)
+    images, windows, least = len(g), g.shape[2:], (direct.LEAST, winograd.LEAST)
     # One channel of results would leave most of a tile empty.
-    if w.shape[1] * groups > 1 and (vectors := direct.compiled_vectors(work, windows, g.dtype)):
-        suits = winograd.suits(g.dtype, w.shape, stride, dilation, groups)
-        if suits and winograd.covers(size, windows, padding):
+    if w.shape[1] * groups > 1:
+        chosen, vectors = _choose(g.dtype, images, w.shape, windows, stride, dilation, groups, *least)
+        if chosen is winograd and winograd.covers(size, windows, padding):
             return winograd.conv2d_input(vectors, g, w, size, padding, groups)
-        return direct.conv2d_input(vectors, g, w, size, stride, padding, dilation, groups)
+        if chosen is not None:
+            return direct.conv2d_input(vectors, g, w, size, stride, padding, dilation, groups)
+    work = images * w.size * math.prod(windows)
     if threads.parts(images, work) == 1:
         return _input_by_columns(g, w, size, stride, padding, dilation, groups)
     dx = np.empty((images, w.shape[1] * groups, *size), g.dtype)
@@ -178,11 +194,13 @@ def _input_by_whole_rows(g, matrix, size, kernel, padding, dilation):
 @through_float32
 def conv2d_weight(g, x, kernel, stride, padding, dilation, groups):
     """The gradient of `conv2d` by its weight, as `nnscratch.kernels.conv.definition.conv2d_weight`."""
-    images, filters, *windows = g.shape
+    (images, filters), windows = g.shape[:2], g.shape[2:]
     shape = filters, x.shape[1] // groups, *kernel
-    if vectors := direct.compiled_vectors(images * math.prod((*shape, *windows)), windows, x.dtype):
-        if winograd.suits(x.dtype, shape, stride, dilation, groups):
-            return winograd.conv2d_weight(vectors, g, x, padding, groups)
+    least = direct.LEAST, winograd.LEAST
+    chosen, vectors = _choose(x.dtype, images, shape, windows, stride, dilation, groups, *least)
+    if chosen is winograd:
+        return winograd.conv2d_weight(vectors, g, x, padding, groups)
+    if chosen is direct:
         return direct.conv2d_weight(vectors, g, x, kernel, stride, padding, dilation, groups)
     g = np.ascontiguousarray(g).reshape(images, groups, filters // groups, windows[0] * windows[1])
     total = np.zeros((groups, filters // groups, x.shape[1] // groups * kernel[0] * kernel[1]), g.dtype)

@@ -144,7 +144,7 @@ def aligned_zeros(shape, dtype):
     """Zeros from the start of a cache line on: vectors that begin in one line and end in the next take twice as long."""
     size = math.prod(shape) * dtype.itemsize
     memory = np.zeros(size + 64, np.uint8)
-    skipped = -memory.ctypes.data % 64
+    skipped = -memory.__array_interface__["data"][0] % 64
     return memory[skipped : skipped + size].view(dtype).reshape(shape)
 
 
@@ -172,15 +172,12 @@ def image_argument(x, group, channels):
     return x.reshape(-1), x.shape, group * channels, channels
 
 
-def _correlate(vectors, x, filters, layout, depth, offsets, targets, bias, y, work):
-    """Run `vectors.correlate` for each group, whose filters' parts `filters` has, as (filters, taps); images side by side."""
-    groups = len(filters)
+def _correlate(vectors, x, packed, high, layout, depth, offsets, targets, rows, bias, y, work):
+    """Run `vectors.correlate` for each group, whose filters `packed` has in blocks of `high`; images side by side."""
+    groups = len(packed)
     each, results = x.shape[1] // groups, y.shape[1] // groups
-    high = vectors.FLAT if results <= vectors.FLAT else vectors.ROWS
-    packed = [np.concatenate([pack_filters(part, high) for part in parts]) for parts in filters]
     bias = np.zeros(y.shape[1], y.dtype) if bias is None else compiled.contiguous(bias)
     x, lanes = compiled.contiguous(x), vectors.BYTES // x.itemsize
-    rows = int(targets[:, 1].max())
     lines = -(-min(rows, depth) // -(-min(rows, depth) * layout[-1] // STRIP))  # strips about as long as each other
     length, strips = (-(-lines * layout[-1] // lanes) + vectors.MOST) * lanes, (rows, depth, lines)
 
@@ -201,9 +198,10 @@ def conv2d(vectors, x, w, bias, stride, padding, dilation, groups):
     (filters, each), kernel = w.shape[:2], w.shape[2:]
     windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
     places = _forward(x.shape[2:], each, kernel, stride, padding, dilation, CELLS)
-    by_group = [[part] for part in w.reshape(groups, filters // groups, -1)]
+    high = vectors.FLAT if filters // groups <= vectors.FLAT else vectors.ROWS
+    packed = pack_filters(w.reshape(groups, filters // groups, -1), high)
     y = np.empty((len(x), filters, *windows), x.dtype)
-    _correlate(vectors, x, by_group, *places, bias, y, len(x) * w.size * math.prod(windows))
+    _correlate(vectors, x, packed, high, *places, windows[0], bias, y, len(x) * w.size * math.prod(windows))
     return y
 
 
@@ -218,8 +216,10 @@ def conv2d_input(vectors, g, w, size, stride, padding, dilation, groups):
     dx = make((len(g), groups * each, *size), g.dtype)
     if len(targets):
         transposed = w.reshape(groups, filters // groups, each, *kernel).swapaxes(1, 2)
-        by_group = [[part[:, :, i][..., j].reshape(each, -1) for i, j in taps] for part in transposed]
-        _correlate(vectors, g, by_group, *places, None, dx, g[:, 0].size * w.size)
+        high = vectors.FLAT if each <= vectors.FLAT else vectors.ROWS
+        parts = [pack_filters(transposed[..., i, :][..., j].reshape(groups, each, -1), high) for i, j in taps]
+        rows = int(targets[:, 1].max())
+        _correlate(vectors, g, np.concatenate(parts, axis=1), high, *places, rows, None, dx, g[:, 0].size * w.size)
     return dx
 
 

@@ -38,18 +38,18 @@ def _outer(code, left, right, sums):
 def _products(rows, vectors, onto=False):
     """The kernel ``out[m, v] = sum over k of w[k, m] * x[offsets[k] + v]``: m of `rows`, v in `vectors` vectors.
 
-    The rows of w are `step` elements apart, its columns `apart`; the vectors of x `beside`, the rows of `out` `row`. With `onto`
+    The rows of w are `step` elements apart, its columns `apart`; the vectors of x `apart_x`, the rows of `out` `row`. With `onto`
     the sums are added to `out`.
     """
 
     @simd.kernel
-    def products(code, w, at_w, step, apart, x, at_x, beside, offsets, at_k, count, out, at_out, row):
+    def products(code, w, at_w, step, apart, x, at_x, apart_x, offsets, at_k, count, out, at_out, row):
         w, x, out = code.at(w, at_w), code.at(x, at_x), code.at(out, at_out)
         offsets = code.at(offsets, at_k)
 
         def body(k, sums):
             run, weights = code.at(x, code.builder.load(code.at(offsets, k))), code.at(w, code.times(k, step))
-            values = [code.load(code.at(run, code.times(v, beside))) for v in range(vectors)]
+            values = [code.load(code.at(run, code.times(v, apart_x))) for v in range(vectors)]
             left = [code.fill(code.builder.load(code.at(weights, code.times(m, apart)))) for m in range(rows)]
             return _outer(code, left, values, sums)
 
@@ -135,8 +135,8 @@ def _places(code, pointer, size, across, down):
     return [code.at(pointer, code.times(down, i), code.times(across, j)) for i in range(size) for j in range(size)]
 
 
-def _each_patch(code, count, beside, body):
-    """``body(cell, patch, i)`` for a row of patches and each vector of `beside` channels.
+def _each_patch(code, count, depth, body):
+    """``body(cell, patch, i)`` for a row of patches and each vector of `depth` channels.
 
     Patches begin two columns after each other: where in their row one's first cell is, where the patch in a row of patches, and
     where the vector in either.
@@ -144,31 +144,31 @@ def _each_patch(code, count, beside, body):
 
     def patch(q, nothing):
         def vector(k, nothing):
-            i, at = code.times(k, code.lanes), code.times(q, beside)
+            i, at = code.times(k, code.lanes), code.times(q, depth)
             body(code.builder.add(code.times(at, 2), i), code.builder.add(at, i), i)
             return nothing
 
-        return code.loop(code.builder.sdiv(beside, code.number(code.lanes)), nothing, vector)
+        return code.loop(code.builder.sdiv(depth, code.number(code.lanes)), nothing, vector)
 
     code.loop(count, [], patch)
 
 
 def _to_patches(size, signs):
-    """The kernel ``out[16] = signs d signs'`` of a row of `count` patches d of size by size cells, of `beside` channels each.
+    """The kernel ``out[16] = signs d signs'`` of a row of `count` patches d of size by size cells, of `depth` channels each.
 
     Rows of cells are `down` elements apart, the 16 `step`.
     """
 
     @simd.kernel
-    def to_patches(code, x, at_x, beside, down, count, out, at_out, step):
+    def to_patches(code, x, at_x, depth, down, count, out, at_out, step):
         x, out = code.at(x, at_x), code.at(out, at_out)
 
         def body(cell, patch, i):
-            cells = [code.load(place) for place in _places(code, code.at(x, cell), size, beside, down)]
+            cells = [code.load(place) for place in _places(code, code.at(x, cell), size, depth, down)]
             for k, v in enumerate(code.both_ways(signs, _square(cells, size))):
                 code.store(v, code.at(out, patch, code.times(step, k)))
 
-        _each_patch(code, count, beside, body)
+        _each_patch(code, count, depth, body)
 
     return to_patches
 
@@ -177,16 +177,16 @@ def _from_patches(size, signs, onto):
     """The kernel ``d = signs m[16] signs'``, the other way round, and `bias`; with `onto` added to what the cells hold instead."""
 
     @simd.kernel
-    def from_patches(code, m, at_m, step, count, bias, out, at_out, beside, down):
+    def from_patches(code, m, at_m, step, count, bias, out, at_out, depth, down):
         m, out = code.at(m, at_m), code.at(out, at_out)
 
         def body(cell, patch, i):
             values = [code.load(code.at(m, patch, code.times(step, k))) for k in range(16)]
-            places = _places(code, code.at(out, cell), size, beside, down)
+            places = _places(code, code.at(out, cell), size, depth, down)
             for place, v in zip(places, code.both_ways(signs, _square(values, 4)), strict=True):
                 code.store(code.builder.fadd(v, code.load(place if onto else code.at(bias, i))), place)
 
-        _each_patch(code, count, beside, body)
+        _each_patch(code, count, depth, body)
 
     return from_patches
 
@@ -232,14 +232,14 @@ def _fill(image, n, layout, above, scratch, at, plane):
     for c in range(channels):
         for a in range(down):
             for b in range(right):
-                beside = (b - left) % right
-                count = (columns - beside + right - 1) // right
+                shift = (b - left) % right
+                count = (columns - shift + right - 1) // right
                 to = at + ((c * down + a) * right + b) * plane
                 h = above * down + a - top
                 for _ in range(height):
                     if 0 <= h < rows:
-                        line = ((n * every + first + c) * rows + h) * columns + beside
-                        _move(x, line, right, scratch, to + (left + beside) // right, 1, count, x.dtype.type(0))
+                        line = ((n * every + first + c) * rows + h) * columns + shift
+                        _move(x, line, right, scratch, to + (left + shift) // right, 1, count, x.dtype.type(0))
                     else:
                         _clear(scratch, to, width)
                     h, to = h + down, to + width
@@ -321,55 +321,55 @@ def correlate_weight(gradient, image, images, layout, offsets, block, gradients,
 
 
 @simd.inner
-def _to_channels_last(image, n, begin, count, left, width, out, beside):
-    """Rows of image n, from `begin` on, with the channels side by side, into rows of `width` cells of `beside` elements.
+def _to_channels_last(image, n, begin, count, left, width, out, depth):
+    """Rows of image n, from `begin` on, with the channels side by side, into rows of `width` cells of `depth` elements.
 
     There are `left` cells before each; rows that the image does not have are zeros. Up to a vector of cells behind each row, and
-    `beside` up to whole vectors, are written, too: zeros, and channels again.
+    `depth` up to whole vectors, are written, too: zeros, and channels again.
     """
     x, (_, every, rows, columns), first, channels = image
-    lanes, row = BYTES // x.itemsize, width * beside
+    lanes, row = BYTES // x.itemsize, width * depth
     top = min(max(begin, 0), begin + count)
     bottom = max(min(begin + count, rows), top)
     _clear(out, 0, (top - begin) * row)
     for c in range(0, channels, lanes):
         last = min(lanes, channels - c) - 1
         for h in range(top, bottom):
-            line, to = ((n * every + first + c) * rows + h) * columns, (h - begin) * row + left * beside + c
+            line, to = ((n * every + first + c) * rows + h) * columns, (h - begin) * row + left * depth + c
             for i in range(0, columns, lanes):
-                _transpose(x, line + i, rows * columns, last, columns - i, out, to + i * beside, beside)
+                _transpose(x, line + i, rows * columns, last, columns - i, out, to + i * depth, depth)
     _clear(out, (bottom - begin) * row, (begin + count - bottom) * row)
 
 
 @simd.inner
-def _from_channels_last(cells, beside, width, left, begin, count, result, n):
+def _from_channels_last(cells, depth, width, left, begin, count, result, n):
     """The other way round: `count` rows of cells to image n's rows from `begin` on, where it has them."""
     y, (_, every, rows, columns), first, channels = result
     lanes = BYTES // y.itemsize
     for c in range(0, channels, lanes):
         last = min(lanes, channels - c) - 1
         for h in range(max(begin, 0), min(begin + count, rows)):
-            line, at = ((n * every + first + c) * rows + h) * columns, ((h - begin) * width + left) * beside + c
+            line, at = ((n * every + first + c) * rows + h) * columns, ((h - begin) * width + left) * depth + c
             for i in range(0, columns, lanes):
                 there = min(lanes, columns - i)
-                _transpose_back(cells, at + i * beside, beside, y, line + i, rows * columns, last, there)
+                _transpose_back(cells, at + i * depth, depth, y, line + i, rows * columns, last, there)
 
 
 @simd.compiled
-def winograd(image, result, images, blocks, edge, patches, back, beside, u, steps, bias, scratch):
+def winograd(image, result, images, blocks, edge, patches, back, widths, u, steps, bias, scratch):
     """`correlate` for kernels of 3 by 3 one step apart, with 16 products for every 2 by 2 results instead of 36.
 
     With `back` its transpose: from the result's gradient as `image` to that by the image, without a bias. `edge` is (top, left),
-    `patches` (rows, columns), `blocks` how many images, or rows of patches of one, are taken at once. `beside` is (channels of
+    `patches` (rows, columns), `blocks` how many images, or rows of patches of one, are taken at once. `widths` is (channels of
     `image`, of `result`), both up to whole vectors: `scratch` is (cells, v, m, wide), where the channels stand side by side in
     the image's rows, zeros, in the patches (16, patches, channels) before and after the products, and in the result's rows. `u`
     (16, vectors of the result's channels, channels of `image`, a vector) has the weights as ``G w G'``; `steps` says where there
     each channel of `image` begins.
     """
-    (wide_x, wide_y), (cells, v, m, wide) = beside, scratch
+    (wide_x, wide_y), (cells, v, m, wide) = widths, scratch
     step_u, step_v, step_m = len(u) // 16, len(v) // 16, len(m) // 16
     lanes, channels = BYTES // u.itemsize, len(steps)
-    beside_u = channels * lanes
+    depth_u = channels * lanes
     over_x, over_y = (0, 2) if back else (2, 0)  # cells by which 4 by 4 patches reach over the next ones
     top_x, top_y = (_NONE, edge[0]) if back else (edge[0], _NONE)
     left_x, left_y = (_NONE, edge[1]) if back else (edge[1], _NONE)
@@ -396,9 +396,9 @@ def winograd(image, result, images, blocks, edge, patches, back, beside, u, step
                             f * step_m + r * wide_y + i,
                         )
                         if i + lanes < wide_y:
-                            _tall_2(v, at_v, 1, wide_x, u, at_u, beside_u, steps, 0, channels, m, at_m, wide_y)
+                            _tall_2(v, at_v, 1, wide_x, u, at_u, depth_u, steps, 0, channels, m, at_m, wide_y)
                         else:
-                            _tall_1(v, at_v, 1, wide_x, u, at_u, beside_u, steps, 0, channels, m, at_m, wide_y)
+                            _tall_1(v, at_v, 1, wide_x, u, at_u, depth_u, steps, 0, channels, m, at_m, wide_y)
             t, first, last = 0, above == 0, above + lines == patches[0]
             for b in range(size):
                 if back and first:
@@ -418,13 +418,13 @@ def winograd(image, result, images, blocks, edge, patches, back, beside, u, step
 
 
 @simd.compiled
-def winograd_weight(gradient, image, images, blocks, edge, patches, beside, steps, scratch, out):
+def winograd_weight(gradient, image, images, blocks, edge, patches, widths, steps, scratch, out):
     """The gradient of `winograd` by the weight, as ``G w G'`` has it: added to `out` (16, filters, channels).
 
-    `beside` is (filters, channels), `scratch` (cells of the gradient, cells of the image, patches of either), as there; `steps` says where
+    `widths` is (filters, channels), `scratch` (cells of the gradient, cells of the image, patches of either), as there; `steps` says where
     each patch of an image is.
     """
-    (wide_g, wide_x), (cells_g, cells_x, w, v) = beside, scratch
+    (wide_g, wide_x), (cells_g, cells_x, w, v) = widths, scratch
     step_w, step_v, lanes = len(w) // 16, len(v) // 16, BYTES // out.itemsize
     across_g, across_x = 2 * patches[1], 2 * patches[1] + 2
     down_g, down_x = across_g * wide_g, across_x * wide_x

@@ -11,12 +11,10 @@ in which people check derivatives, is left alone. An infinite value makes nan of
 """
 
 import functools
-import itertools
 
 import numpy as np
 
 from .. import blas, compiled, threads
-from ..windows import output_sizes
 from . import direct
 
 #: Channels and filters from which on the patches are worth their work.
@@ -42,11 +40,11 @@ def covers(size, windows, padding):
     return all(n <= most for n, most in zip(size, reach, strict=True))
 
 
-def _blocks(patches, images):
+def _blocks(patches, images, strip):
     """How many images are taken at once, and how many rows of patches of each."""
-    if patches[0] * patches[1] > STRIP:
-        return 1, max(1, STRIP // patches[1])
-    return max(1, min(images, STRIP // (patches[0] * patches[1]))), patches[0]
+    if patches[0] * patches[1] > strip:
+        return 1, max(1, strip // patches[1])
+    return max(1, min(images, strip // (patches[0] * patches[1]))), patches[0]
 
 
 def _rooms(vectors, patches, blocks, over, channels, lanes):
@@ -61,10 +59,10 @@ def _rooms(vectors, patches, blocks, over, channels, lanes):
 
 
 def _scratch(rooms, dtype):
-    """Arrays of zeros of whole vectors, which need not be made one by one."""
-    ends = list(itertools.accumulate(rooms))
-    memory = direct.aligned_zeros((ends[-1],), dtype)
-    return tuple(memory[end - size : end] for size, end in zip(rooms, ends, strict=True))
+    """Four arrays of zeros of whole vectors, which need not be made one by one."""
+    a, b, c, d = rooms
+    memory = direct.aligned_zeros((a + b + c + d,), dtype)
+    return memory[:a], memory[a : a + b], memory[a + b : a + b + c], memory[a + b + c :]
 
 
 def _whole(vectors, channels, dtype):
@@ -94,37 +92,46 @@ def _weights(vectors, w, back, wide):
     return np.ascontiguousarray(u).reshape(groups, -1)
 
 
+@functools.lru_cache(maxsize=256)
+def _plan(vectors, dtype, images, each, results, windows, back, strip):
+    """The channels up to whole vectors, of x and of y; the patches and their blocks; the sizes of the scratch arrays; the steps.
+
+    `each` and `results` are the channels of x and y in a group, `strip` how many patches are taken at once.
+    """
+    lanes = vectors.BYTES // dtype.itemsize
+    widths = wide_x, wide_y = _whole(vectors, each, dtype), _whole(vectors, results, dtype)
+    patches = _patches(windows)
+    blocks = _blocks(patches, images, strip)
+    before = _rooms(vectors, patches, blocks, 0 if back else 2, wide_x, lanes)
+    after = _rooms(vectors, patches, blocks, 2 if back else 0, wide_y, lanes)
+    return widths, patches, blocks, (*before, *reversed(after)), np.arange(each) * lanes
+
+
 def _correlate(vectors, x, w, bias, y, padding, windows, back):
     """Convolve x into y or, with `back`, take y's gradient x back to that of the input, y; w is (groups, O, C, 3, 3)."""
     groups, filters, channels = w.shape[:3]
-    lanes = vectors.BYTES // x.itemsize
     each, results = (filters, channels) if back else (channels, filters)
-    beside = wide_x, wide_y = _whole(vectors, each, x.dtype), _whole(vectors, results, x.dtype)
-    u = _weights(vectors, w, back, wide_y)
-    biases = np.zeros((groups, wide_y), x.dtype)
+    plan = _plan(vectors, x.dtype, len(x), each, results, windows, back, STRIP)
+    widths, patches, blocks, rooms, steps = plan
+    u = _weights(vectors, w, back, widths[1])
+    biases = np.zeros((groups, widths[1]), x.dtype)
     if bias is not None:
         biases[:, :results] = bias.reshape(groups, -1)
-    patches, steps = _patches(windows), np.arange(each) * lanes
-    blocks, edge = _blocks(patches, len(x)), (padding[0][0], padding[1][0])
-    before = _rooms(vectors, patches, blocks, 0 if back else 2, wide_x, lanes)
-    after = _rooms(vectors, patches, blocks, 2 if back else 0, wide_y, lanes)
-    rooms = *before, *reversed(after)
-    x = compiled.contiguous(x)
+    edge, x = (padding[0][0], padding[1][0]), compiled.contiguous(x)
 
     def run(begin, end):
         scratch = _scratch(rooms, x.dtype)
         for group in range(groups):
             image, result = direct.image_argument(x, group, each), direct.image_argument(y, group, results)
-            places = (begin, end), blocks, edge, patches, back, beside
+            places = (begin, end), blocks, edge, patches, back, widths
             vectors.winograd(image, result, *places, u[group], steps, biases[group], scratch)
 
     threads.split(len(x), len(x) * w.size * windows[0] * windows[1], run)
     return y
 
 
-def conv2d(vectors, x, w, bias, padding, groups):
+def conv2d(vectors, x, w, bias, padding, windows, groups):
     """`nnscratch.kernels.conv.definition.conv2d` for such a weight."""
-    windows = output_sizes(x.shape[2:], (3, 3), (1, 1), padding, (1, 1))
     y = np.empty((len(x), len(w), *windows), x.dtype)
     return _correlate(vectors, x, w.reshape(groups, -1, *w.shape[1:]), bias, y, padding, windows, False)
 
@@ -138,10 +145,10 @@ def conv2d_input(vectors, g, w, size, padding, groups):
 def conv2d_weight(vectors, g, x, padding, groups):
     """`nnscratch.kernels.conv.definition.conv2d_weight` for such a weight."""
     filters, each = g.shape[1] // groups, x.shape[1] // groups
-    beside = wide_g, wide_x = _whole(vectors, filters, x.dtype), _whole(vectors, each, x.dtype)
+    widths = wide_g, wide_x = _whole(vectors, filters, x.dtype), _whole(vectors, each, x.dtype)
     bounds = direct.image_parts(len(x), 16 * wide_x * wide_g * x.itemsize)
     parts, patches = len(bounds) - 1, _patches(g.shape[2:])
-    blocks, edge = _blocks(patches, -(-len(x) // parts)), (padding[0][0], padding[1][0])
+    blocks, edge = _blocks(patches, -(-len(x) // parts), STRIP), (padding[0][0], padding[1][0])
     steps = np.arange(blocks[0] * blocks[1] * patches[1]) * wide_x
     sums = np.zeros((groups, parts, 16 * wide_g * wide_x), x.dtype)
     lanes = vectors.BYTES // x.itemsize
@@ -157,7 +164,7 @@ def conv2d_weight(vectors, g, x, padding, groups):
             gradient, image = direct.image_argument(g, group, filters), direct.image_argument(x, group, each)
             for part in range(begin, end):
                 images, out = (bounds[part], bounds[part + 1]), sums[group, part]
-                places = images, blocks, edge, patches, beside
+                places = images, blocks, edge, patches, widths
                 vectors.winograd_weight(gradient, image, *places, steps, (cells_g, cells_x, w, v), out)
 
     threads.split(parts, g.size * each * 9, run)

@@ -22,10 +22,10 @@ def _vectorised(x, kernel, stride, padding, dilation):
 
 
 def _each(loop, *arrays):
-    """Run a compiled loop on arrays whose first two axes, images and channels, become one; images side by side."""
-    flat = [compiled.contiguous(a).reshape(-1, *a.shape[2:]) for a in arrays]
-    work = max(a.size for a in arrays) * threads.WORK_OF_AN_ELEMENT
-    threads.split(len(flat[0]), work, lambda begin, end: loop(*flat, begin, end))
+    """Run a compiled loop on three arrays whose first two axes, images and channels, become one; images side by side."""
+    a, b, c = (compiled.contiguous(a).reshape(-1, *a.shape[2:]) for a in arrays)
+    work = max(a.size, c.size) * threads.WORK_OF_AN_ELEMENT
+    threads.split(len(a), work, lambda begin, end: loop(a, b, c, begin, end))
 
 
 def max_pool2d(x, kernel, stride, padding, dilation):

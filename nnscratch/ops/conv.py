@@ -6,6 +6,8 @@ pair (vertical, horizontal); padding may also be ``((top, bottom), (left, right)
 padding after, "same_lower" before.
 """
 
+import functools
+
 import numpy as np
 
 from nnscratch.autograd import describe, op
@@ -14,6 +16,14 @@ from nnscratch.ops.elementwise import common_dtype
 from nnscratch.ops.linear import channel_sums
 from nnscratch.ops.shape import on_device_of, expand_dims, operand, reshape, squeeze
 from nnscratch.sample_inputs import Case, normal
+
+
+def once(check, *arguments):
+    """What a cached function makes of some shapes and settings; lists among them, which no cache takes, are looked at each time."""
+    try:
+        return check(*arguments)
+    except TypeError:
+        return check.__wrapped__(*arguments)
 
 
 def pair(name, what, value, least):
@@ -46,6 +56,9 @@ def geometry(name, size, kernel, stride, padding, dilation, ceil_mode=False):
             f"{name}: the kernel reaches over {spans}, the padded input is only {padded}; use a smaller kernel or dilation, or more padding"
         )
     return stride, edges, dilation, out
+
+
+_geometry = functools.lru_cache(maxsize=1024, typed=True)(geometry)
 
 
 def padding_edges(name, size, spans, stride, padding):
@@ -95,28 +108,42 @@ def extra_padding(name, output_padding, stride, dilation):
     return extra
 
 
-def _check(name, x, weight, bias, groups):
-    if np.ndim(x) != 4 or np.ndim(weight) != 4:
-        raise ValueError(
-            f"{name}: expected x (N, C, H, W) and weight (out, in / groups, kh, kw), got x: {describe(x)}, weight: {describe(weight)}; add the missing axes"
-        )
+@functools.lru_cache(maxsize=1024, typed=True)
+def _settings(x, weight, bias, stride, padding, dilation, groups):
+    """conv2d's settings as its kernel takes them, checked, and the dtype to compute in where the arrays have several.
+
+    The arrays are (shape, dtype), the bias perhaps None.
+    """
+    name, (shape, filters) = "conv2d", (x[0], weight[0])
+    shapes = f"x: {shape} {x[1]}, weight: {filters} {weight[1]}"
+    if len(shape) != 4 or len(filters) != 4:
+        raise _not_images(name, shapes)
     groups, _ = pair(name, "groups", (groups, groups), 1)
-    channels, out, each = x.shape[1], weight.shape[0], weight.shape[1]
+    channels, out, each = shape[1], filters[0], filters[1]
     if channels % groups or out % groups:
         raise ValueError(
             f"{name}: {groups} groups do not divide {channels} input and {out} output channels; choose a divisor of both"
         )
     if each * groups != channels:
         raise ValueError(
-            f"{name}: x has {channels} channels, weight expects {each * groups} (x: {describe(x)}, weight: {describe(weight)}); check in_channels and groups"
+            f"{name}: x has {channels} channels, weight expects {each * groups} ({shapes}); check in_channels and groups"
         )
-    if 0 in weight.shape[2:]:
-        raise ValueError(f"{name}: the kernel {weight.shape[2:]} is empty; give it at least one cell")
-    if bias is not None and np.shape(bias) != (out,):
+    if 0 in filters[2:]:
+        raise ValueError(f"{name}: the kernel {filters[2:]} is empty; give it at least one cell")
+    if bias is not None and bias[0] != (out,):
         raise ValueError(
-            f"{name}: bias has shape {np.shape(bias)}, expected ({out},), one for each output channel; check out_channels"
+            f"{name}: bias has shape {bias[0]}, expected ({out},), one for each output channel; check out_channels"
         )
-    return groups
+    stride, padding, dilation, _ = geometry(name, shape[2:], filters[2:], stride, padding, dilation)
+    dtypes = {a[1] for a in (x, weight, bias) if a is not None}
+    alike = len(dtypes) == 1 and x[1].kind == "f"
+    return stride, padding, dilation, groups, None if alike else np.result_type(*dtypes, np.float16)
+
+
+def _not_images(name, shapes):
+    return ValueError(
+        f"{name}: expected x (N, C, H, W) and weight (out, in / groups, kh, kw), got {shapes}; add the missing axes"
+    )
 
 
 @op(
@@ -163,9 +190,14 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     >>> ns.functional.conv2d(x, w)
     tensor([[[[-1., -1.]]]])
     """
-    groups = _check("conv2d", x, weight, bias, groups)
-    stride, padding, dilation, _ = geometry("conv2d", x.shape[2:], weight.shape[2:], stride, padding, dilation)
-    x, weight, bias = common_dtype(x, weight, bias)
+    try:
+        arrays = (x.shape, x.dtype), (weight.shape, weight.dtype)
+    except AttributeError:  # a number
+        raise _not_images("conv2d", f"x: {describe(x)}, weight: {describe(weight)}") from None
+    last = None if bias is None else (getattr(bias, "shape", ()), getattr(bias, "dtype", None))
+    stride, padding, dilation, groups, dtype = once(_settings, *arrays, last, stride, padding, dilation, groups)
+    if dtype is not None:
+        x, weight, bias = (a if a is None else a.astype(dtype, copy=False) for a in (x, weight, bias))
     return conv2d.kernel(x, weight, bias, stride, padding, dilation, groups)
 
 
@@ -211,12 +243,13 @@ def conv2d_input(d, weight, size, stride=1, padding=0, dilation=1, groups=1):
     ValueError
         Where shapes or settings do not fit.
     """
-    stride, padding, dilation, out = geometry("conv2d_input", size, weight.shape[2:], stride, padding, dilation)
+    stride, padding, dilation, out = once(_geometry, "conv2d_input", size, weight.shape[2:], stride, padding, dilation)
     if d.shape[1] != weight.shape[0] or d.shape[2:] != out or d.shape[1] % groups:
         raise ValueError(
             f"conv2d_input: d is {describe(d)}, expected (N, {weight.shape[0]}, {out[0]}, {out[1]}) for weight {describe(weight)}; check the channels"
         )
-    d, weight = common_dtype(d, weight)
+    if d.dtype is not weight.dtype or d.dtype.kind != "f":
+        d, weight = common_dtype(d, weight)
     return conv2d_input.kernel(d, weight, tuple(size), stride, padding, dilation, groups)
 
 
@@ -257,12 +290,13 @@ def conv2d_weight(d, x, kernel, stride=1, padding=0, dilation=1, groups=1):
     ValueError
         Where shapes or settings do not fit.
     """
-    stride, padding, dilation, out = geometry("conv2d_weight", x.shape[2:], kernel, stride, padding, dilation)
+    stride, padding, dilation, out = once(_geometry, "conv2d_weight", x.shape[2:], kernel, stride, padding, dilation)
     if d.shape[0] != x.shape[0] or d.shape[2:] != out or d.shape[1] % groups or x.shape[1] % groups:
         raise ValueError(
             f"conv2d_weight: d is {describe(d)}, expected ({x.shape[0]}, out, {out[0]}, {out[1]}) for x {describe(x)}; check the settings"
         )
-    d, x = common_dtype(d, x)
+    if d.dtype is not x.dtype or d.dtype.kind != "f":
+        d, x = common_dtype(d, x)
     return conv2d_weight.kernel(d, x, tuple(kernel), stride, padding, dilation, groups)
 
 

@@ -1,11 +1,13 @@
 """Pooling. Where several cells of a window tie for the maximum, the first in row-major order gets the gradient."""
 
+import functools
+
 import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import describe, op
 from nnscratch.kernels.windows import output_sizes, window_counts
-from nnscratch.ops.conv import geometry, padding_edges, pair, row_padding
+from nnscratch.ops.conv import geometry, once, padding_edges, pair, row_padding
 from nnscratch.ops.elementwise import floating
 from nnscratch.ops.index import plain, put_along_axis, whole_indices
 from nnscratch.ops.linear import matmul
@@ -15,6 +17,11 @@ from nnscratch.sample_inputs import Case, apart, normal
 
 def _windows(name, x_shape, kernel, stride, padding, dilation, ceil_mode=False):
     """The settings as the kernels take them (the stride is the kernel's size where left out)."""
+    return once(_checked_windows, name, x_shape, kernel, stride, padding, dilation, ceil_mode)
+
+
+@functools.lru_cache(maxsize=1024, typed=True)
+def _checked_windows(name, x_shape, kernel, stride, padding, dilation, ceil_mode):
     kernel = pair(name, "kernel_size", kernel, 1)
     if len(x_shape) != 4:
         raise ValueError(f"{name}: expected x (N, C, H, W), got shape {tuple(x_shape)}; add the missing axes")
@@ -69,7 +76,7 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=Fal
     >>> ns.functional.max_pool2d(ns.tensor([[[[1.0, 2.0], [4.0, 3.0]]]]), 2)
     tensor([[[[4.]]]])
     """
-    windows = _windows("max_pool2d", np.shape(x), kernel_size, stride, padding, dilation, ceil_mode)
+    windows = _windows("max_pool2d", getattr(x, "shape", ()), kernel_size, stride, padding, dilation, ceil_mode)
     return max_pool2d.kernel(x, *windows)[0]
 
 
@@ -227,7 +234,7 @@ def _(g, index, kernel_size, stride, padding, dilation):
 )
 def sum_pool2d(x, kernel_size, stride=None, padding=0, dilation=1):
     """The sum over each window."""
-    windows = _windows("avg_pool2d", np.shape(x), kernel_size, stride, padding, dilation)
+    windows = _windows("avg_pool2d", getattr(x, "shape", ()), kernel_size, stride, padding, dilation)
     return sum_pool2d.kernel(x, *windows)
 
 
