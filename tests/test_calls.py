@@ -19,7 +19,7 @@ def test_a_layer_of_neurons_and_pooling():
     x = ns.tensor(np.zeros((64, 1600), np.float32))
     assert count_calls(nn.Linear(1600, 64).forward, x) <= 8
     x = ns.tensor(np.zeros((64, 32, 26, 26), np.float32), requires_grad=True)
-    assert count_calls(nn.MaxPool2d(2).forward, x) <= 30
+    assert count_calls(nn.MaxPool2d(2).forward, x) <= 60
 
 
 def test_what_is_counted():

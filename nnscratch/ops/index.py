@@ -6,7 +6,7 @@ from nnscratch import backend
 from nnscratch.arguments import count
 from nnscratch.autograd import describe, is_basic, op
 from nnscratch.ops.elementwise import where
-from nnscratch.ops.shape import flip, normalise_axis, on_device_of, operand
+from nnscratch.ops.shape import on_device_of, normalise_axis, operand
 from nnscratch.sample_inputs import Case, apart, integers, normal
 
 
@@ -405,8 +405,22 @@ def put_along_axis(x, indices, values, axis):
 @op(
     formula=r"y_i = x_{\pi(i)}, \quad y_i \le y_{i+1}",
     derivative=r"g_{\pi^{-1}(i)}",
+    outputs=("values", "indices"),
+    name="sort",
     samples=(Case(apart(3, 4)), Case(apart(3, 4), 0), Case(apart(5))),
 )
+def _sort(x, axis=-1):
+    """`sort`, and where each element stood."""
+    (axis,) = normalise_axis(axis, np.ndim(x), "sort")
+    indices = argsort(x, axis)
+    return np.take_along_axis(x, indices, axis), indices
+
+
+@_sort.rule("x")
+def _(g_values, indices, x_shape, axis):
+    return put_add(g_values, x_shape, _grid(indices, axis))
+
+
 def sort(x, axis=-1):
     """The elements in ascending order along an axis, nan last; each has the gradient of the place it came to.
 
@@ -431,14 +445,7 @@ def sort(x, axis=-1):
     >>> ns.sort(ns.tensor([3.0, 1.0, 2.0]))
     tensor([1., 2., 3.])
     """
-    (axis,) = normalise_axis(axis, np.ndim(x), "sort")
-    return np.sort(x, axis)
-
-
-@sort.rule("x")
-def _(g, x, axis):
-    order = argsort(x if backend.is_array(x) else x.data, axis)
-    return put_add(g, x.shape, _grid(order, axis))
+    return _sort(x, axis)[0]
 
 
 @op(
@@ -474,6 +481,12 @@ def argsort(x, axis=-1):
     return np.argsort(x, axis, kind="stable")
 
 
+@op(
+    formula=r"y_i = x_{\pi(i)}, \quad y_1 \ge \dots \ge y_k \text{ the greatest}",
+    derivative=r"g \text{ added into those places}",
+    outputs=("values", "indices"),
+    samples=(Case(apart(3, 4), 2), Case(apart(3, 4), 1, 0), Case(apart(5), 3, -1, False)),
+)
 def topk(x, k, axis=-1, largest=True):
     """The `k` greatest elements along an axis, the greatest first, and their indices.
 
@@ -501,11 +514,16 @@ def topk(x, k, axis=-1, largest=True):
     >>> ns.topk(ns.tensor([3.0, 1.0, 2.0]), 2)
     (tensor([3., 2.]), tensor([0, 2], dtype=int64))
     """
-    x = operand(x)
     (axis,) = normalise_axis(axis, len(x.shape), "topk")
-    if count("topk", "k", k, 0) > x.shape[axis]:
-        raise ValueError(f"topk: k is {k}, axis {axis} has only {x.shape[axis]} elements; lower it")
-    # turned round twice, a stable ascending order is a stable descending one
-    order = flip(x.shape[axis] - 1 - argsort(flip(x, axis), axis), axis) if largest else argsort(x, axis)
-    order = order[(*(slice(None),) * axis, slice(k))]
-    return take_along_axis(x, order, axis), order
+    n = x.shape[axis]
+    if count("topk", "k", k, 0) > n:
+        raise ValueError(f"topk: k is {k}, axis {axis} has only {n} elements; lower it")
+    # backwards twice, a stable ascending order is a stable descending one
+    order = np.flip(n - 1 - argsort(np.flip(x, axis), axis), axis) if largest else argsort(x, axis)
+    indices = order[(*(slice(None),) * axis, slice(k))]
+    return np.take_along_axis(x, indices, axis), indices
+
+
+@topk.rule("x")
+def _(g_values, indices, x_shape, axis):
+    return put_add(g_values, x_shape, _grid(indices, axis))

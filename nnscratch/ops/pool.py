@@ -4,7 +4,6 @@ import functools
 
 import numpy as np
 
-from nnscratch import backend
 from nnscratch.autograd import describe, op
 from nnscratch.kernels.windows import output_sizes, window_counts
 from nnscratch.ops.conv import geometry, once, padding_edges, pair, row_padding
@@ -39,7 +38,9 @@ def _checked_windows(name, x_shape, kernel, stride, padding, dilation, ceil_mode
     formula=r"y_{ncij} = \max_{u,v} x_{n,\,c,\,i s + u d - p,\,j s + v d - p}",
     derivative=r"[\text{first cell that attains the maximum}]",
     document="the layers of 000 §3; 003 §5.2",
+    outputs=("values", "index"),
     kernel="pool.max_pool2d",
+    name="max_pool2d",
     samples=(
         Case(apart(2, 2, 4, 6), 2),
         Case(apart(1, 2, 5, 5), (3, 2), (2, 1), 1),
@@ -48,6 +49,18 @@ def _checked_windows(name, x_shape, kernel, stride, padding, dilation, ceil_mode
         Case(apart(1, 1, 5, 6), 2, (2, 3), 0, 1, True),
     ),
 )
+def _max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
+    """`max_pool2d`, and the number of the cell in its window, row by row, that each value was found in: of the first of several."""
+    shape = getattr(x, "shape", ())
+    return _max_pool2d.kernel(x, *_windows("max_pool2d", shape, kernel_size, stride, padding, dilation, ceil_mode))
+
+
+@_max_pool2d.rule("x")
+def _(g_values, index, x_shape, kernel_size, stride, padding, dilation, ceil_mode):
+    windows = _windows("max_pool2d", x_shape, kernel_size, stride, padding, dilation, ceil_mode)
+    return pool_scatter(g_values, index, x_shape[2:], *windows)
+
+
 def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     """The greatest value in each window; at a tie the first in row-major order gets the gradient.
 
@@ -76,15 +89,7 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=Fal
     >>> ns.functional.max_pool2d(ns.tensor([[[[1.0, 2.0], [4.0, 3.0]]]]), 2)
     tensor([[[[4.]]]])
     """
-    windows = _windows("max_pool2d", getattr(x, "shape", ()), kernel_size, stride, padding, dilation, ceil_mode)
-    return max_pool2d.kernel(x, *windows)[0]
-
-
-@max_pool2d.rule("x")
-def _(g, x, kernel_size, stride, padding, dilation, ceil_mode):
-    windows = _windows("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
-    x = x if backend.is_array(x) else x.data
-    return pool_scatter(g, max_pool2d.kernel(x, *windows)[1], x.shape[2:], *windows)
+    return _max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode)[0]
 
 
 def _check_windows(name, what, value, x_shape, windows):
@@ -131,7 +136,7 @@ def max_pool2d_indices(x, kernel_size, stride=None, padding=0, dilation=1, ceil_
     """
     x = floating(x)
     windows = _windows("max_pool2d_indices", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
-    cell = max_pool2d.kernel(x, *windows)[1].astype(np.int64)
+    cell = _max_pool2d(x, *windows)[1].astype(np.int64)
     (_, across), (down, right), ((top, _), (left, _)), (dilated, sideways) = windows
     i, j = (on_device_of(cell, n) for n in np.ogrid[: cell.shape[2], : cell.shape[3]])
     rows = i * down - top + cell // across * dilated

@@ -254,7 +254,7 @@ def _windows(size, kernel, stride=None, padding=0, dilation=1, ceil_mode=False):
 
 
 def _max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
-    return by_window.max_pool2d(x, *_windows(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode))[0]
+    return by_window.max_pool2d(x, *_windows(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode))
 
 
 def _max_pool2d_indices(x, *settings):
@@ -262,6 +262,13 @@ def _max_pool2d_indices(x, *settings):
     windows = _windows(x.shape[2:], *settings)
     numbers = np.broadcast_to(np.arange(x.shape[2] * x.shape[3]).reshape(x.shape[2:]), x.shape)
     return by_window.pool_gather(numbers, by_window.max_pool2d(x.astype(float), *windows)[1], *windows)
+
+
+def _topk(x, k, axis=-1, largest=True):
+    """Of distinct values: those first in falling or rising order."""
+    order = np.argsort(-x if largest else x, axis, stable=True)
+    indices = np.take(order, range(k), axis)
+    return np.take_along_axis(x, indices, axis), indices
 
 
 def _pool_gather(x, index, *settings):
@@ -385,7 +392,8 @@ REFERENCES = {
     "getitem": lambda x, index: x[index],
     "put_add": _put_add,
     "put": _put,
-    "sort": lambda x, axis=-1: np.sort(x, axis),
+    "sort": lambda x, axis=-1: (np.sort(x, axis), np.argsort(x, axis, stable=True)),
+    "topk": _topk,
     "argsort": lambda x, axis=-1: np.argsort(x, axis, stable=True),
     "take": np.take,
     "take_along_axis": np.take_along_axis,
