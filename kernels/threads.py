@@ -67,7 +67,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=forget)  # a child has none of its parent's threads
 
 
-_here = threading.local()
+_this_thread = threading.local()
 
 
 def parts(length, work):
@@ -97,7 +97,7 @@ def split(length, work, run):
     >>> split(5, 0, print)
     0 5
     """
-    several = 1 if getattr(_here, "divided", False) else parts(length, work)
+    several = 1 if getattr(_this_thread, "divided", False) else parts(length, work)
     if several == 1:
         run(0, length)
         return
@@ -121,8 +121,8 @@ def split(length, work, run):
 
 def _part(run, begin, end):
     """A part, within which nothing is divided again: threads that wait for others would have nobody to work for them."""
-    _here.divided = True
+    _this_thread.divided = True
     try:
         run(begin, end)
     finally:
-        _here.divided = False
+        _this_thread.divided = False

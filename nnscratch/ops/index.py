@@ -59,7 +59,7 @@ def _(g, x_shape, index):
     return put_add(g, x_shape, index)
 
 
-def plain(indices):
+def index_array(indices):
     """Indices as an array: itself, where it is one of any device, and that of a Tensor."""
     if backend.is_array(indices):
         return indices
@@ -229,7 +229,7 @@ def whole_indices(name, indices, n, least=None):
 
     Those that lie on a GPU may be found out of range only when it is next waited for.
     """
-    indices = plain(indices)
+    indices = index_array(indices)
     if indices.size == 0:
         return indices.astype(np.int64)
     if indices.dtype.kind not in "iu":
@@ -291,7 +291,7 @@ def take(x, indices, axis=None):
 
 @take.rule("x")
 def _(g, x_shape, indices, axis):
-    indices = plain(indices)
+    indices = index_array(indices)
     if axis is None:
         n = int(np.prod(x_shape, dtype=int))
         return put_add(g, (n,), indices).reshape(x_shape)
@@ -342,7 +342,7 @@ def take_along_axis(x, indices, axis):
 def _along_axis(name, shape, indices, axis):
     """Indices along an axis of an array of `shape`, and the axis, checked."""
     (axis,) = normalise_axis(axis, len(shape), name)
-    indices = plain(indices)
+    indices = index_array(indices)
     if indices.ndim != len(shape):
         raise ValueError(f"{name}: indices have {indices.ndim} axes, x has {len(shape)}; give both the same number")
     if any(n != m for i, (n, m) in enumerate(zip(indices.shape, shape, strict=True)) if i != axis):
@@ -359,7 +359,7 @@ def _(g, x_shape, indices, axis):
 
 def _grid(indices, axis):
     """The index of the places that `indices` name along an axis, each beside its own place along the others."""
-    indices = plain(indices)
+    indices = index_array(indices)
     grid = list(np.ogrid[tuple(slice(n) for n in indices.shape)])
     grid[axis] = indices
     return tuple(grid)

@@ -8,7 +8,7 @@ from nnscratch.autograd import describe, op
 from nnscratch.kernels.windows import output_sizes, window_counts
 from nnscratch.ops.conv import geometry, once, padding_edges, pair, row_padding
 from nnscratch.ops.elementwise import floating
-from nnscratch.ops.index import plain, put_along_axis, whole_indices
+from nnscratch.ops.index import index_array, put_along_axis, whole_indices
 from nnscratch.ops.linear import matmul
 from nnscratch.ops.shape import expand_dims, on_device_of, operand, reshape, squeeze
 from nnscratch.sample_inputs import Case, apart, normal
@@ -170,7 +170,7 @@ def max_unpool2d(x, indices, size):
     tensor([[[[0., 0.],
               [4., 0.]]]])
     """
-    name, x, indices = "max_unpool2d", operand(x), plain(indices)
+    name, x, indices = "max_unpool2d", operand(x), index_array(indices)
     height, width = pair(name, "size", size, 1)
     if x.ndim != 4 or indices.shape != x.shape:
         raise ValueError(

@@ -1,11 +1,10 @@
-"""What is done to gradients between backward and step, and penalties added to a loss."""
+"""What is done to gradients between backward and step."""
 
 import math
 
 import numpy as np
 
 from nnscratch import arguments, backend
-from nnscratch.ops import elementwise
 from nnscratch.optim.optimizer import gradients, tensors
 from nnscratch.tensor import Tensor
 
@@ -23,7 +22,7 @@ def _replace(p, g):
     p.grad = Tensor._of(backend.of(g).as_result(g))
 
 
-def _clip_there(found, max_norm, infinite):
+def _clip_in_queue(found, max_norm, infinite):
     """`clip_grad_norm` of gradients on a GPU, without waiting for it."""
     here = backend.of(found[0][1])
     with np.errstate(all="ignore"):
@@ -82,8 +81,8 @@ def clip_grad_norm(params, max_norm):
             f"{owner}: the gradients' norm is {norm}; look for nan in the data, or lower the learning rate"
         )
 
-    if found and not any(isinstance(g, np.ndarray) for _, g in found):
-        return _clip_there(found, max_norm, infinite)
+    if found and not any(backend.of(g) is backend.cpu for _, g in found):
+        return _clip_in_queue(found, max_norm, infinite)
     norm = math.hypot(*(_norm(g) for _, g in found))
     if not math.isfinite(norm):
         raise infinite(norm)
@@ -127,74 +126,3 @@ def clip_grad_value(params, limit):
         backend.of(g).check(g, -math.inf, math.inf, lambda value, words=words: ValueError(words))
     for p, g in found:
         _replace(p, np.clip(g, -limit, limit))
-
-
-def _penalty(owner, params, factor, measure):
-    factor = arguments.number(owner, "factor", factor, 0)
-    total = None
-    for p in tensors(owner, params):
-        term = measure(p).sum()
-        total = term if total is None else total + term
-    return total * factor
-
-
-def l1_penalty(params, factor):
-    r"""A penalty on the weights' size, to be added to a loss; it drives weights to 0 (Tibshirani, 1996).
-
-    .. math:: \lambda \sum_i \lvert w_i \rvert
-
-    Parameters
-    ----------
-    params : iterable of Tensor
-        Usually the weights without the biases.
-    factor : float
-        λ, zero or greater.
-
-    Returns
-    -------
-    Tensor
-        A single number.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Where an argument is not such.
-
-    Examples
-    --------
-    >>> import nnscratch as ns
-    >>> ns.optim.l1_penalty([ns.tensor([1.0, -2.0])], 0.5)
-    tensor(1.5)
-    """
-    return _penalty("l1_penalty", params, factor, elementwise.abs)
-
-
-def l2_penalty(params, factor):
-    r"""A penalty on the weights' squares, to be added to a loss (Hoerl & Kennard, 1970).
-
-    .. math:: \lambda \sum_i w_i^2
-
-    Parameters
-    ----------
-    params : iterable of Tensor
-        Usually the weights without the biases.
-    factor : float
-        λ, zero or greater. Its gradient is that of a weight decay of 2λ.
-
-    Returns
-    -------
-    Tensor
-        A single number.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Where an argument is not such.
-
-    Examples
-    --------
-    >>> import nnscratch as ns
-    >>> ns.optim.l2_penalty([ns.tensor([1.0, -2.0])], 0.5)
-    tensor(2.5)
-    """
-    return _penalty("l2_penalty", params, factor, elementwise.square)
