@@ -5,6 +5,7 @@ import pytest
 
 import nnscratch as ns
 from nnscratch import nn
+from nnscratch.ops.conv import conv2d_input, conv2d_weight
 from tests.calls import calls, count_calls
 
 
@@ -37,6 +38,9 @@ def test_settings_are_looked_at_again_for_each_kind_of_value():
     """What is kept by shapes and settings must not let a wrong setting through that equals a right one."""
     x, w = ns.tensor(np.zeros((1, 1, 4, 4), np.float32)), ns.tensor(np.zeros((1, 1, 2, 2), np.float32))
     assert ns.functional.conv2d(x, w, stride=1).shape == ns.functional.conv2d(x, w, stride=[1, 1]).shape == (1, 1, 3, 3)
+    back = conv2d_input(np.zeros((1, 1, 3, 3)), np.zeros((1, 1, 2, 2)), [4, 4], [1, 1])
+    assert back.shape == (1, 1, 4, 4)
+    assert conv2d_weight(np.zeros((1, 1, 3, 3)), np.zeros((1, 1, 4, 4)), [2, 2], [1, 1]).shape == (1, 1, 2, 2)
     for wrong in (True, 1.0):
         with pytest.raises(ValueError, match="stride must be a whole number"):
             ns.functional.conv2d(x, w, stride=wrong)

@@ -43,6 +43,7 @@ def geometry(name, size, kernel, stride, padding, dilation, ceil_mode=False):
 
     With `ceil_mode` the padding after is made longer where a window begins before it and reaches beyond it.
     """
+    size, kernel = tuple(size), tuple(kernel)
     stride = pair(name, "stride", stride, 1)
     dilation = pair(name, "dilation", dilation, 1)
     spans = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))

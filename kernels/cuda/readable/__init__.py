@@ -91,7 +91,7 @@ def conv2d(x, weight, kernel="direct", stride=1, padding=0, dilation=1):
             f"conv2d: stride {stride}, padding {padding}, dilation {dilation}; strides and dilations are at least 1, "
             f"paddings at least 0"
         )
-    windows = output_sizes(x.shape[2:], weight.shape[2:], stride, [(n, n) for n in padding], dilation)
+    windows = output_sizes(x.shape[2:], weight.shape[2:], stride, tuple((n, n) for n in padding), dilation)
     if min(*windows, *weight.shape[2:]) < 1:
         raise ValueError(
             f"conv2d: a kernel of {weight.shape[2:]} has no place in images of {x.shape[2:]} with padding {padding} and "
