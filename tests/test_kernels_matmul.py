@@ -4,7 +4,8 @@ import doctest
 
 import numpy as np
 import pytest
-from nnscratch.kernels.matmul import definition, subscripts
+from nnscratch.kernels import subscripts
+from nnscratch.kernels.matmul import definition
 from nnscratch.kernels.scatter import definition as scatter_definition
 
 from tests.topic import on_cpu

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ..cuda.precision import chosen
-from .subscripts import spelt_out
+from ..subscripts import spelt_out
 
 
 def rounded(x, precision):

@@ -11,10 +11,10 @@ import functools
 import numpy as np
 
 from nnscratch.autograd import describe, op
-from nnscratch.kernels.windows import output_sizes
+from nnscratch.kernels import windows as sliding_windows
 from nnscratch.ops.elementwise import common_dtype
 from nnscratch.ops.linear import channel_sums
-from nnscratch.ops.shape import on_device_of, expand_dims, operand, reshape, squeeze
+from nnscratch.ops.shape import expand_dims, on_device_of, operand, reshape, squeeze
 from nnscratch.sample_inputs import Case, normal
 
 
@@ -50,7 +50,7 @@ def geometry(name, size, kernel, stride, padding, dilation, ceil_mode=False):
     edges = padding_edges(name, size, spans, stride, padding)
     if ceil_mode:
         edges = tuple(map(_longer, size, spans, stride, edges))
-    out = output_sizes(size, kernel, stride, edges, dilation)
+    out = sliding_windows.output_sizes(size, kernel, stride, edges, dilation)
     if min(out) < 1:
         padded = tuple(n + before + after for n, (before, after) in zip(size, edges, strict=True))
         raise ValueError(

@@ -6,7 +6,7 @@ from nnscratch import backend
 from nnscratch.arguments import count
 from nnscratch.autograd import describe, is_basic, op
 from nnscratch.ops.elementwise import where
-from nnscratch.ops.shape import on_device_of, normalise_axis, operand
+from nnscratch.ops.shape import normalise_axis, on_device_of, operand
 from nnscratch.sample_inputs import Case, apart, integers, normal
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from nnscratch.autograd import describe, op
-from nnscratch.kernels.matmul.subscripts import spelt_out
+from nnscratch.kernels import subscripts as letters
 from nnscratch.ops.elementwise import multiply
 from nnscratch.ops.shape import broadcast_to, expand_dims, normalise_axis, on_device_of, reshape, swapaxes
 from nnscratch.sample_inputs import Case, normal
@@ -257,7 +257,7 @@ def einsum(subscripts, *operands):
         )
     out = einsum.kernel(operands[0], subscripts, *operands[1:])
     if any(0 in np.shape(o) for o in operands):  # where NumPy does not compare lengths
-        _sizes(spelt_out(subscripts, list(map(np.ndim, operands)))[0], operands)
+        _sizes(letters.spelt_out(subscripts, list(map(np.ndim, operands)))[0], operands)
     return out
 
 
@@ -277,7 +277,7 @@ def _sizes(terms, operands):
 
 @einsum.rule("operands")
 def _(g, index, operands, subscripts):
-    terms, result, spare = spelt_out(subscripts, [len(o.shape) for o in operands])
+    terms, result, spare = letters.spelt_out(subscripts, [len(o.shape) for o in operands])
     sizes = _sizes(terms, operands)
     given = [result, *(t for i, t in enumerate(terms) if i != index)]
     arrays = [g, *(o for i, o in enumerate(operands) if i != index)]

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from nnscratch.autograd import describe, op
-from nnscratch.kernels.windows import output_sizes, window_counts
+from nnscratch.kernels import windows as sliding_windows
 from nnscratch.ops.conv import geometry, once, padding_edges, pair, row_padding
 from nnscratch.ops.elementwise import floating
 from nnscratch.ops.index import index_array, put_along_axis, whole_indices
@@ -27,7 +27,7 @@ def _checked_windows(name, x_shape, kernel, stride, padding, dilation, ceil_mode
     stride, padding, dilation, _ = geometry(
         name, x_shape[2:], kernel, kernel if stride is None else stride, padding, dilation, ceil_mode
     )
-    if np.any(padding) and not window_counts(x_shape[2:], kernel, stride, padding, dilation).all():
+    if np.any(padding) and not sliding_windows.window_counts(x_shape[2:], kernel, stride, padding, dilation).all():
         raise ValueError(
             f"{name}: the padding {padding} lets windows of kernel {kernel} and dilation {dilation} lie outside x {tuple(x_shape)}; lower it"
         )
@@ -94,7 +94,7 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=Fal
 
 def _check_windows(name, what, value, x_shape, windows):
     """Refuse a value that is not one for each window of something of `x_shape`."""
-    expected = (*x_shape[:2], *output_sizes(x_shape[2:], *windows))
+    expected = (*x_shape[:2], *sliding_windows.output_sizes(x_shape[2:], *windows))
     if value.shape != expected:
         raise ValueError(
             f"{name}: {what} has shape {value.shape}, expected {expected}, one for each window; check the settings"
@@ -315,7 +315,7 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0, count_include_pad=True, c
         own = padding_edges(name, size, spans, stride, padding)
         size = tuple(n + before + after for n, (before, after) in zip(size, own, strict=True))
         edges = tuple((0, after - usual) for (_, after), (_, usual) in zip(edges, own, strict=True))
-    counts = window_counts(size, kernel, stride, edges, dilation)
+    counts = sliding_windows.window_counts(size, kernel, stride, edges, dilation)
     return y / on_device_of(y, counts.astype(y.dtype))
 
 
