@@ -14,7 +14,7 @@ from . import folders
 #: Elements from which on an array has Numba loaded. Once it is there, smaller ones use it, too: the results are the same.
 LEAST = 1 << 14
 #: All modules of loops, which training loads before its first step.
-MODULES = ("steps.adam_loop", "pool.windows_2x2", "conv.vectors", "normalise_loops")
+MODULES = ("steps.adam_loop", "pool.windows_2x2", "conv.vectors", "normalise.jit")
 
 
 def module(name, *arrays):
@@ -121,11 +121,3 @@ def _kept_in_the_users_cache():
         yield
     finally:
         config.CACHE_DIR = before
-
-
-# until kernels/normalise.py has moved
-plain = contiguous
-
-
-def loops(*arrays, module):
-    return globals()["module"](module, *arrays)

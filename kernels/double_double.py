@@ -72,15 +72,28 @@ def exact_sum(x):
     >>> float(total + errors.sum())
     1.0
     """
-    errors = [np.zeros((*x.shape[:-1], 0))]
+    errors = [x[..., :0]]
     if x.shape[-1] == 0:
-        return np.zeros(x.shape[:-1]), errors[0]
+        return x.sum(axis=-1), errors[0]
     while x.shape[-1] > 1:
         half = x.shape[-1] // 2
         pairs, error = two_sum(x[..., :half], x[..., half : 2 * half])
         x = np.concatenate([pairs, x[..., 2 * half :]], axis=-1)
         errors.append(error)
     return x[..., 0], np.concatenate(errors, axis=-1)
+
+
+def sum_rows(x):
+    """The sum of each row of a matrix, with its rounding errors made good, on any device.
+
+    Examples
+    --------
+    >>> sum_rows(np.array([[1e16, 1.0, -1e16]]))
+    array([1.])
+    """
+    total, errors = exact_sum(x)
+    better = total + errors.sum(axis=-1)
+    return np.where(np.isfinite(better), better, total)
 
 
 def sum_levels(*levels):

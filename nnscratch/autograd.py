@@ -227,6 +227,7 @@ class Node:
         "versions",  # for each argument that is a Tensor or comes from one the pair of its counter and what that said
         "sequence",
         "scope",  # in which modules it was made: see _State
+        "joint",  # a node that computes the same from an earlier input, or None: see `in_place_of`
         "__weakref__",
     )
 
@@ -343,6 +344,7 @@ class Op:
         outputs=None,
         constant_outputs=(),
         kernel=None,
+        keeps_arguments=False,
         name=None,
     ):
         code = forward.__code__
@@ -369,6 +371,7 @@ class Op:
         if unknown:
             raise ValueError(f"op: {self.name} has no output {sorted(unknown)[0]!r}; name it in outputs=(...)")
         self.constant_outputs = tuple(constant_outputs)
+        self.keeps_arguments = keeps_arguments
         if "y" in self.names or "g" in self.names:
             raise TypeError(
                 f"op: {self.name} has an input called y or g; a rule means the result and its gradient by them"
@@ -456,6 +459,8 @@ class Op:
                 self._record_several(results, args, raw, kwargs, active)
             return tuple(results)
         result = _wrap(out) if out.base is None and out is not raw[0] else self._wrap(out, args)
+        if self.keeps_arguments and isinstance(args[0], Tensor):
+            result._origin = self, args, args[0]._version[0], result._version[0]
         if active and _state.recording and self.constant is not True:
             self._record(result, args, raw, kwargs, active)
         return result
@@ -536,6 +541,7 @@ class Op:
         node.made = counter[0]
         node.sequence = next(_sequence)
         node.scope = _state.scope
+        node.joint = None
         node.args = kept = list(args)
         node.versions = versions = [None] * len(kept)
         for i, a in enumerate(args):
@@ -794,6 +800,8 @@ def op(forward=None, **details):
     kernel : str, optional
         The array function that does the work, as ``"topic.function"`` of `nnscratch.kernels`: the forward function
         calls it as ``name.kernel(x, ...)``, and gets the one of the device where `x` lives.
+    keeps_arguments : bool, optional
+        Whether a result keeps, as long as its Tensor lives, what it was made of: see `arguments_of`.
 
     Returns
     -------
@@ -926,6 +934,71 @@ def _restore(node):
         stack.pop()
 
 
+def came(g):
+    """Whether a gradient by one of several results came to a rule, which gets the number 0 where nobody used it.
+
+    Examples
+    --------
+    >>> came(0), came(np.zeros(2))
+    (False, True)
+    """
+    return type(g) is not int
+
+
+def arguments_of(result, operation):
+    """What `operation` was given to make `result`; None where it did not, or where result or first input were changed since.
+
+    The operation has to be one whose results keep their arguments; whether anything is recorded does not matter.
+    """
+    origin = result._origin if isinstance(result, Tensor) else None
+    if origin is None or origin[0] is not operation:
+        return None
+    _, args, before, after = origin
+    return args if args[0]._version[0] == before and result._version[0] == after else None
+
+
+def in_place_of(operation, args, result, *others):
+    """`result` recorded as if `operation` had made it of `args`, where another operation made the same of an earlier input.
+
+    Graphs and explanations show the operation. A backward pass goes the way of the node that `result` came with, and so passes
+    over what made the first of the arguments, unless somebody asks for the gradient by that one.
+
+    Parameters
+    ----------
+    operation : Op
+    args : sequence
+        The first is the result, a Tensor, of an operation on what `result` was made of.
+    result : Tensor
+    *others : array
+        Of the shapes and dtypes of the operation's other results, where it has several; those are computed when they are needed.
+
+    Returns
+    -------
+    Tensor
+    """
+    if result._node is None:
+        return result
+    same = Tensor._of(result.data)
+    raw = [a.data if isinstance(a, Tensor) else a for a in args]
+    active = tuple(i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad)
+    if operation.outputs is None:
+        operation._record(same, args, raw, {}, active)
+        node, kept = same._node, same.data
+    else:
+        operation._record_several((same, *map(Tensor._of, others)), args, raw, {}, active)
+        node, kept = same._node.node, [same.data, *(None for _ in others)]
+    node.joint, node.data = result._node, kept
+    return same
+
+
+def joint_of(node, g):
+    """The node that goes another way to a node's (first) result, see `in_place_of`, and the gradient by its result or results."""
+    joint, g = node.joint, g if node.op.outputs is None else g[0]
+    return node_of(joint), g if type(joint) is Node else [
+        g if r.index == joint.index else None for r in joint.node.results
+    ]
+
+
 def _check_versions(node, positions):
     """Refuse to go on where an argument at one of these positions was changed in place after the node was made."""
     for i in positions:
@@ -964,7 +1037,9 @@ def nodes_of(roots):
 def _needed(root, wanted):
     """The identities of the results and leaves through which `root` depends on `wanted` (a set of such), `wanted` included."""
     needed = set(wanted)
-    for node in nodes_of([root]):
+    nodes = nodes_of([root])
+    ways_around = [node.joint for node in nodes if node.joint is not None]  # see `in_place_of`
+    for node in nodes_of([root, *ways_around]) if ways_around else nodes:
         if any(identity(node.args[i]) in needed for i in node.active):
             needed.update(map(identity, node.results))
     return needed
@@ -990,12 +1065,16 @@ def _pull(root, seed, create_graph=False, wanted=None, retain=False):
         _give(root, seed, pending, heap)
     while heap:
         node, g = pending.pop(heappop(heap))
-        operation = node.op
-        several = operation.outputs is not None
         if wanted is not None:
-            for result, d in zip(node.results, g if several else [g], strict=True):
+            for result, d in zip(node.results, [g] if node.op.outputs is None else g, strict=True):
                 if d is not None and identity(result) in wanted:
                     found[identity(result)] = (result, d)
+        if node.joint is not None and (wanted is None or identity(node.args[0]) not in wanted):
+            if not retain:
+                node.data = None if node.op.outputs is None else [None] * len(g)
+            node, g = joint_of(node, g)
+        operation = node.op
+        several = operation.outputs is not None
         args = node.args
         keep, keep_results, _, pairs = node.plan
         versions = node.versions

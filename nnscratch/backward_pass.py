@@ -43,28 +43,59 @@ class BackwardPass:
         self.given: dict = {}
         self.returned: dict = {}
         self.leaves: dict = {}
+        #: What of `given` goes on by the node's own rules, and what `autograd.in_place_of` lets go around them, by a node's id.
+        self._own: dict = {}
+        self._around: dict = {}
         for y, seed in zip(outputs, seeds, strict=True):
             self._give(y if y._node is None else y._node, backend.of(y.data).asarray(seed))
         for node in reversed(self.nodes):
-            g = self.gradient(node)
-            for i in node.active if g is not None else ():
-                d = self._ask(node, i, g)
-                if d is not None:
-                    self.returned[id(node), i] = d
-                    self._give(node.args[i], d)
+            self._through(node)
 
     def gradient(self, node):
         """The gradient by a node's result, or a list of those by each of several; None where none came."""
-        if node.op.outputs is None:
-            return self.given.get(id(node))
-        gradients = [self.given.get(identity(result)) for result in node.results]
-        return gradients if any(g is not None for g in gradients) else None
+        return _gradient(self.given, node)
 
-    def _give(self, to, d):
-        place, key = self.leaves if node_of(to) is None else self.given, identity(to)
-        place[key] = place[key] + d if key in place else d
+    def _through(self, node):
+        g = _gradient(self._own, node)
+        for i in node.active:
+            around = self._around.get(id(node)) if i == 0 else None
+            d = around if g is None else self._ask(node, i, g)
+            if d is None:
+                continue
+            self.returned[id(node), i] = d if g is None or around is None else d + around
+            joined = i == 0 and node.joint is not None
+            if joined:
+                self._go_around(node, g)
+            self._give(node.args[i], self.returned[id(node), i], joined)
+
+    def _go_around(self, node, g):
+        """What reaches the first input of the node before this one by the joint node, and not by the rules of the two."""
+        before = node.args[0]
+        start, end = g if node.op.outputs is None else g[0], identity(before.args[0])
+        d = autograd._pull(node.joint, start, wanted={end}, retain=True)[end][1]
+        self._around[id(before)] = self._around[id(before)] + d if id(before) in self._around else d
+
+    def _give(self, to, d, shown_alone=False):
+        if node_of(to) is None:
+            _add(self.leaves, to, d)
+        else:
+            _add(self.given, to, d)
+            if not shown_alone:
+                _add(self._own, to, d)
 
     def _ask(self, node, i, g):
         """The gradient by one argument of a node, as its rule gives it; None for none."""
         d = autograd.ask_rule(node, i, g)
         return None if d is None else autograd.fit(d, node, i)
+
+
+def _gradient(given, node):
+    if node.op.outputs is None:
+        return given.get(id(node))
+    gradients = [given.get(identity(result)) for result in node.results]
+    return gradients if any(g is not None for g in gradients) else None
+
+
+def _add(given, to, d):
+    key = identity(to)
+    given[key] = given[key] + d if key in given else d

@@ -32,8 +32,10 @@ TOPICS = {
     "activation": "Activations",
     "conv": "Convolution",
     "pool": "Pooling",
-    "loss": "Losses",
+    "loss": "Losses value by value",
+    "cross_entropy": "Cross-entropy",
     "normalise": "Normalisation",
+    "dropout": "Dropout",
 }
 
 _F1 = "F14: 000 App. Q3; 001 §5; 002 App. 3; 003 §9.4; 004 §2.3.6"

@@ -13,7 +13,7 @@ def _wrap(array, version=None, new=object.__new__):
     """Wrap an array in a Tensor without looking at it: the engine's way."""
     t = new(Tensor)
     t.data = array
-    t.grad = t._node = t._logits = None
+    t.grad = t._node = t._origin = None
     t.requires_grad = False
     t._version = version or [0]
     return t
@@ -59,7 +59,7 @@ class Tensor:
             [6., 8.]])
     """
 
-    __slots__ = ("data", "grad", "requires_grad", "_node", "_version", "_logits", "__weakref__")
+    __slots__ = ("data", "grad", "requires_grad", "_node", "_version", "_origin", "__weakref__")
     _of = staticmethod(_wrap)
     __array_ufunc__ = None  # so that array * tensor comes to Tensor.__rmul__
 
@@ -74,7 +74,7 @@ class Tensor:
         self.grad = None
         self._node = None
         self._version = [0]
-        self._logits = None
+        self._origin = None
         self.requires_grad = False
         if requires_grad:
             self.requires_grad_()
@@ -350,7 +350,6 @@ class Tensor:
         except (ValueError, IndexError, TypeError) as error:
             raise type(error)(f"assignment: {error} (into {autograd.describe(self)})") from None
         self._version[0] += 1
-        self._logits = None
 
     # Operators
 

@@ -20,13 +20,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nnscratch.kernels.activation import cuda as activation
 from nnscratch.kernels.conv import cuda as conv
 from nnscratch.kernels.conv import definition
-from nnscratch.kernels.cuda import cublas, dropout, labels, normalise, numerics, runtime
+from nnscratch.kernels.cuda import cublas, runtime
+from nnscratch.kernels.dropout import cuda as dropout
+from nnscratch.kernels.loss import cuda as loss
 from nnscratch.kernels.matmul import cuda as matmul
 from nnscratch.kernels.matmul.definition import rounded
+from nnscratch.kernels.normalise import cuda as normalise
+from nnscratch.kernels.normalise import layout
 from nnscratch.kernels.pool import cuda as pool
 from nnscratch.kernels.scatter import cuda as scatter
+from nnscratch.kernels.softmax import cuda as softmax
 from nnscratch.kernels.steps import cuda as steps
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -147,17 +153,20 @@ def adopt(file, leave_out, **modules):
 
 DOCTESTS = "test_examples_in_the_documentation"
 adopt(
-    "test_kernels_numerics",
+    "test_kernels_accuracy",
     [
         DOCTESTS,
         "test_sums_that_cancel_beyond_double_double",  # is promised on the CPU only
         "test_the_long_exponential",
         "test_error_free_arithmetic",
         "test_exact_sums_lose_nothing",
+        "test_the_fast_kernels_do_what_the_definitions_say",
     ],
-    numerics=numerics,
+    activation=activation,
+    softmax=softmax,
+    loss=loss,
 )
-adopt("test_kernels_labels", ["test_examples"], labels=labels)
+adopt("test_kernels_loss", [], loss=loss, softmax=softmax)
 adopt(
     "test_kernels_pool",
     [DOCTESTS, "test_the_definitions_take_one_window_after_the_other", "test_counts_leave_padding_out"],
@@ -191,7 +200,7 @@ normalisations = adopt(
 adopt("test_kernels_steps", [DOCTESTS, "test_the_definitions_are_those_formulas"], steps=steps)
 
 
-@pytest.mark.parametrize("module", [dropout, normalise], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [dropout, layout], ids=lambda m: m.__name__)
 def test_examples_in_the_documentation(module):
     result = doctest.testmod(module)
     assert result.attempted and not result.failed
@@ -202,7 +211,7 @@ def test_examples_in_the_documentation(module):
 
 def _long_sums(state):
     x = state.standard_normal((3, 2000))
-    return OnDevice(numerics).accurate_sum(x, 1), x.sum(1)
+    return OnDevice(loss).accurate_sum(x, 1), x.sum(1)
 
 
 def _convolution(state):
@@ -217,7 +226,7 @@ def _weight_of_a_convolution(state):
 
 def _columns(state):
     x = state.standard_normal((500, 40))
-    return OnDevice(normalise).standardize(x, (0,), 0.0), (x - x.mean(0)) / x.std(0)
+    return OnDevice(normalise).standardize(x, (0,), 0.0)[0], (x - x.mean(0)) / x.std(0)
 
 
 def _bias(state):
@@ -357,10 +366,11 @@ def test_sets_in_many_parts(dtype, layout, centred, monkeypatch):
     x, d, axes, eps, weight, bias = normalisations.drawn(layout, dtype)
     wide = [a.astype(float) for a in (x, d, weight, bias)]
     expected = normalisations.definition(*wide[:2], axes, eps, *wide[2:], centred)
-    for a, b in zip(normalisations.computed(x, d, axes, eps, weight, bias, centred), expected, strict=True):
+    results = normalisations.computed(x, d, axes, eps, weight, bias, centred)
+    for a, b in zip(results[:3], expected[:3], strict=True):
         assert a.dtype == dtype
         normalisations.close(a, b, np.abs(b).max() + np.sqrt(x.size))
-    for a, b in zip(OnDevice(normalise).moments(x, axes), (wide[0].mean(axes), wide[0].var(axes)), strict=True):
+    for a, b in zip(results[3:], expected[3:], strict=True):
         normalisations.close(a, b, np.abs(b).max())
 
 
@@ -368,16 +378,19 @@ def test_rows_of_each_team(monkeypatch):
     x = np.random.default_rng(0).standard_normal((5, 300))
     for short in (normalise.SHORT, 100):
         monkeypatch.setattr(normalise, "SHORT", short)
-        y = OnDevice(normalise).standardize(x, (1,), 0.0)
+        y = OnDevice(normalise).standardize(x, (1,), 0.0)[0]
         np.testing.assert_allclose(y, (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True), rtol=1e-13)
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
 def test_normalising_nothing(shape):
     x, on_device = np.zeros(shape, np.float32), OnDevice(normalise)
-    assert on_device.standardize(x, (1,), 0.1).shape == on_device.standardize_input(x, x, (1,), 0.1).shape == shape
-    np.testing.assert_array_equal(on_device.standardize_weight(x, x, (shape[1],), (1,), 0.1), np.zeros(shape[1]))
-    assert [m.shape for m in on_device.moments(x, (1,))] == [(shape[0],)] * 2
+    y, *moments = on_device.standardize(x, (1,), 0.1)
+    assert y.shape == on_device.standardize_input(x, x, *moments, (1,), 0.1).shape == shape
+    np.testing.assert_array_equal(
+        on_device.standardize_weight(x, x, *moments, (shape[1],), (1,), 0.1), np.zeros(shape[1])
+    )
+    assert [m.shape for m in moments] == [(shape[0], 1)] * 2
 
 
 # Steps of all parameters

@@ -51,7 +51,7 @@ def test_the_examples_of_operations_and_kernels_are_found():
             "nnscratch.ops.elementwise",
             "nnscratch.ops.conv",
             "nnscratch.autograd",
-            "nnscratch.kernels.numerics",
+            "nnscratch.kernels.activation.definition",
         )
         for test in doctest.DocTestFinder().find(importlib.import_module(name))
         if test.examples
@@ -61,7 +61,7 @@ def test_the_examples_of_operations_and_kernels_are_found():
         "nnscratch.ops.elementwise.greater_equal",
         "nnscratch.ops.conv.conv2d",
         "nnscratch.autograd.Op.rule",
-        "nnscratch.kernels.numerics.sigmoid",
+        "nnscratch.kernels.activation.definition.sigmoid",
     } <= found
 
 

@@ -584,3 +584,100 @@ def test_mistakes_have_one_clear_sentence(name):
     assert caught.value.__cause__ is None
     for t, b in zip((IMAGE, KERNEL, Z), before, strict=True):
         np.testing.assert_array_equal(t.numpy(), b)
+
+
+# Losses of what softmax or sigmoid gave
+
+
+LOSSES = {
+    "softmax": (F.softmax, lambda p, **k: F.cross_entropy(p, [1, 0], **k)),
+    "softmax over rows of probabilities": (
+        lambda z: F.softmax(z, 1),
+        lambda p, **k: F.cross_entropy(p, [[0.2, 0.5, 0.3], [0.0, 1.0, 0.0]], **k),
+    ),
+    "weighted": (
+        F.softmax,
+        lambda p, **k: F.cross_entropy(p, [1, 0], weight=[1.0, 2.0, 0.5], label_smoothing=0.1, **k),
+    ),
+    "none": (F.softmax, lambda p, **k: F.cross_entropy(p, [1, 0], reduction="none", **k).sum()),
+    "sigmoid": (F.sigmoid, lambda p, **k: F.binary_cross_entropy(p, [[0.0, 1.0, 0.3], [1.0, 1.0, 0.0]], **k)),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradients_of_a_loss_by_probabilities_and_by_what_made_them(name):
+    activation, loss = LOSSES[name]
+    z = ns.tensor([[1.0, 2.0, 0.5], [-1.0, 0.3, 0.0]], dtype="float64", requires_grad=True)
+    p = activation(z)
+    found = loss(p)
+    apart = ns.tensor(p.numpy(), requires_grad=True)
+    plain = loss(apart)
+    assert found.item() == pytest.approx(plain.item(), rel=1e-14)
+    (by_p,) = ns.grad(found, [p])
+    np.testing.assert_allclose(by_p.numpy(), ns.grad(plain, apart).numpy(), rtol=1e-13)
+    by_z = ns.grad(found, z).numpy()
+    np.testing.assert_allclose(by_z, ns.grad(p, z, by_p).numpy(), rtol=1e-12, atol=1e-16)
+    np.testing.assert_allclose(by_z, ns.grad(found, [p, z])[1].numpy(), rtol=1e-12, atol=1e-16)
+    np.testing.assert_allclose(by_z, ns.grad(loss(z, from_logits=True), z).numpy(), rtol=1e-12, atol=1e-16)
+    found.backward()
+    np.testing.assert_allclose(z.grad.numpy(), by_z, rtol=1e-15)
+    node = found._node if name != "none" else found._node.args[0]
+    assert node.op.name.startswith("probability") and node.args[0] is p._node
+    assert ns.gradcheck(lambda z: loss(activation(z)), [z.numpy()], order=2)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_of_probabilities_used_elsewhere_as_well(name):
+    activation, loss = LOSSES[name]
+    z = ns.tensor([[1.0, 2.0, 0.5], [-1.0, 0.3, 0.0]], dtype="float64", requires_grad=True)
+    p = activation(z)
+    total = loss(p) + (p * p).sum() + loss(p)
+    expected = 2 * ns.grad(loss(p), z).numpy() + ns.grad((p * p).sum(), z).numpy()
+    for _ in range(2):  # the second pass computes again what the first dropped
+        z.grad = None
+        total.backward()
+        np.testing.assert_allclose(z.grad.numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_probability_too_small_for_its_dtype(name):
+    activation, loss = LOSSES[name]
+    z = ns.tensor([[300.0, 0.0, 0.0], [0.0, 300.0, -300.0]], requires_grad=True)
+    found = loss(activation(z))
+    found.backward()
+    assert np.isfinite(found.item()) and np.isfinite(z.grad.numpy()).all() and np.abs(z.grad.numpy()).max() > 0.1
+    assert found.item() == pytest.approx(loss(ns.tensor(z.numpy(), dtype="float64"), from_logits=True).item(), rel=1e-6)
+    with ns.no_grad():
+        assert loss(activation(z)).item() == found.item()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("changed", ["logits", "probabilities", "a view of them"])
+@pytest.mark.parametrize("recorded", [True, False])
+def test_what_was_changed_in_place_is_what_the_loss_is_of(name, changed, recorded):
+    activation, loss = LOSSES[name]
+    z = ns.tensor([[1.0, 2.0, 0.5], [-1.0, 0.3, 0.0]], dtype="float64", requires_grad=recorded)
+    p = activation(z)
+    if changed == "logits":
+        z.detach()[...] = 0.0
+    else:
+        (p.detach() if changed == "probabilities" else p.detach()[:, ::-1])[...] = [[0.1, 0.7, 0.2]] * 2
+    assert loss(p).item() == pytest.approx(loss(ns.tensor(p.numpy())).item(), rel=1e-14)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_an_activation_is_not_applied_twice(name):
+    activation, loss = LOSSES[name]
+    for requires_grad in (True, False):
+        p = activation(ns.tensor([[1.0, 2.0, 0.5], [-1.0, 0.3, 0.0]], requires_grad=requires_grad))
+        with pytest.raises(
+            ValueError, match="cross_entropy: prediction is a result of (softmax|sigmoid), .* second time"
+        ):
+            loss(p, from_logits=True)
+
+
+def test_a_softmax_over_another_axis_is_none_over_classes():
+    z = ns.tensor([[1.0, 2.0], [-1.0, 0.3]], dtype="float64", requires_grad=True)
+    p = F.softmax(z, 0)
+    assert F.cross_entropy(p, [1, 0]).item() == pytest.approx(-(np.log(p.numpy()[0, 1]) + np.log(p.numpy()[1, 0])) / 2)
+    assert ns.gradcheck(lambda z: F.cross_entropy(F.softmax(z, 0), [1, 0]), [z.numpy()], order=2)

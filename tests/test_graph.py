@@ -273,12 +273,6 @@ def test_after_an_optimisers_step_the_rest_is_drawn_with_a_note():
         ns.graph(loss, gradients=True)
 
 
-def test_a_relu_put_after_its_pooling_is_noted():
-    _model, loss = convolutional()
-    assert any("max-pooling" in note for note in ns.graph(loss).notes)
-    assert "max-pooling" in ns.graph(loss).svg()
-
-
 # Several results
 
 

@@ -8,6 +8,8 @@ import pytest
 import nnscratch as ns
 from nnscratch import nn
 
+F = ns.functional
+
 #: Each test runs on every device: tensors are made there where nothing else is said.
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -497,20 +499,37 @@ def test_mistakes(call, error, words):
 
 
 @pytest.mark.parametrize("settings", [(2,), (3, 2, 1), (2, 1, "same"), (3, 1, ((0, 1), (1, 0)), 2)])
-def test_a_relu_before_a_pool_is_taken_after_it_with_the_same_results(settings, monkeypatch):
+def test_the_gradient_goes_through_a_pool_before_the_relu_with_the_same_bits(settings):
     rng = np.random.default_rng(0)
     values = rng.integers(-3, 4, (3, 2, 8, 7)).astype(np.float64)  # with ties, at 0 too
     values[0, 0, 0, 0], values[1, 0, 2, 3], values[2, 1, 4] = np.nan, np.inf, -np.inf
     found = []
-    for rearrange in (True, False):
-        monkeypatch.setattr(nn.Sequential, "rearrange", rearrange)
+    for join in (True, False):
         x = ns.tensor(values, requires_grad=True)
-        y = nn.Sequential(nn.ReLU(), nn.MaxPool2d(*settings))(x)
-        assert y._node.op.name == ("relu" if rearrange else "max_pool2d")
-        y.backward(np.arange(y.size, dtype=float).reshape(y.shape) - 9)
-        found.append((y.numpy(), x.grad.numpy()))
+        h = nn.ReLU()(x)
+        y = nn.MaxPool2d(*settings)(h if join else h * 1)
+        node, before = y._node.node, y._node.node.args[0]
+        assert node.op.name == "max_pool2d" and before.op.name == ("relu" if join else "multiply")
+        assert (node.joint is not None) == join
+        g = np.arange(y.size, dtype=float).reshape(y.shape) - 9
+        by_h, by_x, by_both = ns.grad(y, h, g), ns.grad(y, x, g), ns.grad(y, [x, h], g)
+        y.backward(g)
+        found.append((y.numpy(), x.grad.numpy(), by_h.numpy()))
+        np.testing.assert_array_equal(by_x.numpy(), x.grad.numpy())
+        np.testing.assert_array_equal(by_both[0].numpy(), x.grad.numpy())
+        np.testing.assert_array_equal(by_both[1].numpy(), by_h.numpy())
     for a, b in zip(*found, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_network_with_a_relu_before_each_pool_to_second_order():
+    net = nn.Sequential(
+        nn.Conv2d(1, 2, 3, dtype="float64"), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(2, 2, 2, dtype="float64"),
+        nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(2, 2, dtype="float64"), nn.Softmax()
+    )  # fmt: skip
+    x = np.random.default_rng(0).standard_normal((2, 1, 8, 8))
+    assert ns.gradcheck(net, [x], order=2)
+    assert ns.gradcheck(lambda x: ns.functional.cross_entropy(net(x), [0, 1]), [x], order=2)
 
 
 def test_modules_that_are_watched_stay_in_their_order():

@@ -6,31 +6,8 @@ import importlib.util
 import math
 import os
 import sys
-import types
 
 import numpy as np
-
-#: The kernels whose topics have no folder yet, by the module of `nnscratch.kernels` that has them.
-KERNELS = {
-    "labels": ("label_errors", "label_losses"),
-    "normalise": ("moments", "standardize", "standardize_input", "standardize_weight"),
-    "numerics": (
-        "accurate_sum",
-        "binary_cross_entropy_logits",
-        "cross_entropy_logits",
-        "erf",
-        "erfc",
-        "log_softmax",
-        "logsumexp",
-        "mean_cross_entropy_logits",
-        "mean_of_losses",
-        "mean_of_squares",
-        "sigmoid",
-        "softmax",
-        "softplus",
-        "tanh",
-    ),
-}
 
 
 def find_kernel(name, *modules):
@@ -59,7 +36,7 @@ class Kernels:
         return functools.cache(self._find_kernel)
 
     def _find_kernel(self, name):
-        found = find_kernel(name, *self.versions) or getattr(self.kernels, name.partition(".")[2], None)
+        found = find_kernel(name, *self.versions)
         if found is None:
             raise LookupError(
                 f"kernel: nnscratch.kernels has no {name!r}; give it a definition.py in a folder of that topic, or correct the name"
@@ -180,15 +157,3 @@ class CPU(Kernels):
         compiled = importlib.import_module("nnscratch.kernels.compiled")
         if compiled.prepare(size):
             self.kernel("steps.adam")([np.zeros((4, 1), np.float32)], 0.0, 0.0, 0.0, 1.0, 1, False, 0.0, False)
-
-    @functools.cached_property
-    def kernels(self):
-        """The table of kernels whose topics have no folder yet, by name."""
-        return types.SimpleNamespace(
-            one_hot=self.kernel("scatter.one_hot"),
-            **{
-                name: getattr(importlib.import_module(f"nnscratch.kernels.{module}"), name)
-                for module, names in KERNELS.items()
-                for name in names
-            },
-        )

@@ -1,17 +1,12 @@
 """NVIDIA GPUs: CuPy's arrays, and the CUDA kernels. CuPy is loaded by `load`, when a GPU is first asked for."""
 
-import functools
 import importlib
 import importlib.util
-import types
 
 import numpy as np
 
-from nnscratch.backend.cpu import CPU, KERNELS, Kernels
+from nnscratch.backend.cpu import CPU, Kernels
 from nnscratch.backend.deferred import Deferred
-
-#: What a GPU has beyond the table of every backend.
-CUDA_ONLY = {"dropout": ("mask",)}
 
 #: What turns a host's data into arrays, and complains about those that are none.
 _CPU = CPU()
@@ -130,7 +125,7 @@ class CUDA(Kernels, Deferred):
 
     def dropout_mask(self, shape, dtype, p):
         """What dropout multiplies by: 0 with probability `p`, else 1 / (1 - p)."""
-        made = self.kernels.mask(shape, dtype, p, self.rng.seed & (2**64 - 1), self.rng.drawn)
+        made = self.kernel("dropout.mask")(shape, dtype, p, self.rng.seed & (2**64 - 1), self.rng.drawn)
         self.rng.drawn += -(-made.size // 4)  # a number of the counter stands for four random ones
         return made
 
@@ -196,25 +191,6 @@ class CUDA(Kernels, Deferred):
     def versions(self):
         """The modules of a topic in which a kernel is looked for."""
         return ("definition",) if self.definitions else ("cuda", "definition")
-
-    @functools.cached_property
-    def kernels(self):
-        """The table of kernels whose topics have no folder yet, by name: from `nnscratch.kernels.cuda`, or its module ``plain``."""
-        plain = importlib.import_module("nnscratch.kernels.cuda.plain")
-        return types.SimpleNamespace(
-            one_hot=self.kernel("scatter.one_hot"),
-            **{
-                name: getattr(plain if self.definitions else _module(module), name, None) or getattr(plain, name)
-                for module, names in (*KERNELS.items(), *CUDA_ONLY.items())
-                for name in names
-            },
-        )
-
-
-def _module(name):
-    """The module of CUDA kernels of that name, or None."""
-    name = f"nnscratch.kernels.cuda.{name}"
-    return importlib.import_module(name) if importlib.util.find_spec(name) else None
 
 
 class Generator:

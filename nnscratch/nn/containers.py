@@ -1,15 +1,8 @@
 """Modules made of modules."""
 
-import functools
-
 import numpy as np
 
-from nnscratch import backend
-from nnscratch.autograd import _state, op
-from nnscratch.nn.activation import ReLU, Tanh
-from nnscratch.nn.layers import Linear
 from nnscratch.nn.module import Module
-from nnscratch.nn.pooling import MaxPool2d
 from nnscratch.ops.elementwise import add
 
 
@@ -116,11 +109,6 @@ class Sequential(ModuleList):
     2
     """
 
-    #: Whether to take a `ReLU` that stands before a `MaxPool2d` after it: results and gradients are the same, and it has fewer
-    #: values to look at. And whether a GPU, where nothing is recorded, may compute a `Linear` and the `ReLU` or `Tanh` after it
-    #: in one go, with the same result. With False all is computed in the order in which it stands.
-    rearrange = True
-
     def __init__(self, *modules):
         if len(modules) == 1 and isinstance(modules[0], list | tuple | dict):
             (modules,) = modules
@@ -128,46 +116,10 @@ class Sequential(ModuleList):
 
     def forward(self, x):
         """(the first module's input) -> (the last one's result)"""
-        modules = [m for m in vars(self).values() if isinstance(m, Module)]
-        for i in range(len(modules) - 1 if self.rearrange else 0):
-            if type(modules[i]) is ReLU and type(modules[i + 1]) is MaxPool2d and not _watched(modules[i : i + 2]):
-                modules[i : i + 2] = reversed(modules[i : i + 2])
-        if not _state.recording and self.rearrange and getattr(x, "device", "cpu") == "cuda":
-            modules = _joined(modules)
-        for module in modules:
-            x = module(x)
+        for module in vars(self).values():
+            if isinstance(module, Module):
+                x = module(x)
         return x
-
-
-#: What can end a product's kernel, and how the kernel calls it. A sigmoid's result has to know what it was made of: see `F.sigmoid`.
-_ENDS = {ReLU: "relu", Tanh: "tanh"}
-
-
-def _joined(modules):
-    """Modules, with a function in the place of each Linear and the activation after it."""
-    joined: list = []
-    for module in modules:
-        if type(module) in _ENDS and joined and type(joined[-1]) is Linear and not _watched([joined[-1], module]):
-            joined[-1] = functools.partial(_activated, joined[-1], _ENDS[type(module)])
-        else:
-            joined.append(module)
-    return joined
-
-
-def _activated(layer, activation, x):
-    if np.shape(x)[-1:] != layer.weight.shape[1:]:
-        return layer(x)  # which says what is wrong
-    return _linear(x, layer.weight, layer.bias, activation)
-
-
-@op(constant=True)
-def _linear(x, weight, bias=None, activation=None):
-    return backend.of(x).kernel("matmul.linear")(x, weight, bias, activation)
-
-
-def _watched(modules):
-    """Whether somebody has given one of the modules a ``forward`` of its own, and may count on the order."""
-    return any("forward" in vars(m) for m in modules)
 
 
 class Residual(Module):

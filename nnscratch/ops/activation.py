@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from nnscratch import backend
 from nnscratch.autograd import describe, op
 from nnscratch.ops.elementwise import (
     abs,
@@ -29,6 +28,8 @@ _ROWS = (Case(normal(3, 4)), Case(normal(3, 4), 0), Case(normal(2, 3, 4), 1), Ca
     formula=r"f(x) = \frac{1}{1 + e^{-x}}",
     derivative=r"f(x)\,(1 - f(x))",
     document="F2: 000 §4; 004 §4.4.2",
+    kernel="activation.sigmoid",
+    keeps_arguments=True,
     samples=_ONE,
 )
 def sigmoid(x):
@@ -50,7 +51,7 @@ def sigmoid(x):
     tensor([0.5       , 0.88079709])
     """
     x = floating(x)
-    return backend.of(x).kernels.sigmoid(x)
+    return sigmoid.kernel(x)
 
 
 @sigmoid.rule("x")
@@ -62,6 +63,7 @@ def _(g, y):
     formula=r"f(x) = \max(0, x)",
     derivative=r"[x > 0] \quad (0 \text{ at } 0)",
     document="F3: 000 §4; 002 §4.1; 004 §4.4.1 (E7)",
+    keeps_arguments=True,
     samples=_KINK,
 )
 def relu(x):
@@ -100,6 +102,8 @@ def _check_axis(name, x, axis):
     formula=r"\frac{e^{z_i}}{\sum_j e^{z_j}}",
     derivative=r"y_i\,([i = j] - y_j)",
     document="F5: 002 §4.1; F13: 003 §4.1",
+    kernel="softmax.softmax",
+    keeps_arguments=True,
     samples=_ROWS,
 )
 def softmax(x, axis=-1):
@@ -128,7 +132,7 @@ def softmax(x, axis=-1):
     tensor([0.5, 0.5])
     """
     x = floating(x)
-    return backend.of(x).kernels.softmax(x, _check_axis("softmax", x, axis))
+    return softmax.kernel(x, _check_axis("softmax", x, axis))
 
 
 @softmax.rule("x")
@@ -141,6 +145,7 @@ def _(g, y, axis):
     formula=r"\ln \frac{e^{z_i}}{\sum_j e^{z_j}}",
     derivative=r"[i = j] - \operatorname{softmax}(z)_j",
     document="F5: 002 §4.1, its logarithm",
+    kernel="softmax.log_softmax",
     samples=_ROWS,
 )
 def log_softmax(x, axis=-1):
@@ -169,7 +174,7 @@ def log_softmax(x, axis=-1):
     tensor([-0.6931472, -0.6931472])
     """
     x = floating(x)
-    return backend.of(x).kernels.log_softmax(x, _check_axis("log_softmax", x, axis))
+    return log_softmax.kernel(x, _check_axis("log_softmax", x, axis))
 
 
 @log_softmax.rule("x")
@@ -177,7 +182,7 @@ def _(g, y, axis):
     return g - exp(y) * sum(g, axis, True)
 
 
-@op(formula=r"\ln(1 + e^x)", derivative=r"\frac{1}{1 + e^{-x}}", samples=_ONE)
+@op(formula=r"\ln(1 + e^x)", derivative=r"\frac{1}{1 + e^{-x}}", kernel="activation.softplus", samples=_ONE)
 def softplus(x):
     """The logarithm of 1 + eˣ, within 4 units in the last place for all finite inputs (Dugas et al., 2001).
 
@@ -197,7 +202,7 @@ def softplus(x):
     tensor([  0.6931472, 100.       ])
     """
     x = floating(x)
-    return backend.of(x).kernels.softplus(x)
+    return softplus.kernel(x)
 
 
 @softplus.rule("x")
@@ -264,6 +269,7 @@ def _gelu_gate(x):
 @op(
     formula=r"\Phi(x) = \tfrac12 \operatorname{erfc}\left(-\tfrac{x}{\sqrt2}\right)",
     derivative=r"\varphi(x) = \tfrac{1}{\sqrt{2\pi}} e^{-x^2/2}",
+    kernel="activation.erfc",
     samples=_ONE,
 )
 def normal_cdf(x):
@@ -284,7 +290,7 @@ def normal_cdf(x):
     >>> ns.functional.normal_cdf(ns.tensor([0.0, 1.0]))
     tensor([0.5      , 0.8413447])
     """
-    return 0.5 * backend.of(x).kernels.erfc(np.multiply(floating(x), -(0.5**0.5)))
+    return 0.5 * normal_cdf.kernel(np.multiply(floating(x), -(0.5**0.5)))
 
 
 @normal_cdf.rule("x")

@@ -4,8 +4,9 @@ import functools
 
 import numpy as np
 
-from nnscratch.autograd import describe, op
+from nnscratch.autograd import arguments_of, describe, in_place_of, is_grad_enabled, op
 from nnscratch.kernels import windows as sliding_windows
+from nnscratch.ops.activation import relu
 from nnscratch.ops.conv import geometry, once, padding_edges, pair, row_padding
 from nnscratch.ops.elementwise import floating
 from nnscratch.ops.index import index_array, put_along_axis, whole_indices
@@ -89,7 +90,14 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=Fal
     >>> ns.functional.max_pool2d(ns.tensor([[[[1.0, 2.0], [4.0, 3.0]]]]), 2)
     tensor([[[[4.]]]])
     """
-    return _max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode)[0]
+    settings = kernel_size, stride, padding, dilation, ceil_mode
+    made = arguments_of(x, relu) if is_grad_enabled() else None
+    if made is None:
+        return _max_pool2d(x, *settings)[0]
+    # The maximum of rectified values is the rectified maximum, bit for bit, and so are the gradients: a backward pass has fewer
+    # values to look at where it takes the rectifier after the pooling.
+    values, index = _max_pool2d(made[0], *settings)
+    return in_place_of(_max_pool2d, (x, *settings), relu(values), index.data)
 
 
 def _check_windows(name, what, value, x_shape, windows):

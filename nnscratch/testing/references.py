@@ -212,10 +212,28 @@ def _reduced(losses, reduction, n=None):
     return total / (np.size(losses) if n is None else n) if reduction == "mean" else total
 
 
+def _less(first, *others):
+    return first - sum(others)
+
+
+def _sizes(*terms):
+    """What stands for `_less` where a magnitude is wanted."""
+    return sum(map(abs, terms))
+
+
+def _distributions(p, q):
+    """Labels as distributions."""
+    return q if q.ndim == p.ndim else q[..., None] == np.arange(p.shape[-1])
+
+
 def _cross_entropy(p, q, reduction, n):
-    if q.ndim < p.ndim:  # labels
-        q = q[..., None] == np.arange(p.shape[-1])
+    q = _distributions(p, q)
     return _reduced(-np.sum(q * log(p), axis=-1), reduction, n)
+
+
+def _softmax_cross_entropy(z, q, reduction, n, less=_less):
+    p, q = _softmax(z), _distributions(z, q)
+    return _cross_entropy(p, q, reduction, n), less(p * np.sum(q, axis=-1, keepdims=True), q * mpmath.mpf(1))
 
 
 def _binary_cross_entropy(p, q, reduction="mean"):
@@ -287,33 +305,35 @@ def _sum_unpool2d(x, size, kernel_size, stride=None, padding=0, dilation=1):
     return by_window.sum_unpool2d(x, size, *_windows(size, kernel_size, stride, padding, dilation))
 
 
-def _less(first, *others):
-    return first - sum(others)
-
-
-def _sizes(*terms):
-    """What stands for `_less` where a magnitude is wanted."""
-    return sum(map(abs, terms))
-
-
 def _root(x, axis, eps, centred):
     return sqrt((_var(x, axis, 0, True) if centred else _mean(x * x, axis, True)) + eps)
 
 
+def _statistics(x, axis, centred=True, less=_less):
+    """The mean and the variance, or 0 and the mean square."""
+    mean = _mean(less(x), axis, True) if centred else 0 * _mean(x, axis, True)
+    return mean, _mean(less(x, mean) ** 2, axis, True)
+
+
 def _standardize(x, axis, eps=1e-5, weight=None, bias=None, centred=True, less=_less):
+    values = _standardized(x, axis, eps, weight, bias, centred, less)
+    return values, *_statistics(x, axis, centred, less)
+
+
+def _standardized(x, axis, eps=1e-5, weight=None, bias=None, centred=True, less=_less):
     y = less(x, *([_mean(x, axis, True)] if centred else [])) / _root(x, axis, eps, centred)
     y = y if weight is None else y * weight
     return y if bias is None else less(y, -bias)
 
 
 def _standardize_input(d, x, axis, eps=1e-5, weight=None, centred=True, less=_less):
-    h, y = less(d if weight is None else d * weight), _standardize(x, axis, eps, centred=centred, less=less)
+    h, y = less(d if weight is None else d * weight), _standardized(x, axis, eps, centred=centred, less=less)
     means = [y * _mean(h * y, axis, True), *([_mean(h, axis, True)] if centred else [])]
     return less(h, *means) / _root(x, axis, eps, centred)
 
 
 def _standardize_weight(d, x, shape, axis, eps=1e-5, centred=True, less=_less):
-    return _sum_to(less(d) * _standardize(x, axis, eps, centred=centred, less=less), shape)
+    return _sum_to(less(d) * _standardized(x, axis, eps, centred=centred, less=less), shape)
 
 
 #: By the operation's name.
@@ -439,11 +459,14 @@ REFERENCES = {
     "hardswish": lambda x: x * np.minimum(np.maximum((x + 3) / 6, mpmath.mpf(0)), mpmath.mpf(1)),
     "mish": lambda x: x * tanh(log(1 + exp(x))),
     "softsign": lambda x: x / (1 + abs(x)),
-    # loss
+    # loss, cross-entropy
+    "one_hot": lambda labels, classes, dtype="float32": np.equal(labels[..., None], np.arange(classes)).astype(dtype),
     "mse_loss": lambda prediction, target, reduction="mean": _reduced((prediction - target) ** 2, reduction),
     "l1_loss": lambda prediction, target, reduction="mean": _reduced(abs(prediction - target), reduction),
     "probability_cross_entropy": _cross_entropy,
-    "softmax_cross_entropy": lambda z, *rest: _cross_entropy(_softmax(z), *rest),
+    "softmax_cross_entropy": _softmax_cross_entropy,
+    "dropped": lambda x, mask: x * mask,
+    "mean_of_losses": lambda losses, n: np.sum(losses) / n,
     "probability_binary_cross_entropy": _binary_cross_entropy,
     "sigmoid_binary_cross_entropy": lambda z, *rest: _binary_cross_entropy(_sigmoid(z), *rest),
     "log_likelihood": lambda probability: np.sum(log(probability)),
@@ -476,10 +499,10 @@ MAGNITUDES = {
     name: _of_absolutes(REFERENCES[name])
     for name in (
         "sum sum_to mean cumsum put_add matmul linear einsum channel_sums conv2d conv2d_input conv2d_weight "
-        "pool_scatter sum_pool2d sum_unpool2d"
+        "pool_scatter sum_pool2d sum_unpool2d mean_of_losses"
     ).split()
 }
 MAGNITUDES["hardsigmoid"] = lambda x, alpha=1 / 6, beta=0.5: alpha * abs(x) + beta
 MAGNITUDES["hardswish"] = lambda x: abs(x) * (abs(x) + 3) / 6
-for _name in ("standardize", "standardize_input", "standardize_weight"):
+for _name in ("standardize", "standardize_input", "standardize_weight", "softmax_cross_entropy"):
     MAGNITUDES[_name] = partial(REFERENCES[_name], less=_sizes)

@@ -208,23 +208,6 @@ class Computation:
             v.gradient = None if v.gradient is None else backend.to_numpy(v.gradient)
         for step in self.steps:
             step.gradients = {i: backend.to_numpy(d) for i, d in step.gradients.items()}
-        made = {id(v): step for step in self.steps for v in step.results}
-        if any(self._taken_before(step, made) for step in self.steps):
-            self.notes.append(
-                "A ReLU before a max-pooling was computed after it: the values are the same, and fewer of them are looked at. "
-                "Set rearrange = False on the nn.Sequential to have it in the order in which it stands."
-            )
-
-    def _taken_before(self, step, made):
-        """Whether this is a ReLU's step that `nn.Sequential` put after the pooling that follows it."""
-        if step.op.name != "relu" or len(step.frames) < 2:
-            return False
-        before = made.get(id(step.inputs[0][2]))
-        if before is None or before.op.name != "max_pool2d" or before.frames[:-1] != step.frames[:-1]:
-            return False
-        paths = [path for root in self._roots.values() for path, _ in root.named_modules()]
-        places = [paths.index(s.frames[-1].path) if s.frames[-1].path in paths else 0 for s in (step, before)]
-        return places[0] < places[1]
 
     # Who is who
 

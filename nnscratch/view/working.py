@@ -8,8 +8,8 @@ import re
 
 import numpy as np
 
-from nnscratch import backend
 from nnscratch.autograd import OPS
+from nnscratch.ops.cross_entropy import distributions
 
 #: How many products of a sum are written before the rest becomes an ellipsis.
 TERMS = 4
@@ -284,14 +284,13 @@ GRADIENTS["mse_loss"] = {
 }
 
 
-RESULTS["probability_cross_entropy"] = lambda x, index, step: _entropy(step, x["p"], x["q"])
+RESULTS["probability_cross_entropy"] = lambda x, index, step: _entropy(step, x["p"], _distributions(x))
 RESULTS["softmax_cross_entropy"] = lambda x, index, step: _entropy(step, OPS["softmax"](x["z"]), _distributions(x))
 
 
 def _distributions(x):
     """What a loss was told to be true, where it was told by labels as well."""
-    z, q = x["z"], x["q"]
-    return q if q.ndim == z.ndim else backend.of(z).kernels.one_hot(q, z.shape[-1], z.dtype)
+    return distributions(x["p"] if "p" in x else x["z"], x["q"])
 
 
 def _entropy(step, p, q):
@@ -300,7 +299,9 @@ def _entropy(step, p, q):
 
 
 def _of_probability(x, g, index, step):
-    return _of_loss(step, g, step.settings["n"], rf"(-\frac{{{number(x['q'][index])}}}{{{number(x['p'][index])}}})")
+    return _of_loss(
+        step, g, step.settings["n"], rf"(-\frac{{{number(_distributions(x)[index])}}}{{{number(x['p'][index])}}})"
+    )
 
 
 def _of_logit(x, g, index, step):

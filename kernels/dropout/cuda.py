@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from . import runtime
+from ..cuda import runtime
 
 
 def _launch(name, out, args):

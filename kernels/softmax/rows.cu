@@ -3,7 +3,7 @@
 // What limits them: memory, if a row is read from it only once. So a team of threads (team.h) keeps to one row: it goes over
 // it two or three times, of which all but the first find the row in the multiprocessor's own cache. A warp a row is best
 // for the short rows of a classifier, since warps do not wait for each other; longer rows have a block of 256 threads. The
-// formulas are those of nnscratch.kernels.numerics: with m the largest of x, d = x - m and s the sum of exp(d) without the
+// formulas are those of nnscratch.kernels.softmax.definition: with m the largest of x, d = x - m and s the sum of exp(d) without the
 // largest term, softmax = exp(d) / (1 + s) and log_softmax = d - log1p(s), in float64 throughout, where sums carry their
 // rounding errors along (for shorter types nothing is lost that counts, and the errors cost less than the memory does).
 
@@ -159,59 +159,55 @@ extern "C" __global__ void logsumexp(const T *x, T *y, long long rows, int n, co
     if (team_rank() == 0) put(y, row, result);
 }
 
-// -sum(q * log_softmax(z)) of a row. A weight of 0 makes its term 0, and where the difference of two finite logits would
-// overflow it is halved.
-__device__ inline double cross_entropy_of_row(const T *z, const T *q, long long row, int n) {
-    Row r;
-    r.measure(z + row * n, n);
-    double log = log1p(r.rest);
-    Sum sum;
-    sum.clear();
-    for (int i = team_rank(); i < n; i += TEAM) {
-        double w = get(q, row * n + i), d = r.difference(i), x = get(r.x, i);
-        bool over = isinf(d) && isfinite(x);
-        sum.add(w == 0 ? 0 : over ? w * (r.most.value / 2 - x / 2) * 2 : w * (log - d));
-    }
-    return over_team(sum, add_sums).value();
-}
-
-extern "C" __global__ void cross_entropy(const T *z, const T *q, T *losses, long long rows, int n) {
-    BEGIN_ROW(rows)
-    double loss = cross_entropy_of_row(z, q, row, n);
-    if (team_rank() == 0) put(losses, row, loss);
-}
-
-extern "C" __global__ void wide_cross_entropy(const T *z, const T *q, double *losses, long long rows, int n) {
-    BEGIN_ROW(rows)
-    double loss = cross_entropy_of_row(z, q, row, n);
-    if (team_rank() == 0) losses[row] = loss;
-}
-
-// A row's loss where the class `label` is true, and nan where there is no such class; `losses` or `wide` is null.
-extern "C" __global__ void label_losses(const T *z, const long long *labels, T *losses, double *wide, long long rows, int n) {
-    BEGIN_ROW(rows)
-    Row r;
-    r.measure(z + row * n, n);
+// One of the two arrays for losses is null.
+__device__ inline void put_loss(T *losses, double *wide, long long row, double loss) {
     if (team_rank() != 0) return;
-    long long label = labels[row];
-    double x = label < 0 || label >= n ? __longlong_as_double(0x7ff8000000000000) : get(r.x, (int)label);
-    double d = x - r.most.value;
-    double loss = isinf(d) && isfinite(x) ? (r.most.value / 2 - x / 2) * 2 : log1p(r.rest) - d;
     if (wide) wide[row] = loss;
     else put(losses, row, loss);
 }
 
-// softmax, less 1 at the label: where that is the largest, without cancelling.
-extern "C" __global__ void label_errors(const T *z, const long long *labels, T *y, long long rows, int n) {
+// softmax, less 1 where a row's own class is the largest: without cancelling.
+__device__ inline double error_of_sure(const Row &r, int i, double e) {
+    return i == r.most.place && isfinite(r.most.value) ? -r.rest / (1 + r.rest) : e - 1;
+}
+
+// -sum(q * log_softmax(z)) of each row, and softmax(z) * sum(q) - q. A weight of 0 makes its term 0, and where the difference of
+// two finite logits would overflow it is halved.
+extern "C" __global__ void cross_entropy(const T *z, const T *q, T *losses, double *wide, T *errors, long long rows, int n) {
+    BEGIN_ROW(rows)
+    Row r;
+    r.measure(z + row * n, n);
+    double log = log1p(r.rest);
+    Sum sum, weights;
+    sum.clear(), weights.clear();
+    for (int i = team_rank(); i < n; i += TEAM) {
+        double w = get(q, row * n + i), d = r.difference(i), x = get(r.x, i);
+        bool over = isinf(d) && isfinite(x);
+        sum.add(w == 0 ? 0 : over ? w * (r.most.value / 2 - x / 2) * 2 : w * (log - d));
+        weights.add(w);
+    }
+    double total = over_team(weights, add_sums).value();
+    put_loss(losses, wide, row, over_team(sum, add_sums).value());
+    for (int i = team_rank(); i < n; i += TEAM) {
+        double w = get(q, row * n + i), e = r.exponential(i) / (1 + r.rest);
+        put(errors, row * n + i, w == 1 && total == 1 ? error_of_sure(r, i, e) : e * total - w);
+    }
+}
+
+// The same where a class of each row is sure; nan where there is no class of that number.
+extern "C" __global__ void label_cross_entropy(const T *z, const long long *labels, T *losses, double *wide, T *errors,
+                                               long long rows, int n) {
     BEGIN_ROW(rows)
     Row r;
     r.measure(z + row * n, n);
     long long label = labels[row];
     bool known = label >= 0 && label < n;
+    double x = known ? get(r.x, (int)label) : __longlong_as_double(0x7ff8000000000000);
+    double d = x - r.most.value;
+    put_loss(losses, wide, row, isinf(d) && isfinite(x) ? (r.most.value / 2 - x / 2) * 2 : log1p(r.rest) - d);
     for (int i = team_rank(); i < n; i += TEAM) {
         double e = r.exponential(i) / (1 + r.rest);
-        if (i == label) e = i == r.most.place && isfinite(r.most.value) ? -r.rest / (1 + r.rest) : e - 1;
-        put(y, row * n + i, known ? e : __longlong_as_double(0x7ff8000000000000));
+        put(errors, row * n + i, known ? i == label ? error_of_sure(r, i, e) : e : x);
     }
 }
 

@@ -1,6 +1,7 @@
 """The elementary functions against 60-digit arithmetic, over all finite floats, in ulp."""
 
 import doctest
+import importlib
 import math
 
 import mpmath
@@ -9,9 +10,12 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from mpmath import mpf
-from nnscratch.kernels import double_double, numerics
+from nnscratch.kernels import double_double
+
+from tests.topic import on_cpu
 
 mpmath.mp.dps = 60
+activation, softmax, loss = map(on_cpu, ("activation", "softmax", "loss"))
 FLOATS = [np.float32, np.float64]
 LIMIT = 4  # ulp
 
@@ -122,7 +126,7 @@ def test_elementwise(name, dtype):
     """On extremes, and on 400 points spread evenly over where the function does something."""
     x = np.concatenate([extremes(dtype), np.linspace(-40, 40, 400).astype(dtype)])
     worst = [
-        ulp_error(c, ELEMENTWISE[name](v), dtype) for c, v in zip(getattr(numerics, name)(x), exact(x), strict=True)
+        ulp_error(c, ELEMENTWISE[name](v), dtype) for c, v in zip(getattr(activation, name)(x), exact(x), strict=True)
     ]
     assert max(worst) <= LIMIT, x[np.argmax(worst)]
 
@@ -133,7 +137,7 @@ def test_elementwise_anywhere(name, dtype):
     @given(floats(dtype))
     @settings(max_examples=100, deadline=None)
     def check(x):
-        y = getattr(numerics, name)(np.array([x]))
+        y = getattr(activation, name)(np.array([x]))
         assert ulp_error(y[0], ELEMENTWISE[name](mpf(float(x))), dtype) <= LIMIT
 
     check()
@@ -168,16 +172,16 @@ def test_rows_anywhere(dtype):
     @example(np.array([700, -12.5, 0.1], dtype))
     @example(np.array([np.finfo(dtype).max, -np.finfo(dtype).max], dtype))
     def check(row):
-        for computed, true in zip(numerics.softmax(row, 0), mp_softmax(row), strict=True):
+        for computed, true in zip(softmax.softmax(row, 0), mp_softmax(row), strict=True):
             assert ulp_error(computed, true, dtype) <= LIMIT
-        for computed, true in zip(numerics.log_softmax(row, 0), mp_log_softmax(row), strict=True):
+        for computed, true in zip(softmax.log_softmax(row, 0), mp_log_softmax(row), strict=True):
             assert ulp_error(computed, true, dtype) <= LIMIT
-        assert ulp_error(numerics.logsumexp(row, 0), mp_logsumexp(row), dtype) <= LIMIT
+        assert ulp_error(softmax.logsumexp(row, 0), mp_logsumexp(row), dtype) <= LIMIT
         true = mp_log_softmax(row)
         for hot in range(len(row)):
             q = np.zeros_like(row)
             q[hot] = 1
-            assert ulp_error(numerics.cross_entropy_logits(row, q), -true[hot], dtype) <= LIMIT
+            assert ulp_error(loss.cross_entropy(row, q)[0], -true[hot], dtype) <= LIMIT
 
     check()
 
@@ -189,7 +193,7 @@ def test_soft_targets_anywhere(dtype):
     def check(row, data):
         width = np.finfo(dtype).bits
         q = np.array([data.draw(st.floats(0, 1, width=width, allow_subnormal=False)) for _ in row], dtype)
-        assert ulp_error(numerics.cross_entropy_logits(row, q), mp_cross_entropy(row, q), dtype) <= LIMIT
+        assert ulp_error(loss.cross_entropy(row, q)[0], mp_cross_entropy(row, q), dtype) <= LIMIT
 
     check()
 
@@ -199,7 +203,7 @@ def test_soft_targets_anywhere(dtype):
 def test_means_of_squares(dtype, scale):
     v = (scale * np.random.default_rng(0).standard_normal((9, 5))).astype(dtype)
     exact = float(np.mean(np.square(v.astype(np.float64))))
-    computed = numerics.mean_of_squares(v)
+    computed = loss.mean_of_squares(v)
     assert computed.dtype == dtype and computed.shape == ()
     np.testing.assert_allclose(computed, exact, rtol=2 * np.finfo(dtype).eps, atol=np.finfo(dtype).smallest_subnormal)
 
@@ -208,8 +212,8 @@ def test_means_of_squares(dtype, scale):
 def test_a_mean_of_squares_that_is_too_great_is_infinite_without_a_warning(dtype):
     great = np.full(3, np.finfo(dtype).max)
     with np.errstate(all="raise"):
-        assert numerics.mean_of_squares(great) == np.inf
-        assert np.isnan(numerics.mean_of_squares(np.array([1, np.nan], dtype)))
+        assert loss.mean_of_squares(great) == np.inf
+        assert np.isnan(loss.mean_of_squares(np.array([1, np.nan], dtype)))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -219,8 +223,8 @@ def test_a_mean_of_cross_entropies_is_that_of_the_rows(dtype):
     z[0], q[0] = [0, -20, -30, -40, -50, -60, -np.inf], [1, 0, 0, 0, 0, 0, 0]
     for rows in (slice(0, 1), slice(1, 50), slice(0, 50)):
         pair = z[rows].astype(dtype), q[rows].astype(dtype)
-        wide = numerics.cross_entropy_logits(*(a.astype(np.float64) for a in pair))
-        computed = numerics.mean_cross_entropy_logits(*pair, 3.0)
+        wide = loss.cross_entropy(*(a.astype(np.float64) for a in pair))[0]
+        computed = loss.cross_entropy(*pair, 3.0)[0]
         assert computed.dtype == dtype and computed.shape == ()
         np.testing.assert_allclose(computed, wide.sum() / 3, rtol=4 * np.finfo(dtype).eps)
 
@@ -229,7 +233,7 @@ def test_a_mean_of_cross_entropies_is_that_of_the_rows(dtype):
 def test_a_share_of_an_overflowing_loss_is_finite(dtype):
     largest = np.finfo(dtype).max
     z, q = np.array([largest, -largest, 0], dtype), np.array([0.5, 0.25, 0.25], dtype)
-    assert ulp_error(numerics.cross_entropy_logits(z, q), mp_cross_entropy(z, q), dtype) <= LIMIT
+    assert ulp_error(loss.cross_entropy(z, q)[0], mp_cross_entropy(z, q), dtype) <= LIMIT
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -240,7 +244,7 @@ def test_binary_anywhere(dtype):
     @example(dtype(-40), dtype(0))
     @example(dtype(np.finfo(dtype).max), dtype(0.25))
     def check(z, y):
-        computed = numerics.binary_cross_entropy_logits(np.array([z]), np.array([y]))[0]
+        computed = loss.binary_cross_entropy_logits(np.array([z]), np.array([y]))[0]
         assert ulp_error(computed, mp_binary(z, y), dtype) <= LIMIT
 
     check()
@@ -250,27 +254,27 @@ def test_binary_anywhere(dtype):
 def test_long_rows(dtype):
     x = np.random.default_rng(0).normal(0, 10, (3, 1000)).astype(dtype)
     for row, soft, log, total in zip(
-        x, numerics.softmax(x, 1), numerics.log_softmax(x, 1), numerics.logsumexp(x, 1), strict=True
+        x, softmax.softmax(x, 1), softmax.log_softmax(x, 1), softmax.logsumexp(x, 1), strict=True
     ):
         assert ulp_error(total, mp_logsumexp(row), dtype) <= LIMIT
         assert max(map(lambda c, t: ulp_error(c, t, dtype), soft, mp_softmax(row))) <= LIMIT
         assert max(map(lambda c, t: ulp_error(c, t, dtype), log, mp_log_softmax(row))) <= LIMIT
     tiny = np.array([0] + [-745.2] * 999)
-    assert ulp_error(numerics.log_softmax(tiny, 0)[0], mp_log_softmax(tiny)[0], np.float64) <= LIMIT
+    assert ulp_error(softmax.log_softmax(tiny, 0)[0], mp_log_softmax(tiny)[0], np.float64) <= LIMIT
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_normalised_rows_sum_to_nearly_one(dtype):
     """Long rows whose logsumexp is only the rounding errors of their elements."""
-    x = numerics.log_softmax(np.random.default_rng(1).normal(0, 3, (6, 50)).astype(dtype), 1)
-    for row, total in zip(x, numerics.logsumexp(x, 1), strict=True):
+    x = softmax.log_softmax(np.random.default_rng(1).normal(0, 3, (6, 50)).astype(dtype), 1)
+    for row, total in zip(x, softmax.logsumexp(x, 1), strict=True):
         assert ulp_error(total, mp_logsumexp(row), dtype) <= LIMIT
 
 
 def test_sums_that_cancel_beyond_double_double():
     """Of many normalised rows those whose logsumexp is smallest: an error of 2**-113 would show."""
     x = np.log(np.random.default_rng(5).dirichlet([1, 1], 200_000))
-    y = numerics.logsumexp(x, 1)
+    y = softmax.logsumexp(x, 1)
     smallest = np.argsort(np.abs(y))[:50]
     assert np.abs(y[smallest]).max() < 1e-19
     for row, total in zip(x[smallest], y[smallest], strict=True):
@@ -282,7 +286,7 @@ def test_sums_that_cancel_beyond_double_double():
 def test_sums_keep_their_digits(values):
     size = mpmath.fsum(exact(values), absolute=True)
     true = mpmath.fsum(exact(values))
-    error = abs(mpf(float(numerics.accurate_sum(np.array(values, float)))) - true)
+    error = abs(mpf(float(loss.accurate_sum(np.array(values, float)))) - true)
     assert error <= abs(true) * mpf(2) ** -53 + size * len(values) ** 2 * mpf(2) ** -104
 
 
@@ -292,46 +296,46 @@ def test_means(dtype):
     @settings(max_examples=200, deadline=None)
     def check(values):
         true = mpmath.fsum(exact(values)) / len(values)
-        computed = numerics.mean_of_losses(np.array(values, dtype))
+        computed = loss.mean_of_losses(np.array(values, dtype))
         assert computed.shape == () and computed.dtype == dtype
         assert ulp_error(computed, true, dtype) <= 2
 
     check()
-    assert np.isnan(numerics.mean_of_losses(np.zeros(0, dtype)))
-    assert numerics.mean_of_losses(np.array([1, np.inf], dtype)) == np.inf
+    assert np.isnan(loss.mean_of_losses(np.zeros(0, dtype)))
+    assert loss.mean_of_losses(np.array([1, np.inf], dtype)) == np.inf
 
 
 def test_infinities_and_nan():
     inf, nan = np.inf, np.nan
     same = np.testing.assert_array_equal
-    same(numerics.sigmoid(np.array([-inf, inf, nan])), [0, 1, nan])
-    same(numerics.tanh(np.array([-inf, inf, nan])), [-1, 1, nan])
-    same(numerics.softplus(np.array([-inf, inf, nan])), [0, inf, nan])
-    same(numerics.erf(np.array([-inf, inf, nan])), [-1, 1, nan])
-    same(numerics.erfc(np.array([-inf, inf, nan])), [2, 0, nan])
+    same(activation.sigmoid(np.array([-inf, inf, nan])), [0, 1, nan])
+    same(activation.tanh(np.array([-inf, inf, nan])), [-1, 1, nan])
+    same(activation.softplus(np.array([-inf, inf, nan])), [0, inf, nan])
+    same(activation.erf(np.array([-inf, inf, nan])), [-1, 1, nan])
+    same(activation.erfc(np.array([-inf, inf, nan])), [2, 0, nan])
     for dtype in (np.float16, np.float32, np.float64):
         row = np.array([0, -inf, 0], dtype)
-        same(numerics.softmax(row, 0), [0.5, 0, 0.5])
-        assert numerics.log_softmax(row, 0)[1] == -inf
+        same(softmax.softmax(row, 0), [0.5, 0, 0.5])
+        assert softmax.log_softmax(row, 0)[1] == -inf
         lines = np.array([[-inf, -inf], [inf, 0], [inf, -inf], [nan, 0], [0, -inf]], dtype)
-        same(numerics.logsumexp(lines, 1), [-inf, inf, inf, nan, 0])
-        same(numerics.cross_entropy_logits(row, np.array([1, 0, 0], dtype)), dtype(math.log(2)))
-        same(numerics.cross_entropy_logits(row, np.array([0, 1, 0], dtype)), inf)
-        for function in (numerics.softmax, numerics.log_softmax):
+        same(softmax.logsumexp(lines, 1), [-inf, inf, inf, nan, 0])
+        same(loss.cross_entropy(row, np.array([1, 0, 0], dtype))[0], dtype(math.log(2)))
+        same(loss.cross_entropy(row, np.array([0, 1, 0], dtype))[0], inf)
+        for function in (softmax.softmax, softmax.log_softmax):
             assert np.isnan(function(np.array([nan, 1], dtype), 0)).all()
             assert np.isnan(function(np.array([nan], dtype), 0)).all()
         z, y = np.array([inf, -inf, inf, -inf], dtype), np.array([1, 0, 0, 1], dtype)
-        same(numerics.binary_cross_entropy_logits(z, y), [0, 0, inf, inf])
+        same(loss.binary_cross_entropy_logits(z, y), [0, 0, inf, inf])
 
 
 def test_empty():
     empty = np.zeros((3, 0), np.float32)
-    np.testing.assert_array_equal(numerics.logsumexp(empty, 1), [-np.inf] * 3)
-    assert numerics.logsumexp(empty, 0).shape == (0,)
-    assert numerics.softmax(empty, 1).shape == numerics.log_softmax(empty, 0).shape == (3, 0)
-    np.testing.assert_array_equal(numerics.cross_entropy_logits(empty, empty), [0, 0, 0])
-    assert numerics.sigmoid(empty).shape == (3, 0)
-    assert numerics.accurate_sum(empty) == 0
+    np.testing.assert_array_equal(softmax.logsumexp(empty, 1), [-np.inf] * 3)
+    assert softmax.logsumexp(empty, 0).shape == (0,)
+    assert softmax.softmax(empty, 1).shape == softmax.log_softmax(empty, 0).shape == (3, 0)
+    np.testing.assert_array_equal(loss.cross_entropy(empty, empty)[0], [0, 0, 0])
+    assert activation.sigmoid(empty).shape == (3, 0)
+    assert loss.accurate_sum(empty) == 0
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -343,11 +347,11 @@ def test_axes_strides_and_dtypes(dtype, axis):
     total = np.exp(wide).sum(axis=axis, keepdims=True)
     tolerance = {"rtol": 8 * float(np.finfo(dtype).eps), "atol": 8 * float(np.finfo(dtype).eps)}
     for computed, expected in (
-        (numerics.softmax(view, axis), np.exp(wide) / total),
-        (numerics.log_softmax(view, axis), wide - np.log(total)),
-        (numerics.logsumexp(view, axis, keepdims=True), np.log(total)),
-        (numerics.logsumexp(view, axis), np.log(total[..., :]).reshape(np.exp(wide).sum(axis=axis).shape)),
-        (numerics.accurate_sum(view, axis), wide.sum(axis=axis)),
+        (softmax.softmax(view, axis), np.exp(wide) / total),
+        (softmax.log_softmax(view, axis), wide - np.log(total)),
+        (softmax.logsumexp(view, axis, keepdims=True), np.log(total)),
+        (softmax.logsumexp(view, axis), np.log(total[..., :]).reshape(np.exp(wide).sum(axis=axis).shape)),
+        (loss.accurate_sum(view, axis), wide.sum(axis=axis)),
     ):
         assert computed.dtype == dtype and computed.shape == expected.shape
         np.testing.assert_allclose(computed, expected.astype(np.float64), **tolerance)
@@ -356,7 +360,7 @@ def test_axes_strides_and_dtypes(dtype, axis):
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_large_strided_scalar_and_half(name):
-    function = getattr(numerics, name)
+    function = getattr(activation, name)
     x = np.linspace(-9, 9, 60_000).astype(np.float32)
     np.testing.assert_array_equal(function(x.reshape(200, 300)[:, ::-2]), function(x).reshape(200, 300)[:, ::-2])
     half = x.astype(np.float16)
@@ -398,7 +402,53 @@ def test_exact_sums_lose_nothing(values):
         assert mpmath.fsum(exact(values)) == mpmath.fsum(exact([total, *errors]))
 
 
-@pytest.mark.parametrize("module", [numerics, double_double])
-def test_examples_in_the_documentation(module):
-    result = doctest.testmod(module)
-    assert result.attempted and not result.failed
+DEFINITIONS = {
+    "activation": (activation, ELEMENTWISE),
+    "softmax": (softmax, ["softmax", "log_softmax", "logsumexp"]),
+    "loss": (
+        loss,
+        ["cross_entropy", "binary_cross_entropy_logits", "accurate_sum", "mean_of_losses", "mean_of_squares"],
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float16, *FLOATS])
+@pytest.mark.parametrize(
+    ("topic", "name"), [(topic, name) for topic, (_, names) in DEFINITIONS.items() for name in names]
+)
+def test_the_fast_kernels_do_what_the_definitions_say(topic, name, dtype):
+    rng = np.random.default_rng(0)
+    fast, slow = (
+        getattr(DEFINITIONS[topic][0], name),
+        getattr(importlib.import_module(f"nnscratch.kernels.{topic}.definition"), name),
+    )
+    for shape in [(7, 5), (3, 20000), (1, 1)]:
+        x = rng.normal(0, 4, shape).astype(dtype)
+        rows = rng.dirichlet(np.ones(shape[1]), shape[0]).astype(dtype)
+        more = {
+            "cross_entropy": [
+                (rows,),
+                (rows, 3.0),
+                (rng.integers(0, shape[1], shape[0]),),
+                (rng.integers(0, shape[1], shape[0]), 3.0),
+            ],
+            "binary_cross_entropy_logits": [(rng.random(shape).astype(dtype),)],
+        }.get(name, [(axis,) for axis in (-1, 0, None)] if topic == "softmax" else [()])
+        for args in more:
+            results = [f(x, *args) for f in (fast, slow)]
+            for a, b in zip(*(r if isinstance(r, tuple) else (r,) for r in results), strict=True):
+                assert a.dtype == b.dtype == dtype and a.shape == b.shape
+                np.testing.assert_allclose(a, b, rtol=8 * np.finfo(dtype).eps, atol=np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "double_double",
+        "pieces",
+        *(f"{topic}.{module}" for topic in ("activation", "softmax", "loss") for module in ("cpu", "definition")),
+    ],
+)
+def test_examples_in_the_documentation(name):
+    result = doctest.testmod(importlib.import_module(f"nnscratch.kernels.{name}"))
+    assert result.failed == 0

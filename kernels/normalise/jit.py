@@ -1,4 +1,4 @@
-"""Normalisation as loops, compiled by Numba: what `nnscratch.kernels.normalise` does for large arrays.
+"""Normalisation as loops, compiled by Numba: what ``cpu.py`` does for large arrays.
 
 An array is there flat, as if of shape (N, C, L): each of the C sets that are normalised, `begin` to `end` of them, is N runs
 of L elements, so short that what was just read is still in the processor's cache when it is read again. Weights are
@@ -13,7 +13,7 @@ import math
 import numba
 import numpy as np
 
-from . import simd
+from .. import simd
 
 PIECE = 1024
 
@@ -95,28 +95,21 @@ def _moments(x, shape, c, centred):
 
 
 @_compile
-def moments(x, shape, mean, variance, begin, end):
-    """The mean and the variance of each set."""
-    for c in range(begin, end):
-        near, lack, variance[c] = _moments(x, shape, c, True)
-        mean[c] = near + lack
+def _scaled(x, mean, variance, eps):
+    """What makes x̂ = (x - near) scale + shift: near is the mean in x's own numbers."""
+    near, scale = x.dtype.type(mean), 1 / math.sqrt(variance + eps)
+    return near, scale, (near - mean) * scale
 
 
 @_compile
-def _affine(x, shape, c, centred, eps):
-    """What makes x̂ = (x - near) scale + shift."""
-    near, lack, variance = _moments(x, shape, c, centred)
-    scale = 1 / math.sqrt(variance + eps)
-    return near, scale, -lack * scale
-
-
-@_compile
-def standardize(x, shape, centred, eps, weight, bias, inner, y, begin, end):
-    """y = x̂ weight + bias."""
+def standardize(x, shape, centred, eps, weight, bias, inner, y, mean, variance, begin, end):
+    """y = x̂ weight + bias; and the mean and the variance of each set."""
     runs, sets, length = shape
     each, kind = length // inner, x.dtype.type
     for c in range(begin, end):
-        near, scale, shift = _affine(x, shape, c, centred, eps)
+        near, lack, variance[c] = _moments(x, shape, c, centred)
+        mean[c] = near + lack
+        near, scale, shift = _scaled(x, mean[c], variance[c], eps)
         scale, shift = kind(scale), kind(shift)
         first = c * each % weight.size
         w, b = weight[first : first + each], bias[first : first + each]
@@ -135,7 +128,7 @@ def standardize(x, shape, centred, eps, weight, bias, inner, y, begin, end):
 
 
 @_compile
-def gradients(d, x, shape, centred, eps, weight, inner, out, scales, shifts, begin, end):
+def gradients(d, x, shape, mean, variance, centred, eps, weight, inner, out, scales, shifts, begin, end):
     """out = scale (h - mean of h - x̂ mean of h x̂) for h = d weight; d x̂ and d are added to the scales and the shifts.
 
     The scales and shifts have one number for each weight. Where they, or out, have none they are not wanted.
@@ -143,7 +136,7 @@ def gradients(d, x, shape, centred, eps, weight, inner, out, scales, shifts, beg
     runs, sets, length = shape
     each, count, kind = length // inner, runs * length, x.dtype.type
     for c in range(begin, end):
-        near, scale, shift = _affine(x, shape, c, centred, eps)
+        near, scale, shift = _scaled(x, mean[c], variance[c], eps)
         by, more = kind(scale), kind(shift)
         first = c * each % weight.size
         w, s, t = weight[first : first + each], scales[first : first + each], shifts[first : first + each]
@@ -213,22 +206,14 @@ def _column_moments(x, shape, centred, begin, end):
 
 
 @_compile
-def column_moments(x, shape, mean, variance, begin, end):
-    """What `moments` gives."""
-    near, lack, square = _column_moments(x, shape, True, begin, end)
-    mean[begin:end] = near + lack
-    variance[begin:end] = square
-
-
-@_compile
-def standardize_columns(x, shape, centred, eps, weight, bias, y, begin, end):
+def standardize_columns(x, shape, centred, eps, weight, bias, y, mean, variance, begin, end):
     """What `standardize` gives."""
     rows, columns, _ = shape
-    near, lack, variance = _column_moments(x, shape, centred, begin, end)
+    near, lack, variance[begin:end] = _column_moments(x, shape, centred, begin, end)
+    mean[begin:end] = near + lack
     scale, shift = np.empty_like(near), np.empty_like(near)
     for i in range(near.size):
-        scale[i] = 1 / math.sqrt(variance[i] + eps)
-        shift[i] = -lack[i] / math.sqrt(variance[i] + eps)
+        near[i], scale[i], shift[i] = _scaled(x, mean[begin + i], variance[begin + i], eps)
     w, b = weight[begin:end], bias[begin:end]
     for n in range(rows):
         source, target = x[n * columns + begin : n * columns + end], y[n * columns + begin : n * columns + end]
@@ -237,10 +222,10 @@ def standardize_columns(x, shape, centred, eps, weight, bias, y, begin, end):
 
 
 @_compile
-def column_gradients(d, x, shape, centred, eps, weight, out, scales, shifts, begin, end):
+def column_gradients(d, x, shape, mean, variance, centred, eps, weight, out, scales, shifts, begin, end):
     """What `gradients` gives; the scales and shifts are in float64, and always wanted."""
     rows, columns, _ = shape
-    near, lack, variance = _column_moments(x, shape, centred, begin, end)
+    near = mean[begin:end].astype(x.dtype)
     total, product = shifts[begin:end], scales[begin:end]
     for n in range(rows):
         g, source = d[n * columns + begin : n * columns + end], x[n * columns + begin : n * columns + end]
@@ -251,9 +236,9 @@ def column_gradients(d, x, shape, centred, eps, weight, out, scales, shifts, beg
     slope, middle = np.empty_like(near), np.empty_like(near)
     w = weight[begin:end]
     for i in range(near.size):
-        by = 1 / math.sqrt(variance[i] + eps)
-        scale[i], shift[i] = by, -lack[i] * by
-        product[i] = (product[i] - total[i] * lack[i]) * by
+        _, by, more = _scaled(x, mean[begin + i], variance[begin + i], eps)
+        scale[i], shift[i] = by, more
+        product[i] = product[i] * by + total[i] * more
         slope[i] = product[i] * w[i] / rows
         middle[i] = total[i] * w[i] / rows if centred else 0.0
     for n in range(rows if out.size else 0):

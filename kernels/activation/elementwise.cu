@@ -2,7 +2,7 @@
 //
 // What limits them: memory. An element is read and written once, 8 bytes of float32, for which an H100's memory takes the
 // time of about 40 double-precision operations of its multiprocessors. So all is computed in float64, by the formulas of
-// nnscratch.kernels.numerics, and rounded once: both devices give the same digits, and the 4 units in the last place that
+// nnscratch.kernels.activation.definition, and rounded once: both devices give the same digits, and the 4 units in the last place that
 // are promised do not rest on the float32 functions of CUDA. (On GPUs for games, with 1/64 of that rate, it does cost.)
 // Neighbouring threads read neighbouring elements, so that a warp's 32 reads are one or two transactions.
 
@@ -20,7 +20,7 @@ __device__ inline double loss_of_logit(double z, double y) {
     return (weight == 0 ? 0 : size * weight) + log1p(exp(-size));
 }
 
-// The polynomials of nnscratch.kernels.numerics, whose comments say how they were made.
+// The polynomials of nnscratch.kernels.activation.definition, whose comments say how they were made.
 __device__ inline double erf_near(double x) {
     const double c[] = {
         0.9654687386698673, -0.1405360890227171, 0.019852496688983708, -0.0022854855611441132, 0.00021751715604160108,

@@ -36,12 +36,14 @@ __device__ inline Moments moments_of_row(const T *x, int n, bool centred) {
     return {mean, over_team(squares, add_doubles)};
 }
 
-extern "C" __global__ void standardize_rows(const T *x, T *y, const T *weight, const T *bias, long long rows, int n, int inner,
-                                            int count, double eps, bool centred) {
+// stats (2, rows) become means and variances.
+extern "C" __global__ void standardize_rows(const T *x, T *y, const T *weight, const T *bias, double *stats, long long rows, int n,
+                                            int inner, int count, double eps, bool centred) {
     long long row = team_row();
     if (row >= rows) return;
     Moments m = moments_of_row(x + row * n, n, centred);
     double inverse = 1 / sqrt(m.squares / n + eps);
+    if (team_rank() == 0) stats[row] = m.mean, stats[rows + row] = m.squares / n;
     for (int i = team_rank(); i < n; i += TEAM) {
         long long e = row * n + i;
         double v = (get(x, e) - m.mean) * inverse;
@@ -51,24 +53,24 @@ extern "C" __global__ void standardize_rows(const T *x, T *y, const T *weight, c
     }
 }
 
-extern "C" __global__ void standardize_input_rows(const T *d, const T *x, T *dx, const T *weight, long long rows, int n,
-                                                  int inner, int count, double eps, bool centred) {
+extern "C" __global__ void standardize_input_rows(const T *d, const T *x, T *dx, const T *weight, const double *means,
+                                                  const double *variances, long long rows, int n, int inner, int count,
+                                                  double eps, bool centred) {
     long long row = team_row();
     if (row >= rows) return;
-    Moments m = moments_of_row(x + row * n, n, centred);
-    double inverse = 1 / sqrt(m.squares / n + eps), sum = 0, products = 0;
+    double mean = means[row], inverse = 1 / sqrt(variances[row] + eps), sum = 0, products = 0;
     for (int i = team_rank(); i < n; i += TEAM) {
         long long e = row * n + i;
         double h = get(d, e) * (weight ? factor(weight, e, inner, count) : 1.0);
         sum += h;
-        products += h * ((get(x, e) - m.mean) * inverse);
+        products += h * ((get(x, e) - mean) * inverse);
     }
     sum = centred ? over_team(sum, add_doubles) : 0;
     products = over_team(products, add_doubles);
     for (int i = team_rank(); i < n; i += TEAM) {
         long long e = row * n + i;
         double h = get(d, e) * (weight ? factor(weight, e, inner, count) : 1.0);
-        put(dx, e, (h - sum / n - (get(x, e) - m.mean) * inverse * (products / n)) * inverse);
+        put(dx, e, (h - sum / n - (get(x, e) - mean) * inverse * (products / n)) * inverse);
     }
 }
 
@@ -139,6 +141,15 @@ extern "C" __global__ void merge_moments(const Moments *parts, double *stats, in
         stats[set] = all.mean;
         stats[sets + set] = all.squares / n;
         stats[2 * sets + set] = 1 / sqrt(all.squares / n + eps);
+    }
+}
+
+// The same stats of means and variances that were kept.
+extern "C" __global__ void kept_moments(const double *means, const double *variances, double *stats, int sets, double eps) {
+    FOR_EACH(set, sets) {
+        stats[set] = means[set];
+        stats[sets + set] = variances[set];
+        stats[2 * sets + set] = 1 / sqrt(variances[set] + eps);
     }
 }
 

@@ -1,4 +1,4 @@
-"""Standardising values over axes on a GPU: the names, arguments and results of `nnscratch.kernels.normalise`.
+"""Standardising values over axes on a GPU: the names, arguments and results of the definitions.
 
 ``normalise.cu`` says how they are computed and why they are fast. What belongs together, a set, has to be evenly spread over
 the array, as (runs, sets, length); where the axes make it otherwise, the array is transposed first.
@@ -9,8 +9,9 @@ import math
 
 import numpy as np
 
-from ..normalise import _sets
-from . import numerics, runtime
+from ..cuda import runtime
+from ..loss.cuda import accurate_sum
+from .layout import repeats, sets
 
 #: A row up to this length is one warp's.
 SHORT = 1024
@@ -20,28 +21,11 @@ LONG, BUSY = 4096, 264
 PART, ROWS, PARTS = 4096, 64, 256
 
 
-@functools.lru_cache(maxsize=256)
-def _repeats(shape, weight):
-    """(inner, count), so that element e of an array has weight ``e // inner % count``; None where weights do not lie so.
-
-    Examples
-    --------
-    >>> _repeats((2, 3, 4, 5), (1, 3, 1, 1)), _repeats((6, 20), (20,)), _repeats((2, 3), ()), _repeats((2, 3, 4), (2, 1, 4))
-    ((20, 3), (1, 20), (6, 1), None)
-    """
-    own = [i for i, n in enumerate(weight, len(shape) - len(weight)) if n != 1]
-    if not own:
-        return max(1, math.prod(shape)), 1
-    first, last = own[0], own[-1]
-    count = math.prod(weight)
-    return (math.prod(shape[last + 1 :]), count) if count == math.prod(shape[first : last + 1]) else None
-
-
 def _affine(shape, *weights):
     """The weights (arrays or None) side by side in memory, and their (inner, count)."""
     xp = runtime.xp()
     shapes = {w.shape for w in weights if w is not None}
-    found = _repeats(shape, shapes.pop()) if len(shapes) == 1 else None if shapes else (1, 1)
+    found = repeats(shape, shapes.pop()) if len(shapes) == 1 else None if shapes else (1, 1)
     if found is None:
         weights = [None if w is None else xp.broadcast_to(w, shape) for w in weights]
         found = 1, max(1, math.prod(shape))
@@ -49,19 +33,20 @@ def _affine(shape, *weights):
 
 
 def _evenly(kernel):
-    """Let a kernel of (arrays of x's shape, axes, weights) take any axes, by transposing where it must."""
+    """Let a kernel of (arrays of x's shape, sets, ...) take any axes, by transposing where it must; its first result is put back."""
 
     @functools.wraps(kernel)
-    def wrapper(arrays, axes, eps, weights, centred):
+    def wrapper(arrays, axes, weights, *settings):
         xp, shape = runtime.xp(), arrays[0].shape
-        sets = _sets(shape, axes)
-        if sets:
-            return kernel([xp.ascontiguousarray(a) for a in arrays], sets, eps, weights, centred)
+        found = sets(shape, axes)
+        if found:
+            return kernel([xp.ascontiguousarray(a) for a in arrays], found, weights, *settings)
         order = [i for i in range(len(shape)) if i not in axes] + list(axes)
         arrays = [xp.ascontiguousarray(a.transpose(order)) for a in arrays]
         weights = [None if w is None else xp.broadcast_to(w, shape).transpose(order) for w in weights]
-        sets = _sets(arrays[0].shape, tuple(range(len(shape) - len(axes), len(shape))))
-        return kernel(arrays, sets, eps, weights, centred).transpose(np.argsort(order).tolist())
+        found = sets(arrays[0].shape, tuple(range(len(shape) - len(axes), len(shape))))
+        y, *more = kernel(arrays, found, weights, *settings)
+        return y.transpose(np.argsort(order).tolist()), *more
 
     return wrapper
 
@@ -95,13 +80,22 @@ def _in_parts(name, before, sets, after, dtype):
     return out
 
 
-def _stats(x, sets, eps, centred):
+def _found_stats(x, sets, eps, centred):
     """Mean, variance and ``1 / sqrt(variance + eps)`` of each set, as a float64 array (3, sets)."""
     runs, count, length = sets
     parts = _in_parts("moments", (x,), sets, (centred,), x.dtype)
     stats = runtime.xp().empty((3, count), np.float64)
     args = parts, stats, count, parts.shape[1], np.int64(runs * length), float(eps)
     _launch("merge_moments", _elements(count), runtime.THREADS, args, x.dtype)
+    return stats
+
+
+def _kept_stats(mean, variance, eps, dtype):
+    """The same of means and variances that were kept."""
+    xp = runtime.xp()
+    stats = xp.empty((3, mean.size), np.float64)
+    args = xp.ascontiguousarray(mean), xp.ascontiguousarray(variance), stats, mean.size, float(eps)
+    _launch("kept_moments", _elements(mean.size), runtime.THREADS, args, dtype)
     return stats
 
 
@@ -116,72 +110,67 @@ def _products(d, x, weight, affine, stats, sets, own):
 
 
 @_evenly
-def _standardize(arrays, sets, eps, weights, centred):
+def _standardize(arrays, sets, weights, eps, centred):
     (x,) = arrays
+    xp = runtime.xp()
     *weights, affine = _affine(x.shape, *weights)
-    y = runtime.xp().empty(x.shape, x.dtype)
+    y = xp.empty(x.shape, x.dtype)
     if _are_rows(sets):
-        args = x, y, *weights, np.int64(sets[1]), sets[2], *affine, float(eps), centred
+        stats = xp.empty((2, sets[1]), np.float64)
+        args = x, y, *weights, stats, np.int64(sets[1]), sets[2], *affine, float(eps), centred
         _launch_rows("standardize_rows", args, sets, x.dtype)
     else:
-        args = x, y, *weights, _stats(x, sets, eps, centred), np.int64(x.size), *sets[1:], *affine
+        stats = _found_stats(x, sets, eps, centred)
+        args = x, y, *weights, stats, np.int64(x.size), *sets[1:], *affine
         _launch("standardize_all", _elements(x.size), runtime.THREADS, args, x.dtype)
-    return y
+    return y, stats
 
 
 def standardize(x, axes, eps, weight=None, bias=None, centred=True):
-    """x̂, times the weight, plus the bias, as `nnscratch.kernels.normalise.standardize`."""
-    return _standardize([x], axes, eps, [weight, bias], centred) if x.size else x.copy()
+    """x̂, times the weight, plus the bias; and the mean and the variance of each set, as the definition."""
+    kept = [1 if i in axes else n for i, n in enumerate(x.shape)]
+    if not x.size:
+        return x.copy(), *(runtime.xp().full(kept, math.nan, np.float64) for _ in range(2))
+    y, stats = _standardize([x], axes, [weight, bias], eps, centred)
+    return y, stats[0].reshape(kept), stats[1].reshape(kept)
 
 
 @_evenly
-def _standardize_input(arrays, sets, eps, weights, centred):
+def _standardize_input(arrays, sets, weights, mean, variance, eps, centred):
     d, x = arrays
+    xp = runtime.xp()
     weight, affine = _affine(x.shape, *weights)
-    dx = runtime.xp().empty(x.shape, x.dtype)
+    dx = xp.empty(x.shape, x.dtype)
     if _are_rows(sets):
-        args = d, x, dx, weight, np.int64(sets[1]), sets[2], *affine, float(eps), centred
+        kept = xp.ascontiguousarray(mean), xp.ascontiguousarray(variance)
+        args = d, x, dx, weight, *kept, np.int64(sets[1]), sets[2], *affine, float(eps), centred
         _launch_rows("standardize_input_rows", args, sets, x.dtype)
     else:
-        stats = _stats(x, sets, eps, centred)
+        stats = _kept_stats(mean, variance, eps, x.dtype)
         sums, _ = _products(d, x, weight, affine, stats, sets, sets)
         size = float(sets[0] * sets[2])
         args = d, x, dx, weight, stats, sums, np.int64(x.size), *sets[1:], *affine, size, centred
         _launch("standardize_input_all", _elements(x.size), runtime.THREADS, args, x.dtype)
-    return dx
+    return (dx,)
 
 
-def standardize_input(d, x, axes, eps, weight=None, centred=True):
-    """The gradient of `standardize` by x, as `nnscratch.kernels.normalise.standardize_input`."""
-    return _standardize_input([d, x], axes, eps, [weight], centred) if x.size else x.copy()
+def standardize_input(d, x, mean, variance, axes, eps, weight=None, centred=True):
+    """The gradient of the values that `standardize` gives by x, where that by them is d, as the definition."""
+    return _standardize_input([d, x], axes, [weight], mean, variance, eps, centred)[0] if x.size else x.copy()
 
 
-def standardize_weight(d, x, shape, axes, eps, centred=True):
-    """The gradient of `standardize` by a weight of that shape, as `nnscratch.kernels.normalise.standardize_weight`."""
+def standardize_weight(d, x, mean, variance, shape, axes, eps):
+    """The gradient of the values that `standardize` gives by a weight of that shape, where that by them is d, as the definition."""
     xp = runtime.xp()
-    found, sets = _repeats(x.shape, tuple(shape)), _sets(x.shape, axes)
+    found, own = repeats(x.shape, tuple(shape)), sets(x.shape, axes)
     if not x.size:
         return xp.zeros(shape, x.dtype)
-    if found and sets:
+    if found and own:
         d, x = xp.ascontiguousarray(d), xp.ascontiguousarray(x)
         inner, count = found
-        stats, same = _stats(x, sets, eps, centred), (x.size // (inner * count), count, inner)
-        return _products(d, x, None, (1, 1), stats, same, sets)[1].reshape(shape)
-    terms = d * standardize(x, axes, eps, None, None, centred)
+        stats, same = _kept_stats(mean, variance, eps, x.dtype), (x.size // (inner * count), count, inner)
+        return _products(d, x, None, (1, 1), stats, same, own)[1].reshape(shape)
+    terms = d * ((x - mean) / xp.sqrt(variance + eps))
     extra = x.ndim - len(shape)
     over = tuple(i for i in range(x.ndim) if i < extra or shape[i - extra] == 1)
-    return (numerics.accurate_sum(terms, over) if over else terms).reshape(shape)
-
-
-def moments(x, axes):
-    """The means over axes, and the variances, as `nnscratch.kernels.normalise.moments`."""
-    xp = runtime.xp()
-    kept = [n for i, n in enumerate(x.shape) if i not in axes]
-    if not x.size:
-        return xp.full(kept, math.nan, x.dtype), xp.full(kept, math.nan, x.dtype)
-    sets = _sets(x.shape, axes)
-    if not sets:
-        x = x.transpose([i for i in range(x.ndim) if i not in axes] + list(axes))
-        sets = _sets(x.shape, tuple(range(len(kept), x.ndim)))
-    stats = _stats(xp.ascontiguousarray(x), sets, 0.0, True)
-    return tuple(stats[i].astype(x.dtype).reshape(kept) for i in range(2))
+    return (accurate_sum(terms, over) if over else terms).reshape(shape).astype(x.dtype)

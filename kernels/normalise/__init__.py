@@ -1,0 +1,1 @@
+"""Standardising values over axes, and its gradients."""

@@ -1,0 +1,64 @@
+"""Dropout: values set to 0 at random while a network is trained."""
+
+import numpy as np
+
+from nnscratch.autograd import op
+from nnscratch.ops.operands import backend_of, floating_point
+from nnscratch.sample_inputs import Case, normal
+
+
+@op(
+    formula=r"y = x \odot m, \quad m_i \in \{0, \tfrac{1}{1 - p}\}",
+    derivative=r"m",
+    document="Srivastava et al., 2014",
+    constant=("mask",),
+    samples=(Case(normal(3, 2), np.array([[0.0, 2.0], [2.0, 2.0], [0.0, 0.0]])),),
+)
+def dropped(x, mask):
+    """Values times the mask that was drawn for them, of their shape.
+
+    The mask is an argument, so that a backward pass has the one of the forward pass, however often it computes it again.
+    """
+    if np.shape(x) != np.shape(mask):
+        raise ValueError(f"mask has shape {np.shape(mask)}, x {np.shape(x)}; draw one of the shape of x")
+    return np.multiply(x, mask)
+
+
+@dropped.rule("x")
+def _(g, mask):
+    return g * mask
+
+
+def dropout(x, p=0.5, training=True):
+    r"""Each value 0 with probability `p`, else divided by 1 - p (Srivastava et al., 2014); outside training `x` itself.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Any shape, floating point.
+    p : float
+        From 0 up to below 1.
+    training : bool
+
+    Returns
+    -------
+    The same shape and dtype; drawn from the generator that `ns.manual_seed` seeds.
+
+    Raises
+    ------
+    ValueError
+        Where `p` is no such number.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.manual_seed(0)
+    >>> ns.functional.dropout(ns.tensor([1.0, 1.0, 1.0, 1.0]))
+    tensor([2., 2., 2., 0.])
+    """
+    if not isinstance(p, int | float) or not 0 <= p < 1:
+        raise ValueError(f"dropout: p is {p!r}, expected a number from 0 up to below 1; pass for example 0.5")
+    x = floating_point("dropout", "x", x)
+    if not training or p == 0:
+        return x
+    return dropped(x, backend_of(x).dropout_mask(x.shape, x.dtype, p))
