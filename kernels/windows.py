@@ -82,7 +82,7 @@ def unpadded(padded, padding, size):
 
 
 def taps(padded, kernel, stride, dilation, windows, first_row=0):
-    """Yield, for each position in the window (row-major), its elements in all windows: views (..., OH, OW).
+    """For each position in the window (row-major) its elements in all windows: a list of views (..., OH, OW).
 
     Parameters
     ----------
@@ -97,14 +97,14 @@ def taps(padded, kernel, stride, dilation, windows, first_row=0):
     >>> [tap.tolist() for tap in taps(np.arange(6).reshape(2, 3), (1, 2), (1, 1), (1, 1), (2, 2))]
     [[[0, 1], [3, 4]], [[1, 2], [4, 5]]]
     """
+    views = []
     for i in range(kernel[0]):
+        top = first_row * stride[0] + i * dilation[0]
+        rows = padded[..., top : top + (windows[0] - 1) * stride[0] + 1 : stride[0], :]
         for j in range(kernel[1]):
-            top, left = first_row * stride[0] + i * dilation[0], j * dilation[1]
-            yield padded[
-                ...,
-                top : top + (windows[0] - 1) * stride[0] + 1 : stride[0],
-                left : left + (windows[1] - 1) * stride[1] + 1 : stride[1],
-            ]
+            left = j * dilation[1]
+            views.append(rows[..., left : left + (windows[1] - 1) * stride[1] + 1 : stride[1]])
+    return views
 
 
 def add_to_taps(terms, like, size, kernel, stride, padding, dilation):

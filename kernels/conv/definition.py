@@ -34,7 +34,7 @@ def im2col(x, kernel, stride, padding, dilation):
             [4., 5.]]])
     """
     windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
-    columns = np.stack(list(taps(pad(x, padding), kernel, stride, dilation, windows)), axis=2)
+    columns = np.stack(taps(pad(x, padding), kernel, stride, dilation, windows), axis=2)
     return columns.reshape(len(x), x.shape[1] * kernel[0] * kernel[1], windows[0] * windows[1])
 
 
