@@ -17,6 +17,7 @@ import itertools
 import keyword
 import threading
 import types
+import weakref
 from collections.abc import Callable
 from heapq import heappop, heappush
 
@@ -267,8 +268,8 @@ class Result:
 
     @property
     def has_gradient(self):
-        """Whether a gradient by it can be asked for: it holds floating-point numbers, and is not constant by its nature."""
-        return self.dtype.kind == "f" and self.name not in self.op.constant_outputs
+        """Whether a gradient by it can be asked for."""
+        return self.op._has_gradient(self.index, self.dtype)
 
     @property
     def sequence(self):
@@ -418,10 +419,21 @@ class Op:
 
         return register
 
-    def kernel(self, array, *arguments):
-        """Call the operation's kernel: that of the device where `array`, its first argument, lives."""
-        here = backend.BY_TYPE.get(type(array)) or backend.of(array)
-        return here.kernel(self.kernel_name)(array, *arguments)
+    @functools.cached_property
+    def kernel(self):
+        """The operation's kernel, a function of arrays: that of the device where the first of them lives.
+
+        While the CPU is the only device in use it is the CPU's function itself, so that finding it costs nothing.
+        """
+        name = self.kernel_name
+        if not backend.several():
+            _bound.add(self)
+            return backend.cpu.kernel(name)
+
+        def kernel(array, *arguments):
+            return backend.of(array).kernel(name)(array, *arguments)
+
+        return kernel
 
     def __call__(self, *args, **kwargs):
         if kwargs:
@@ -467,9 +479,12 @@ class Op:
 
     def _wrap(self, out, others):
         """An array as a Tensor; it shares the counter of one in whose memory it lies, so that a change of either is seen by both."""
+        base = out.base
         for a in others:
-            if isinstance(a, Tensor) and _overlap(out, a.data):
-                return _wrap(out, a._version)
+            if type(a) in _TENSOR_TYPES:
+                array = a.data
+                if array is out or array.base is out or (base is not None and _overlap(out, array)):
+                    return _wrap(out, a._version)
         return _wrap(out)
 
     def _declared(self, out, as_array):
@@ -562,14 +577,19 @@ class Op:
         if node is None:
             return
         keep_results = node.plan[1]
-        node.data = [t.data if k in keep_results else None for k, t in enumerate(results)]
-        node.shape = [t.shape for t in results]
-        node.dtype = [t.dtype for t in results]
+        arrays = [t.data for t in results]
+        node.data = [a if k in keep_results else None for k, a in enumerate(arrays)]
+        node.shape = [a.shape for a in arrays]
+        node.dtype = [a.dtype for a in arrays]
         node.version = [t._version for t in results]
-        node.made = [t._version[0] for t in results]
-        for result, t in zip(node.results, results, strict=True):
-            t.requires_grad = result.has_gradient
-            t._node = result if t.requires_grad else None
+        node.made = [version[0] for version in node.version]
+        for k, t in enumerate(results):
+            t.requires_grad = self._has_gradient(k, arrays[k].dtype)
+            t._node = Result(node, k) if t.requires_grad else None
+
+    def _has_gradient(self, k, dtype):
+        """Whether a gradient by one of several results can be asked for: not of whole numbers, nor of what is constant by its nature."""
+        return dtype.kind == "f" and self.outputs[k] not in self.constant_outputs
 
     def _plan(self, active, count):
         """What to keep when the inputs at `active` want a gradient: arguments, results; and those that get one."""
@@ -590,7 +610,8 @@ class Op:
             needs = self.rules[name].needs
             keep |= {j for j in range(count) if self._input_name(j) in needs}
             keep_results |= {k for k, output in enumerate(self.outputs or ("y",)) if output in needs}
-        plan = tuple(sorted(keep)), tuple(sorted(keep_results)), tuple(names), tuple(names.items())
+        pairs = tuple((i, self.rules[name]) for i, name in names.items())
+        plan = tuple(sorted(keep)), tuple(sorted(keep_results)), tuple(names), pairs
         self._plans[active, count] = plan
         return plan
 
@@ -716,7 +737,7 @@ class Rule:
         elif parameter == "y" and not op.outputs:
             source = "value(node)"
         elif parameter in (op.outputs or ()):
-            source = f"value(result(node, {op.outputs.index(parameter)}))"
+            source = f"kept(node, {op.outputs.index(parameter)})"
         elif parameter in op.positional:
             place = op.positional.index(parameter)
             source = f"value(node.args[{place}])"
@@ -734,10 +755,10 @@ class Rule:
     def bind(self):
         """Make `on_arrays` and `on_tensors`, when the rule is first needed."""
         code = compile(self._source, "<rule>", "eval")
-        common = {"shape": _shape, "result": Result, "defaults": self.defaults}
-        arrays = _on_arrays(self.function)
-        self.on_arrays = eval(code, {**common, "function": arrays, "value": _raw})
-        self.on_tensors = eval(code, {**common, "function": self.function, "value": _handle})
+        common = {"shape": _shape, "defaults": self.defaults}
+        arrays = {"function": _on_arrays(self.function), "value": _raw, "kept": _kept_array}
+        tensors = {"function": self.function, "value": _handle, "kept": lambda node, k: _handle(Result(node, k))}
+        self.on_arrays, self.on_tensors = eval(code, common | arrays), eval(code, common | tensors)
         if self.gradients:
             self.on_arrays, self.on_tensors = self._of_several(self.on_arrays), self._of_several(self.on_tensors)
 
@@ -776,6 +797,18 @@ def _on_arrays(function):
     return types.FunctionType(
         function.__code__, at_once, function.__name__, function.__defaults__, function.__closure__
     )
+
+
+#: The operations whose kernel is the CPU's function itself.
+_bound: weakref.WeakSet = weakref.WeakSet()
+
+
+def _forget_kernels():
+    while _bound:
+        vars(_bound.pop()).pop("kernel", None)
+
+
+backend.WHEN_ADDED.append(_forget_kernels)
 
 
 def op(forward=None, **details):
@@ -907,6 +940,13 @@ def _raw(a):
     return a.data if isinstance(a, Tensor) else a
 
 
+def _kept_array(node, k):
+    """One of several results of a node as an array."""
+    if node.data[k] is None:
+        _restore(node)
+    return node.data[k]
+
+
 def _handle(a):
     """A kept argument as a Tensor with its place in the graph, so that a rule's own operations are recorded."""
     if type(a) is not Node and type(a) is not Result:
@@ -1014,8 +1054,9 @@ def _check_results(node, positions):
     """The same for its results."""
     several = node.op.outputs is not None
     for k in positions:
-        result, made = (node.results[k], node.made[k]) if several else (node, node.made)
-        if result.version[0] != made:
+        version, made = (node.version[k], node.made[k]) if several else (node.version, node.made)
+        if version[0] != made:
+            result = node.results[k]
             what = f"its result {result.name}" if several else "its result"
             raise RuntimeError(
                 f"{node.op.name}: {what} {result.shape} was changed in place, and its gradient needs the old "
@@ -1084,11 +1125,10 @@ def _pull(root, seed, create_graph=False, wanted=None, retain=False):
                 _check_versions(node, keep)
         if keep_results and (several or node.version[0] != node.made):
             _check_results(node, keep_results)
-        for i, name in pairs:
+        for i, rule in pairs:
             parent = args[i]
             if needed is not None and identity(parent) not in needed:
                 continue
-            rule = operation.rules[name]
             if several and all(g[k] is None for k in rule.gradients):
                 continue
             d = rule.on_tensors(node, i, g) if create_graph else rule.on_arrays(node, i, g)
@@ -1097,7 +1137,7 @@ def _pull(root, seed, create_graph=False, wanted=None, retain=False):
             kind = type(parent)
             like = parent if kind is Node or kind is Result else parent.data
             if type(d) is not np.ndarray or d.shape != like.shape or d.dtype is not like.dtype:
-                d = _fit(d, parent, operation, name)
+                d = fit(d, node, i)
             if kind is Node:
                 at = -parent.sequence
                 if at in pending:

@@ -261,7 +261,7 @@ def test_indices_must_match_the_other_axes():
         ns.take_along_axis(np.ones((1, 3)), np.zeros((4, 2), int), 1)
 
 
-@pytest.mark.parametrize("name", ["mse_loss", "probability_binary_cross_entropy", "sigmoid_binary_cross_entropy"])
+@pytest.mark.parametrize("name", ["probability_binary_cross_entropy", "sigmoid_binary_cross_entropy"])
 def test_losses_of_stretched_operands_have_their_gradients(name):
     rng = np.random.default_rng(0)
     inputs = [rng.uniform(0.1, 0.9, (3, 1)), rng.uniform(0.1, 0.9, (1, 4))]

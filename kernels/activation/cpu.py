@@ -23,7 +23,24 @@ def sigmoid(x):
     >>> sigmoid(np.array([-800.0, -2.0, 0.0, 800.0], np.float32))
     array([0.        , 0.11920292, 0.5       , 1.        ], dtype=float32)
     """
-    return _wide_sigmoid(x) if x.dtype == np.float64 else _short_sigmoid(x)
+    if x.itemsize == 8:
+        return _wide_sigmoid(x)
+    return _small_sigmoid(x) if 0 < x.size <= LITTLE else _short_sigmoid(x)
+
+
+#: Elements up to which it is quicker to keep exponentials finite than to tell NumPy not to warn of them.
+LITTLE = 1 << 10
+#: Beyond, the exponential of float64 is infinite; float32's sigmoid is 0 long before.
+LOWEST = np.array(-700.0)
+
+
+def _small_sigmoid(x):
+    y = x.astype(np.float64)
+    np.maximum(y, LOWEST, out=y)
+    np.negative(y, y)
+    np.exp(y, y)
+    y += ONE
+    return np.divide(ONE, y, y).astype(x.dtype)
 
 
 @by_pieces

@@ -35,8 +35,10 @@ def cross_entropy(z, q, n=None):
     array([[-2.06115362e-09,  2.06115362e-09],
            [-1.00000000e+00,  1.00000000e+00]])
     """
-    rows = as_rows(z, -1)[0]
-    targets = q.reshape(-1) if q.ndim < z.ndim else as_rows(q, -1)[0]
+    rows, targets = z, q
+    if z.ndim != 2:
+        rows = as_rows(z, -1)[0]
+        targets = q.reshape(-1) if q.ndim < z.ndim else as_rows(q, -1)[0]
     function = _with_labels if q.ndim < z.ndim else _with_distributions
     losses, errors = _by_pieces(function, rows, targets)
     errors = errors.reshape(z.shape)

@@ -23,7 +23,10 @@ def linear(x, weight, bias=None):
     out = dot(x, weight.T) if x.ndim < 3 else np.matmul(x, weight.T)
     if bias is None:
         return out
-    return np.add(out, bias, out=out if out.dtype == bias.dtype else None)
+    if out.dtype != bias.dtype:
+        return out + bias
+    out += bias
+    return out
 
 
 def channel_sums(x, axis):

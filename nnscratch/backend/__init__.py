@@ -19,6 +19,8 @@ cpu = CPU()
 _by_name = {"cpu": cpu}
 #: The backends by the types of their arrays.
 BY_TYPE: dict = {np.ndarray: cpu}
+#: What is to be called when a device comes into use.
+WHEN_ADDED: list = []
 _default = "cpu"
 #: What `manual_seed` was given last, for the devices that are found later.
 _seed = 0
@@ -76,6 +78,8 @@ def _add(backend):
     """Let a backend be found by its name and by its arrays."""
     _by_name[backend.name] = BY_TYPE[backend.array] = backend
     RAW_TYPES.add(backend.array)
+    for call in WHEN_ADDED:
+        call()
     return backend
 
 

@@ -8,7 +8,7 @@ from nnscratch.sample_inputs import Case, normal
 
 
 @op(
-    formula=r"y = x \odot m, \quad m_i \in \{0, \tfrac{1}{1 - p}\}",
+    formula=r"y = x \odot m, \quad m_i = 0 \text{ or } \tfrac{1}{1 - p}",
     derivative=r"m",
     document="Srivastava et al., 2014",
     constant=("mask",),

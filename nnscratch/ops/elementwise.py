@@ -20,7 +20,11 @@ _TIES = (Case(apart(3, 4), apart(4, shift=0.15)), Case(apart(3), 0.3))
 
 def floating(x):
     """`x` as an array of floating-point numbers: whole numbers become float64, as in NumPy's functions."""
-    x = x if hasattr(x, "dtype") else np.asarray(x)
+    try:
+        if x.dtype.kind == "f":
+            return x
+    except AttributeError:
+        x = np.asarray(x)
     if x.dtype.kind not in "biuf":
         raise TypeError(f"got data of type {x.dtype}, expected real numbers; convert them first")
     return x if x.dtype.kind == "f" else x.astype(np.float64)

@@ -125,20 +125,26 @@ def linear(x, weight, bias=None):
     >>> ns.functional.linear(ns.tensor([[1.0, 2.0]]), ns.tensor([[3.0, 4.0]]), ns.tensor([0.5]))
     tensor([[11.5]])
     """
-    features, shape = getattr(x, "shape", ()), getattr(weight, "shape", ())
+    shape = getattr(weight, "shape", ())
+    if getattr(x, "shape", ())[-1:] != shape[1:] or len(shape) != 2 or (bias is not None and bias.shape != shape[:1]):
+        raise _misfit(x, weight, bias)
+    return linear.kernel(x, weight, bias)
+
+
+def _misfit(x, weight, bias):
+    """What is wrong with the shapes of a layer's arrays."""
+    features, shape = np.shape(x), np.shape(weight)
     if len(shape) != 2:
-        raise ValueError(f"linear: weight must have shape (out, in), got {describe(weight)}; reshape it")
+        return ValueError(f"linear: weight must have shape (out, in), got {describe(weight)}; reshape it")
     if features[-1:] != shape[1:]:
         found = f"{features[-1]} features" if features else "no axes"
-        raise ValueError(
+        return ValueError(
             f"linear: x has {found}, weight expects {shape[1]} "
             f"(x: {describe(x)}, weight: {describe(weight)}); check in_features"
         )
-    if bias is not None and getattr(bias, "shape", ()) != shape[:1]:
-        raise ValueError(
-            f"linear: bias has shape {np.shape(bias)}, weight {shape} expects {shape[:1]}; check out_features"
-        )
-    return linear.kernel(x, weight, bias)
+    return ValueError(
+        f"linear: bias has shape {np.shape(bias)}, weight {shape} expects {shape[:1]}; check out_features"
+    )
 
 
 def in_rows(x):
@@ -192,7 +198,8 @@ def channel_sums(x, axis):
     ValueError
         Where there is no such axis.
     """
-    (axis,) = normalise_axis(axis, np.ndim(x), "channel_sums")
+    if type(axis) is not int or not 0 <= axis < len(np.shape(x)):
+        (axis,) = normalise_axis(axis, np.ndim(x), "channel_sums")
     return channel_sums.kernel(x, axis)
 
 
