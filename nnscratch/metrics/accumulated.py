@@ -19,6 +19,8 @@ class Metric:
     ----------
     name : str
         What the Trainer's history calls it.
+    higher_is_better : bool or None
+        Whether more of it is better, which callbacks that look for the best epoch ask; with None they go by its name.
 
     Examples
     --------
@@ -41,6 +43,7 @@ class Metric:
     """
 
     name = "metric"
+    higher_is_better: bool | None = None
     #: Whether `compute` costs so little that a progress bar may ask after each batch.
     quick = True
 
@@ -281,6 +284,8 @@ class FunctionMetric(Metric):
         Of prediction and target, that returns a number.
     name : str, optional
         By default the function's ``__name__``.
+    higher_is_better : bool, optional
+        Whether more of it is better; by default its name tells, if it can.
 
     Examples
     --------
@@ -293,8 +298,8 @@ class FunctionMetric(Metric):
 
     quick = False
 
-    def __init__(self, function, name=None):
-        self.function = function
+    def __init__(self, function, name=None, higher_is_better=None):
+        self.function, self.higher_is_better = function, higher_is_better
         self.name = name or getattr(function, "__name__", type(function).__name__)
         self.reset()
 

@@ -6,7 +6,7 @@ import os
 
 from nnscratch import arguments
 from nnscratch.files import as_path, writable_folder
-from nnscratch.training.history import ascending
+from nnscratch.training.history import best_of, sign_of, told_by
 
 
 class Callback:
@@ -59,7 +59,8 @@ class EarlyStopping(Callback):
     min_delta : float
         By how much a value must be better to count, at least 0.
     mode : {"auto", "min", "max"}
-        Which values are better; "auto" takes "max" for accuracy, precision, recall, f1 and auc.
+        Which values are better. With "auto" the metric says it, or the last word of the name: "loss", "error" and the like mean
+        "min", "accuracy", "f1", "auc", "r2" and the like "max". Where neither does, the mode is asked for.
     restore_best : bool
         Whether the model goes back to its best epoch when `fit` ends, early or not.
 
@@ -73,7 +74,8 @@ class EarlyStopping(Callback):
     Raises
     ------
     TypeError, ValueError
-        Where an argument is not such; and at the start of `fit`, where nothing of that name is measured.
+        Where an argument is not such; and at the start of `fit`, where nothing of that name is measured, or it is not known which
+        of its values are better.
 
     Examples
     --------
@@ -86,7 +88,7 @@ class EarlyStopping(Callback):
         self.monitor = monitor
         self.patience = arguments.count("EarlyStopping", "patience", patience)
         self.min_delta = arguments.number("EarlyStopping", "min_delta", min_delta, 0)
-        self._sign = _sign("EarlyStopping", mode, monitor)
+        self.mode, self._sign = _mode("EarlyStopping", mode, monitor)
         self.restore_best = restore_best
         self._begin()
 
@@ -94,7 +96,7 @@ class EarlyStopping(Callback):
         self.best, self.best_epoch, self._weights = None, 0, None
 
     def on_fit_begin(self, trainer):
-        _check_monitor("EarlyStopping", self.monitor, trainer)
+        self._sign = _sign_at_fit("EarlyStopping", self, trainer)
         self._begin()
 
     def on_epoch_end(self, trainer, epoch, logs):
@@ -142,15 +144,16 @@ class ReduceLROnPlateau(Callback):
     min_delta : float
         By how much a value must be better to count, at least 0.
     mode : {"auto", "min", "max"}
-        Which values are better; "auto" takes "max" for accuracy, precision, recall, f1 and auc.
+        Which values are better. With "auto" the metric says it, or the last word of the name: "loss", "error" and the like mean
+        "min", "accuracy", "f1", "auc", "r2" and the like "max". Where neither does, the mode is asked for.
     min_lr : float
         The least rate, at least 0.
 
     Raises
     ------
     TypeError, ValueError
-        Where an argument is not such; and at the start of `fit`, where nothing of that name is measured, or the Trainer has a
-        schedule, which would set other rates.
+        Where an argument is not such; and at the start of `fit`, where nothing of that name is measured, it is not known which of
+        its values are better, or the Trainer has a schedule, which would set other rates.
 
     Examples
     --------
@@ -170,14 +173,14 @@ class ReduceLROnPlateau(Callback):
         self.patience = arguments.count(name, "patience", patience)
         self.min_delta = arguments.number(name, "min_delta", min_delta, 0)
         self.min_lr = arguments.number(name, "min_lr", min_lr, 0)
-        self._sign = _sign(name, mode, monitor)
+        self.mode, self._sign = _mode(name, mode, monitor)
         self._begin()
 
     def _begin(self):
         self._best, self._waited = None, 0
 
     def on_fit_begin(self, trainer):
-        _check_monitor("ReduceLROnPlateau", self.monitor, trainer)
+        self._sign = _sign_at_fit("ReduceLROnPlateau", self, trainer)
         if trainer.scheduler is not None:
             raise ValueError("ReduceLROnPlateau: the Trainer has a scheduler, which would undo it; use one of them")
         self._begin()
@@ -214,14 +217,17 @@ class Checkpoint(Callback):
     every : int
         Write after each so many epochs, and after the last.
     monitor : str, optional
-        The name of a value in the history: write only where it is better than ever before.
+        The name of a value in the history: write only where it is better than ever before. Nan never is.
     notes : dict, optional
         Of what JSON can hold, kept in the file (see `nnscratch.checkpoint.read_checkpoint`).
+    mode : {"auto", "min", "max"}
+        Which values of `monitor` are better, as for `EarlyStopping`.
 
     Raises
     ------
     TypeError, ValueError
-        Where an argument is not such; and at the start of `fit`, where nothing called `monitor` is measured.
+        Where an argument is not such; and at the start of `fit`, where nothing called `monitor` is measured, or it is not known
+        which of its values are better.
     OSError
         At the start of `fit`, where the folder cannot be written in; later, where the file cannot.
 
@@ -232,15 +238,16 @@ class Checkpoint(Callback):
     ValueError: Checkpoint: every is 0, expected a whole number of at least 1; pass a larger one
     """
 
-    def __init__(self, path, every=1, monitor=None, notes=None):
+    def __init__(self, path, every=1, monitor=None, notes=None, mode="auto"):
         self.path = as_path("Checkpoint", path)
         self.every = arguments.count("Checkpoint", "every", every)
         self.monitor = monitor
+        self.mode, self._sign = _mode("Checkpoint", mode, monitor)
         self.notes = notes
 
     def on_fit_begin(self, trainer):
         if self.monitor is not None:
-            _check_monitor("Checkpoint", self.monitor, trainer)
+            self._sign = _sign_at_fit("Checkpoint", self, trainer)
         if os.path.isdir(self.path):
             raise OSError(f"Checkpoint: {self.path} is a folder, expected a file; add a name to it")
         writable_folder("Checkpoint", os.path.dirname(self.path) or ".")
@@ -251,24 +258,25 @@ class Checkpoint(Callback):
         last = epoch == trainer.epochs or trainer.stop_training
         due = last or epoch % self.every == 0
         if self.monitor is not None:
-            due = trainer.history.best(self.monitor) == epoch
+            due = best_of(trainer.history[self.monitor], self._sign) == epoch - 1
         if due:
             trainer.save_checkpoint(self.path, self.notes)
 
 
-def _sign(name, mode, monitor):
-    """1 where more of a value is better, -1 where less is."""
-    if mode not in ("auto", "min", "max"):
-        raise ValueError(f"{name}: mode is {mode!r}; pass 'auto', 'min' or 'max'")
-    return -1 if mode == "min" or (mode == "auto" and not ascending(str(monitor))) else 1
+def _mode(name, mode, monitor):
+    """A callback's mode, checked, and its sign as far as that is known before `fit` knows the metric: 0 where it is not."""
+    return mode, sign_of(name, monitor, mode) if mode != "auto" or told_by(monitor) else 0
 
 
-def _check_monitor(name, monitor, trainer):
+def _sign_at_fit(name, callback, trainer):
+    """1 where more of what a callback monitors is better, -1 where less is."""
+    monitor = callback.monitor
     if monitor not in trainer.monitors:
         raise ValueError(
             f"{name}: monitor is {monitor!r}, and this training measures {', '.join(trainer.monitors)}; "
             f"choose one of them, or hold out validation data"
         )
+    return sign_of(name, monitor, callback.mode, trainer.history.modes)
 
 
 def ordered(callbacks):

@@ -2,21 +2,81 @@
 
 import base64
 import math
+import re
 
 from nnscratch import markup
 
 MOST_ROWS = 20  # of a history's table
+#: Words at the end of a value's name that tell which of its values are better, and words that turn that round, or may do so.
+MORE = {"accuracy", "acc", "precision", "recall", "f1", "auc", "auroc", "r2", "iou", "mcc", "bleu", "psnr", "ssim"}
+LESS = {"loss", "error", "mse", "rmse", "mae", "mape", "nll", "perplexity"}
+TURNING = {"neg", "negative", "negated", "minus", "inverse", "no", "non", "not"}
 
 
-def ascending(monitor):
-    """Whether more of a value is better: not of a loss or an error.
+def sign_of(owner, monitor, mode="auto", modes=()):
+    """1 where more of a value is better, -1 where less is.
+
+    Parameters
+    ----------
+    owner : str
+        Who asks, which begins errors.
+    monitor : str
+        The value's name.
+    mode : {"auto", "min", "max"}
+        With "auto" what `modes` say, else the last word of the name, or the one before "score" or "rate": "loss" and "error" of
+        less, "accuracy", "f1" and "r2" of more, and the like.
+    modes : dict of str to {"min", "max"}
+        What is known of values by their names, without ``"val_"``.
+
+    Raises
+    ------
+    ValueError
+        Where `mode` is none, or nothing tells.
 
     Examples
     --------
-    >>> ascending("val_accuracy"), ascending("val_loss")
-    (True, False)
+    >>> sign_of("History.best", "val_macro_f1"), sign_of("History.best", "val_loss")
+    (1, -1)
     """
-    return monitor.removeprefix("val_") in ("accuracy", "precision", "recall", "f1", "auc")
+    if mode not in ("auto", "min", "max"):
+        raise ValueError(f"{owner}: mode is {mode!r}; pass 'auto', 'min' or 'max'")
+    if mode == "auto":
+        mode = dict(modes).get(str(monitor).removeprefix("val_")) or told_by(monitor)
+    if mode is None:
+        raise ValueError(
+            f"{owner}: whether more or less of {monitor!r} is better is not told by its name; pass mode='max' or mode='min'"
+        )
+    return 1 if mode == "max" else -1
+
+
+def told_by(name):
+    """The mode that a name's last word says, "max" or "min", else None.
+
+    Examples
+    --------
+    >>> told_by("val_roc_auc"), told_by("brier_score")
+    ('max', None)
+    """
+    words = re.findall(r"[a-z]+[0-9]*", str(name).lower())
+    if len(words) > 1 and words[-1] in ("score", "rate"):
+        words.pop()
+    if not words or TURNING & set(words):
+        return None
+    if words[-2:] == ["cross", "entropy"]:
+        return "min"
+    return "max" if words[-1] in MORE else "min" if words[-1] in LESS else None
+
+
+def best_of(values, sign):
+    """The place of the best of some values, the first of equals; None where there is nothing but nan.
+
+    Examples
+    --------
+    >>> best_of([float("nan"), 1.0, 2.0, 2.0], 1)
+    2
+    """
+    found = [(sign * value, -i) for i, value in enumerate(values) if not math.isnan(value)]
+    return -max(found)[1] if found else None
 
 
 class History:
@@ -29,6 +89,9 @@ class History:
     lists : dict of str to sequence of float, optional
         Values by name, all of one length; `fit` writes "loss", the metrics, those of validation with ``"val_"``, "lr"
         and "seconds".
+    modes : dict of str to {"min", "max"}, optional
+        Which of a value's values are better, by its name without ``"val_"``, where the name does not tell; `fit` takes them from
+        metrics' `higher_is_better`.
 
     Raises
     ------
@@ -50,7 +113,8 @@ class History:
         2  0.2500    1.0000
     """
 
-    def __init__(self, lists=None):
+    def __init__(self, lists=None, modes=None):
+        self.modes = dict(modes or {})
         self._lists = {name: list(values) for name, values in (lists or {}).items()}
         lengths = {name: len(values) for name, values in self._lists.items()}
         if len(set(lengths.values())) > 1:
@@ -87,24 +151,26 @@ class History:
             raise ValueError(f"history: it has no {name!r}; use one of {', '.join(self._lists) or 'none yet'}")
         return self._lists[name]
 
-    def best(self, monitor=None):
+    def best(self, monitor=None, mode="auto"):
         """The epoch, counted from 1, in which a value was best (the first of equals; nan is never best).
 
         Parameters
         ----------
         monitor : str, optional
             A name of the history; by default ``"val_loss"``, or ``"loss"`` where nothing was held out.
+        mode : {"auto", "min", "max"}
+            Which values are better; "auto" goes by the metric or by the name, as in `EarlyStopping`.
 
         Raises
         ------
         ValueError
-            Where there is no such name, no epoch yet, or nothing but nan.
+            Where there is no such name, no epoch yet, or nothing but nan; or where it is not known which values are better.
         """
         monitor = monitor or self._monitor()
-        values = [(v, -i) if ascending(monitor) else (-v, -i) for i, v in enumerate(self[monitor]) if not math.isnan(v)]
-        if not values:
+        best = best_of(self[monitor], sign_of("history", monitor, mode, self.modes))
+        if best is None:
             raise ValueError(f"history: there is no epoch with a {monitor!r} that is a number; call fit first")
-        return 1 - max(values)[1]
+        return 1 + best
 
     def _monitor(self):
         return "val_loss" if "val_loss" in self else "loss"

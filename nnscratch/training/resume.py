@@ -37,7 +37,7 @@ def restore(trainer, path, tensors, content):
     if "settings" not in content:
         raise ValueError(f"resume: {path} was not written by Checkpoint; pass a file that was")
     _compare(path, content["settings"], trainer._settings, "go on with the data and settings it began with")
-    done = History(content["history"])
+    done = History(content["history"], trainer.history.modes)
     if done.epochs > trainer.epochs:
         raise ValueError(
             f"resume: the run in {path} has {done.epochs} epochs, got {trainer.epochs}; pass a larger number"

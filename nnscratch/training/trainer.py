@@ -213,7 +213,7 @@ class Trainer(Loop):
         names = [*self.step.names, *self.step.metrics]
         self.monitors = names + [f"val_{n}" for n in names if validation is not None]
         self.epochs = epochs
-        self.history = History()
+        self.history = History(modes=_modes(self.step.metrics))
         self.stop_training = False
         self._callbacks, self._augment, self._data = callbacks, augment, train.data
         self._settings = {"samples": train.samples, "batch_size": batch_size, "shuffle": bool(shuffle)}
@@ -328,3 +328,9 @@ class Trainer(Loop):
             Where it cannot be written; an old file is left as it was.
         """
         write(self, path, notes)
+
+
+def _modes(metrics):
+    """Which of the metrics' values are better, of those that say so."""
+    known = {name: getattr(metric, "higher_is_better", None) for name, metric in metrics.items()}
+    return {name: "max" if higher else "min" for name, higher in known.items() if higher is not None}
