@@ -12,7 +12,7 @@ import numpy as np
 from nnscratch.files import as_path, write_bytes
 from nnscratch.tensor import Tensor
 
-FORMAT = 1  # of what `write_checkpoint` adds; a file of another format is refused
+FORMAT = 2  # of what `write_checkpoint` adds; a file of another format is refused
 METADATA = "nnscratch"
 
 

@@ -152,10 +152,10 @@ def test_checkpoints_of_another_format_and_plain_tensors_are_refused(tmp_path, m
     ns.save({"a": np.ones(1)}, tmp_path / "plain")
     with pytest.raises(ValueError, match="^resume: .*plain holds tensors but no training run"):
         read_checkpoint(tmp_path / "plain")
-    monkeypatch.setattr("nnscratch.checkpoint.FORMAT", 2)
+    monkeypatch.setattr("nnscratch.checkpoint.FORMAT", 3)
     write_checkpoint(tmp_path / "new", {}, {})
     monkeypatch.undo()
-    with pytest.raises(ValueError, match="^resume: .*new is a checkpoint of format 2, this nnscratch reads format 1"):
+    with pytest.raises(ValueError, match="^resume: .*new is a checkpoint of format 3, this nnscratch reads format 2"):
         read_checkpoint(tmp_path / "new")
 
 

@@ -88,6 +88,8 @@ class DataLoader:
             raise TypeError(f"{name}: collate_fn is {collate_fn!r}, expected a function of a list of samples; pass one")
         self.collate_fn = collate_fn
         self.generator = as_generator(name, generator)
+        #: Whether a last batch of a single sample is joined to the batch before, for a Trainer whose model cannot learn from one.
+        self._join_single = False
         self._in_sequence = isinstance(dataset, IterableDataset)
         if self._in_sequence and shuffle:
             raise ValueError(f"{name}: an IterableDataset has one order; pass shuffle=False, or shuffle within it")
@@ -114,7 +116,7 @@ class DataLoader:
             coming = iter(self.dataset)
             tasks = (functools.partial(self._next, coming, seed, n) for n in itertools.count())
         else:
-            chosen = enumerate(_chosen(len(self.dataset), self.batch_size, self.drop_last, order))
+            chosen = enumerate(_chosen(len(self.dataset), self.batch_size, self.drop_last, order, self._join_single))
             tasks = (functools.partial(self._take, indices, seed, n) for n, indices in chosen)
         if not self.num_workers:
             made = (task() for task in tasks)
@@ -143,10 +145,12 @@ def _number_of_batches(samples, batch_size, drop_last):
     return samples // batch_size if drop_last else -(-samples // batch_size)
 
 
-def _chosen(samples, batch_size, drop_last, order):
+def _chosen(samples, batch_size, drop_last, order, join_single=False):
     """Which samples each batch has: slices, or parts of an order."""
-    for i in range(_number_of_batches(samples, batch_size, drop_last)):
-        chosen = slice(i * batch_size, (i + 1) * batch_size)
+    batches = _number_of_batches(samples, batch_size, drop_last)
+    joined = join_single and not drop_last and batches > 1 and samples % batch_size == 1
+    for i in range(batches - joined):
+        chosen = slice(i * batch_size, (i + 1) * batch_size + (joined and i == batches - 2))
         yield chosen if order is None else order[chosen]
 
 

@@ -20,7 +20,7 @@ from nnscratch.nn.activation import (
     Softsign,
     Tanh,
 )
-from nnscratch.nn.containers import ModuleList, Residual, Sequential
+from nnscratch.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Residual, Sequential
 from nnscratch.nn.convolution import Conv1d, Conv2d, ConvTranspose2d
 from nnscratch.nn.layers import Dropout, Embedding, Flatten, Identity, Linear, Reshape
 from nnscratch.nn.module import Buffer, Module, Parameter
@@ -56,9 +56,12 @@ __all__ = [
     "MaxPool2d",
     "Mish",
     "Module",
+    "ModuleDict",
     "ModuleList",
     "PReLU",
     "Parameter",
+    "ParameterDict",
+    "ParameterList",
     "RMSNorm",
     "ReLU",
     "Reshape",

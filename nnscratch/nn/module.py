@@ -1,5 +1,6 @@
 """Module, the base of every layer and network, and the tensors it owns: parameters and buffers."""
 
+from collections import deque
 from weakref import ref
 
 import numpy as np
@@ -8,6 +9,9 @@ from nnscratch import backend
 from nnscratch.autograd import _state, describe, no_grad
 from nnscratch.nn.summary import contents, summarise
 from nnscratch.tensor import Tensor
+
+#: What a module looks into for its parts.
+CONTAINERS = (list, tuple, dict, set, frozenset, deque)
 
 
 class Parameter(Tensor):
@@ -79,7 +83,9 @@ class Module:
     """A layer or a network: write ``forward``, and assign its parameters and layers as attributes.
 
     Whatever `Parameter`, `Buffer` or `Module` is assigned to an attribute belongs to the module; there is
-    nothing to register, and it makes no difference whether ``super().__init__()`` is called.
+    nothing to register, and it makes no difference whether ``super().__init__()`` is called. So does what is in lists, tuples
+    and dicts that are attributes, or within each other, whenever it was put there: ``self.layers.append(...)``. In its path
+    stand its number or key, as in a `ModuleList` or `ModuleDict`.
 
     Attributes
     ----------
@@ -123,6 +129,15 @@ class Module:
         finally:
             _state.scope = outer
 
+    def __init_subclass__(cls, **settings):
+        super().__init_subclass__(**settings)
+        for name, value in vars(cls).items():
+            if isinstance(value, Module | Parameter | Buffer):
+                raise TypeError(
+                    f"{cls.__name__}: {name} is made in the class, so that all its instances would share it; assign it to "
+                    f"self.{name} in __init__"
+                )
+
     def __setattr__(self, name, value):
         self._check_attribute(name, value)
         old = vars(self).get(name)
@@ -139,22 +154,13 @@ class Module:
 
     def _check_attribute(self, name, value):
         owner = type(self).__name__
-        if isinstance(value, Module):
-            if any(m is self for m in value.modules()):
-                raise ValueError(
-                    f"{owner}: the module assigned to {name} contains this one, and none can contain itself; "
-                    f"build it anew"
-                )
-        elif isinstance(value, list | tuple | dict):
-            items = value.values() if isinstance(value, dict) else value
-            if any(isinstance(v, Module | Parameter) for v in items):
-                raise TypeError(
-                    f"{owner}: {name} is a {type(value).__name__} of modules or parameters, which "
-                    f"training would not see; use nn.ModuleList for modules, one attribute for each parameter"
-                )
+        found = [item for _, item in within(owner, name, value, Module | Parameter | Buffer)]
+        if not found:
             return
-        elif not isinstance(value, Parameter | Buffer):
-            return
+        if any(m is self for item in found if isinstance(item, Module) for m in item.modules()):
+            raise ValueError(
+                f"{owner}: the module assigned to {name} contains this one, and none can contain itself; build it anew"
+            )
         if name == "training" or callable(getattr(type(self), name, None)):
             raise ValueError(f"{owner}: {name!r} is already a part of every {owner}; choose another name")
 
@@ -187,8 +193,16 @@ class Module:
     # What it consists of
 
     def _own(self, kind):
-        """The pairs (name, value) of its own attributes of a kind, in the order they were first assigned."""
-        return [(name, value) for name, value in vars(self).items() if isinstance(value, kind)]
+        """The pairs (path, value) of its own attributes of a kind, in the order they were first assigned, and of what is of that
+        kind in those that are containers.
+        """
+        found = []
+        for name, value in vars(self).items():
+            if isinstance(value, kind):
+                found.append((name, value))
+            elif isinstance(value, CONTAINERS):
+                found += within(type(self).__name__, name, value, kind)
+        return found
 
     def _all(self, kind):
         seen = set()
@@ -434,3 +448,33 @@ class Module:
     def _repr_html_(self):
         """What a notebook shows: the layers, with the shapes and the number of their parameters."""
         return contents(self)
+
+
+def within(owner, path, value, kind, around=()):
+    """The pairs (path, item) of a kind of a value: of itself, or of the containers it is made of.
+
+    Raises
+    ------
+    TypeError
+        Where they would be in a set, which has no order, or two keys of a dict have one name.
+
+    Examples
+    --------
+    >>> within("Net", "blocks", [[1, 2.0], {"a": 3.0}], float)
+    [('blocks.0.1', 2.0), ('blocks.1.a', 3.0)]
+    """
+    if isinstance(value, kind):
+        return [(path, value)]
+    if not isinstance(value, CONTAINERS) or any(value is outer for outer in around):
+        return []
+    items = value.values() if isinstance(value, dict) else value
+    if not any(issubclass(t, kind) or issubclass(t, CONTAINERS) for t in set(map(type, items))):  # long lists are data
+        return []
+    items = list(value.items() if isinstance(value, dict) else enumerate(value))
+    found = [hit for key, v in items for hit in within(owner, f"{path}.{key}", v, kind, (*around, value))]
+    if found and isinstance(value, set | frozenset):
+        raise TypeError(f"{owner}: {path} is a set of modules or parameters, which has no order; use a list")
+    if len({name for name, _ in found}) < len(found):
+        keys = ", ".join(map(repr, dict(items)))
+        raise TypeError(f"{owner}: two of the keys {keys} of {path} have one name; choose others")
+    return found

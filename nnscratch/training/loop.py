@@ -23,13 +23,15 @@ class Loop:
         """The backend of the device that the modules are on."""
         return backend.get(self._parameter().device)
 
-    def _epochs(self, train, validation, batch_size, shuffle, accumulate, verbose):
-        """All epochs that are to be done yet."""
+    def _epochs(self, train, validation, cut, accumulate, verbose):
+        """All epochs that are to be done yet; `cut` says how batches are cut: their size, whether shuffled, and without a rest."""
         from tqdm import tqdm
 
         done, epochs = self.history.epochs, self.epochs
         every = -(-epochs // MOST_LINES)
         samples = train.samples
+        if samples and cut[2]:
+            samples -= samples % cut[0]
         with tqdm(
             total=samples and epochs * samples,
             initial=done * (samples or 0),
@@ -37,6 +39,9 @@ class Loop:
             disable=not verbose,
             dynamic_ncols=True,
         ) as bar:
+            staying = self.step.staying()
+            if verbose and staying:
+                bar.write(f"in evaluation mode, as they were put there: {', '.join(staying)}")
             for epoch in range(done + 1, epochs + 1):
                 if self.stop_training:
                     break
@@ -44,7 +49,7 @@ class Loop:
                 for callback in self._callbacks:
                     callback.on_epoch_begin(self, epoch)
                 started, rate = time.perf_counter(), self.optimizer.lr
-                logs = self._train(train.batches(batch_size, shuffle), f"fit: epoch {epoch}", accumulate, bar)
+                logs = self._train(train.batches(*cut), f"fit: epoch {epoch}", accumulate, bar)
                 if validation is not None:
                     values = self._measure(f"fit: validation after epoch {epoch}", validation, 256)
                     logs.update({f"val_{name}": value for name, value in values.items()})

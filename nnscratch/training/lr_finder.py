@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from nnscratch import arguments, backend
-from nnscratch.training.resume import generators_of
+from nnscratch import arguments
+from nnscratch.training.inventory import unchanged
 from nnscratch.training.step import DivergedError
 from nnscratch.training.totals import Totals
 
@@ -123,8 +123,9 @@ def find_lr(trainer, source, batch_size=32, low=1e-7, high=10.0, steps=100, accu
     if source.arrays is not None:
         trainer.step.check_data(source.arrays, True)
     rates = np.geomspace(low, high, steps).tolist()
+    join_single = trainer._joins_single(source, batch_size, False)
     with _restored(trainer, source.data):
-        losses = _losses(trainer, source, batch_size, rates, accumulate)
+        losses = _losses(trainer, lambda: source.batches(batch_size, True, False, join_single), rates, accumulate)
     return RateSearch(rates[: len(losses)], losses)
 
 
@@ -141,12 +142,12 @@ class _Growing:
             optimizer.lr = rate
 
 
-def _losses(trainer, source, batch_size, rates, accumulate):
+def _losses(trainer, batches, rates, accumulate):
     """The loss before the step at each of the rates, up to where it diverges."""
     trainer.scheduler, trainer.scheduler_step = _Growing(trainer.step.optimizers.values(), rates), "batch"
     totals = Totals("update", trainer.step, complete=True)
     name = trainer.step.names[0]
-    again = itertools.chain.from_iterable(iter(lambda: _pass(source, batch_size), None))
+    again = itertools.chain.from_iterable(iter(lambda: _pass(batches()), None))
     losses: list = []
     with trainer.step.mode(True), contextlib.suppress(DivergedError):
         updates = trainer._updates(totals, again, "find_lr", accumulate)
@@ -162,8 +163,7 @@ def _losses(trainer, source, batch_size, rates, accumulate):
     return losses
 
 
-def _pass(source, batch_size):
-    batches = source.batches(batch_size, True)
+def _pass(batches):
     first = next(batches, None)
     if first is None:
         raise ValueError("find_lr: there was no batch; pass data that are not empty")
@@ -174,12 +174,10 @@ def _pass(source, batch_size):
 def _restored(trainer, data):
     """After this block everything is as before."""
     before = dict(vars(trainer))
-    trainer._augment, trainer._data = None, data
-    generators = [(g, g.bit_generator.state) for g in generators_of(trainer)]
     state = trainer.step.state_dict()
     gradients = [(p, p.grad) for p in trainer.step.parameters()]
     try:
-        with backend.same_random():
+        with unchanged([trainer.step, data]):
             yield
     finally:
         vars(trainer).clear()
@@ -187,5 +185,3 @@ def _restored(trainer, data):
         trainer.step.load_state_dict(state)
         for p, g in gradients:
             p.grad = g
-        for generator, bits in generators:
-            generator.bit_generator.state = bits

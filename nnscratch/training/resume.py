@@ -1,5 +1,6 @@
-"""The state of a training run in a file, and back: a resumed run goes on bit for bit as the uninterrupted one."""
+"""The state of a training run in a file, and back: a resumed run goes on bit for bit as the uninterrupted one, or not at all."""
 
+import math
 import os
 
 import numpy as np
@@ -7,8 +8,31 @@ import numpy as np
 from nnscratch import backend
 from nnscratch.checkpoint import write_checkpoint
 from nnscratch.training.history import History
+from nnscratch.training.inventory import Inventory, checksum, listed
 
-MOST_LOOKED_AT = 100  # things in a list, such as the parts of an augmentation; longer lists are data
+
+def inventory(trainer):
+    """What a run of the Trainer's depends on, beside the states of modules, optimisers, schedule and callbacks.
+
+    Callbacks of one's own are looked at for generators only: they begin a run as they like.
+    """
+    step, callbacks = trainer.step, trainer._callbacks
+    own = [c for c in callbacks if type(c).__module__.startswith("nnscratch.") and c.state_dict() is not None]
+    roots = {"step": step, "scheduler": trainer.scheduler, "augment": trainer._augment}
+    roots |= {"data": trainer._data, "validation_data": trainer._validation, "callbacks": own}
+    with step.mode(True):  # so that a module is asked for the mode it is trained in
+        found = Inventory(quiet=callbacks, **roots)
+    for about in (found.values, found.plain):
+        about.pop("step.doing", None)  # which the Trainer sets
+    return found
+
+
+def begin(trainer, before):
+    """Note how the present `fit` begins; what differs from the inventory `before` its checks is none of the settings."""
+    found = inventory(trainer)
+    paths = dict.fromkeys((*before.values, *found.values))
+    trainer._begun = {p: found.values[p] if before.values.get(p) == found.values.get(p) else None for p in paths}
+    trainer._begun_plain, trainer._begun_modules = found.plain, found.modules
 
 
 def write(trainer, path, notes):
@@ -16,15 +40,22 @@ def write(trainer, path, notes):
     tensors: dict = {}
     states = [(type(c).__name__, c.state_dict()) for c in trainer._callbacks]
     states = [(name, state) for name, state in states if state is not None]
+    found = inventory(trainer)
+    plain, arrays, lost = _changes(trainer, found)
+    tensors |= {f"changed/{name}": array for name, array in arrays.items()}
     content = {
-        "settings": trainer._settings,
+        "settings": trainer._settings | _data(trainer),
+        "begun": trainer._begun,
+        "modules": trainer._begun_modules,
+        "changed": plain,
+        "lost": lost,
+        "epochs": trainer.epochs,
         "history": dict(trainer.history.items()),
         "stopped": trainer.stop_training,
         "step": {name: _put(tensors, name, state) for name, state in trainer.step.state_dict().items()},
         "scheduler": None if trainer.scheduler is None else trainer.scheduler.state_dict(),
-        "schedule": _schedule(trainer),
         "callbacks": [[name, _put(tensors, f"callbacks/{i}", s)] for i, (name, s) in enumerate(states)],
-        "random": [_random_state(g) for g in generators_of(trainer)],
+        "random": found.random(),
         "device": _device_random(trainer),
         "notes": notes,
     }
@@ -36,7 +67,7 @@ def restore(trainer, path, tensors, content):
     path = os.fsdecode(path)
     if "settings" not in content:
         raise ValueError(f"resume: {path} was not written by Checkpoint; pass a file that was")
-    _compare(path, content["settings"], trainer._settings, "go on with the data and settings it began with")
+    _compare(path, content["settings"], trainer._settings | _data(trainer))
     done = History(content["history"], trainer.history.modes)
     if done.epochs > trainer.epochs:
         raise ValueError(
@@ -45,79 +76,125 @@ def restore(trainer, path, tensors, content):
     if (content["scheduler"] is None) != (trainer.scheduler is None):
         had = "a" if trainer.scheduler is None else "no"
         raise ValueError(f"resume: the run in {path} had {had} scheduler; make the Trainer as it was then")
-    _compare(path, content.get("schedule", {}), _schedule(trainer), "make the Trainer as it was then")
     keeping = [c for c in trainer._callbacks if c.state_dict() is not None]
     names = [type(c).__name__ for c in keeping]
     before = [name for name, _ in content["callbacks"]]
     if names != before:
         raise ValueError(f"resume: the run in {path} had callbacks {before} with a state, got {names}; pass the same")
-    generators = generators_of(trainer)
-    if len(generators) != len(content["random"]):
-        raise ValueError(f"resume: the run in {path} had another augmentation or loader; pass the same")
-    step = trainer.step.state_dict()
-    parts = content.get("step") or {
-        "model": {},
-        "optimizer": content["optimizer"],
-    }  # as files of older versions have them
-    trainer.step.load_state_dict({name: _take(tensors, name, rest) for name, rest in parts.items()})
+    found = inventory(trainer)
+    step, schedule = trainer.step.state_dict(), trainer.scheduler and trainer.scheduler.state_dict()
+    trainer.step.load_state_dict({name: _take(tensors, name, rest) for name, rest in content["step"].items()})
     try:
         if trainer.scheduler is not None:
             trainer.scheduler.load_state_dict(content["scheduler"])
+        _compare_begun(path, content, trainer)
+        if found.iterators or content["lost"]:
+            name = _short((found.iterators or content["lost"])[0])
+            raise ValueError(
+                f"resume: {name} changes as the run goes on, in a way that no checkpoint holds; let it keep numbers and arrays, "
+                f"and be made anew for each epoch where it is an iterator"
+            )
+        if not found.fits(content["random"]):
+            raise ValueError(
+                f"resume: the run in {path} had another augmentation or loader, or others that draw random numbers"
+            )
     except (TypeError, ValueError):
+        if trainer.scheduler is not None:
+            trainer.scheduler.load_state_dict(schedule)
         trainer.step.load_state_dict(step)
         raise
     for i, callback in enumerate(keeping):
         callback.load_state_dict(_take(tensors, f"callbacks/{i}", content["callbacks"][i][1]))
     trainer.history = done
     trainer.stop_training = content["stopped"]
-    for generator, state in zip(generators, content["random"], strict=True):
-        generator.bit_generator.state = state
+    found.put(content["changed"] | _take(tensors, "changed", {}))
+    found.set_random(content["random"])
     here = _device_random(trainer)
     if here is not None and here.keys() == (content.get("device") or {}).keys():
         trainer.backend.rng.bit_generator.state = content["device"][trainer.backend.name]
 
 
-def _compare(path, before, now, remedy):
-    for name, value in now.items():
-        if name in before and before[name] != value:
-            raise ValueError(f"resume: the run in {path} had {name} {before[name]}, got {value}; {remedy}")
+def _data(trainer):
+    """What the data of the present `fit` are, where they are arrays."""
+    found = {"class_weight": _class_weight(trainer.step)}
+    for name, source in (("data", trainer._train_source), ("validation_data", trainer._validation_source)):
+        arrays = () if source is None or source.arrays is None else source.arrays
+        found |= {f"{name}[{i}]": checksum(array, math.inf) for i, array in enumerate(arrays)}
+    return found
 
 
-def _schedule(trainer):
-    """The settings a schedule was made with, but for the number of steps its course takes: a run may be made longer."""
-    found, schedule, prefix = {}, trainer.scheduler, ""
-    while schedule is not None:
-        found[f"{prefix}scheduler"] = type(schedule).__name__
-        for name, value in vars(schedule).items():
-            if name not in ("steps", "optimizer") and isinstance(value, int | float | str) and not name.startswith("_"):
-                found[f"{prefix}{name}"] = value
-        schedule, prefix = getattr(schedule, "then", None), f"{prefix}then."
-    return found | ({"scheduler_step": trainer.scheduler_step} if found else {})
+def _class_weight(step):
+    weight = getattr(step, "class_weight", None)
+    return None if weight is None else checksum(np.asarray(getattr(weight, "data", weight), np.float64))
+
+
+def _changes(trainer, found):
+    """What has changed since the run began: plain values, arrays, and the paths of what cannot be put back."""
+    plain = {
+        path: value
+        for path, value in found.plain.items()
+        if not path.startswith(("callbacks.", "scheduler."))
+        and (path not in trainer._begun_plain or repr(trainer._begun_plain[path]) != repr(value))
+    }
+    arrays = {
+        path: a
+        for path, a in found.arrays.items()
+        if path not in found.values or trainer._begun.get(path) != found.values[path]
+    }
+    lost = [
+        path
+        for path in dict.fromkeys((*trainer._begun, *found.values))
+        if path.startswith(("augment.", "data.")) and path not in plain and path not in arrays
+        if trainer._begun.get(path) != found.values.get(path)
+    ]
+    return plain, arrays, lost
+
+
+def _compare(path, before, now):
+    for name in dict.fromkeys((*now, *before)):
+        if name in now and name in before and before[name] != now[name]:
+            raise ValueError(
+                f"resume: the run in {path} had {name} {before[name]}, got {now[name]}; go on with the data and settings it "
+                f"began with"
+            )
+
+
+def _compare_begun(path, content, trainer):
+    """Refuse what is otherwise than as the run began; but a run that is made longer may have a longer schedule."""
+    before, now = content["begun"], trainer._begun
+    modules = content["modules"] | trainer._begun_modules
+    for name in dict.fromkeys((*before, *now)):
+        was, got = before.get(name, "nothing"), now.get(name, "nothing")
+        if None in (was, got) or was == got or ("nothing" in (was, got) and _made_when_called(name, modules)):
+            continue
+        longer = (
+            trainer.epochs > content["epochs"]
+            and name.endswith(".steps")
+            and type(trainer.scheduler).__name__ == "CosineLR"
+        )
+        if not longer:
+            raise ValueError(
+                f"resume: the run in {path} had {_short(name)} {was}, got {got}; make all as it was when that run began"
+            )
+
+
+def _made_when_called(path, modules):
+    """Whether a path is that of an attribute, or a part of one, that a module of a user's may have made when it was called."""
+    holder = path
+    while path not in modules and holder and holder not in modules:
+        holder = holder.rpartition(".")[0]
+    return path not in modules and modules.get(holder, False)
+
+
+def _short(path):
+    """A path without the parts that say nothing to its reader."""
+    return path.removeprefix("step.").removeprefix("scheduler.")
 
 
 def _device_random(trainer):
     """The state of the random numbers that are drawn on a GPU, under its device's name; None on the CPU."""
     here = trainer.backend
-    return None if here is backend.cpu else {here.name: _random_state(here.rng)}
-
-
-def generators_of(trainer):
-    """The CPU's generators that training draws from: its own, and those that the augmentation, the data and the step hold."""
-    found = [backend.cpu.rng]
-    held = [v for v in vars(trainer.step).values() if isinstance(v, np.random.Generator)]
-    stack, seen = [trainer._augment, trainer._data, held], set()
-    while stack:
-        value = stack.pop()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        if isinstance(value, np.random.Generator):
-            found.append(value)
-        elif isinstance(value, list | tuple):
-            stack += value[:MOST_LOOKED_AT]
-        elif hasattr(value, "__dict__") and not isinstance(value, type):
-            stack += vars(value).values()
-    return found
+    return None if here is backend.cpu else {here.name: listed(here.rng.bit_generator.state)}
 
 
 def _put(tensors, place, state):
@@ -135,14 +212,3 @@ def _take(tensors, place, rest):
     """The state that `_put` took apart."""
     place += "/"
     return {**rest, **{key.removeprefix(place): a for key, a in tensors.items() if key.startswith(place)}}
-
-
-def _random_state(generator):
-    """A generator's state, its arrays (which only some kinds have) as lists."""
-
-    def listed(value):
-        if isinstance(value, dict):
-            return {key: listed(v) for key, v in value.items()}
-        return value.tolist() if isinstance(value, np.ndarray) else value
-
-    return listed(generator.bit_generator.state)

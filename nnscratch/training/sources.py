@@ -5,6 +5,7 @@ import itertools
 from nnscratch.arguments import check_lengths
 from nnscratch.data.batching import DataLoader
 from nnscratch.data.datasets import Dataset, IterableDataset, TensorDataset
+from nnscratch.training.inventory import unchanged
 
 
 class Source:
@@ -39,7 +40,7 @@ class Source:
     """
 
     def __init__(self, what, x, y, convert):
-        self._what, self._convert = what, convert
+        self.what, self._convert = what, convert
         self.arrays = self.samples = self.data = None
         self.with_targets = y is not None or not _are_arrays(x)
         if type(x) is TensorDataset:
@@ -71,18 +72,19 @@ class Source:
 
     @property
     def settings(self):
-        """The batch size and the order of a loader's own; none for arrays."""
+        """What cuts a loader's batches; none for arrays."""
         loader = self.data
-        return {"batch_size": loader.batch_size, "shuffle": loader.shuffle} if isinstance(loader, DataLoader) else {}
+        names = ("batch_size", "shuffle", "drop_last") if isinstance(loader, DataLoader) else ()
+        return {name: getattr(loader, name) for name in names}
 
     def split(self, share):
         """Keep all but the last samples, and return a source of these: `share` of all."""
         if self.arrays is None:
-            raise ValueError(f"{self._what}: validation_split is for arrays; pass held-out data as validation_data")
+            raise ValueError(f"{self.what}: validation_split is for arrays; pass held-out data as validation_data")
         held_out = round(self.samples * share)
         if not 0 < held_out < self.samples:
             raise ValueError(
-                f"{self._what}: validation_split {share} leaves {self.samples - held_out} of {self.samples} samples "
+                f"{self.what}: validation_split {share} leaves {self.samples - held_out} of {self.samples} samples "
                 f"for training, expected at least one and fewer than all; choose another share"
             )
         last = Source.__new__(Source)
@@ -91,28 +93,56 @@ class Source:
         self._set(tuple(a[:-held_out] for a in self.arrays))
         return last
 
-    def batches(self, batch_size=256, shuffle=False):
+    @property
+    def own_batches(self):
+        """Whether the data come in batches already."""
+        return self.arrays is None and not isinstance(self.data, Dataset | IterableDataset)
+
+    def single(self, batch_size, drop_last):
+        """The last sample as a batch, where the last batch will have that alone, as far as is known without going through the data."""
+        loader = self.data
+        if isinstance(loader, list):
+            return next((self._batch(n, b) for n, b in enumerate(loader, 1) if _first_length(b) == 1), None)
+        if isinstance(loader, DataLoader):
+            batch_size, drop_last, dataset = loader.batch_size, loader.drop_last, loader.dataset
+        else:
+            dataset = loader if self.arrays is None else TensorDataset(*self.arrays)
+        if self.samples is None or isinstance(dataset, IterableDataset):
+            return None
+        samples = len(dataset)
+        if batch_size > 1 and (samples % batch_size != 1 or (drop_last and samples > 1)):
+            return None
+        with unchanged(loader):
+            (batch,) = itertools.islice(DataLoader(dataset, 1, collate_fn=getattr(loader, "collate_fn", None)), 1)
+        return self._batch(samples, batch)
+
+    def batches(self, batch_size=256, shuffle=False, drop_last=False, join_single=False):
         """A pass: an iterator of tuples of arrays. The order of arrays and data sets is drawn as this is called."""
-        if self.arrays is not None:
-            batches = iter(DataLoader(TensorDataset(*self.arrays), batch_size, shuffle))
-            return batches if shuffle else map(_copies, batches)
-        data = self.data
+        data = self.data if self.arrays is None else TensorDataset(*self.arrays)
         if isinstance(data, Dataset):
-            data = DataLoader(data, batch_size, shuffle)
+            data = DataLoader(data, batch_size, shuffle, drop_last=drop_last)
+            data._join_single = join_single
+            if self.arrays is not None:
+                return iter(data) if shuffle else map(_copies, iter(data))
         elif isinstance(data, IterableDataset):
-            data = DataLoader(data, batch_size)
+            data = DataLoader(data, batch_size, drop_last=drop_last)
         elif not hasattr(data, "__iter__"):
             data = data()
         return map(self._batch, itertools.count(1), iter(data))
 
     def _batch(self, number, batch):
-        what = f"{self._what}: batch {number}"
+        what = f"{self.what}: batch {number}"
         parts = batch if isinstance(batch, tuple | list) else (batch,)
         arrays = tuple(self._convert(f"{what}, part {i}", part) for i, part in enumerate(parts, 1))
         if not arrays:
             raise ValueError(f"{what} is an empty tuple, expected arrays such as (x, y); correct the loader")
         check_lengths(what, arrays)
         return _copies(arrays)
+
+
+def _first_length(batch):
+    first = batch[0] if isinstance(batch, tuple | list) and batch else batch
+    return len(first) if hasattr(first, "__len__") else None
 
 
 def _copies(arrays):

@@ -15,6 +15,7 @@ from nnscratch.nn import Module
 from nnscratch.optim.optimizer import Optimizer
 from nnscratch.tensor import Tensor
 from nnscratch.training.accumulation import MeanGradient
+from nnscratch.training.inventory import unchanged
 from nnscratch.training.losses import LOSSES, settings_of, with_count
 
 METRICS = {m.name: m for m in (metrics.Accuracy, metrics.Precision, metrics.Recall, metrics.F1)}
@@ -30,7 +31,7 @@ class Step:
 
     Its modules and optimisers are those that are assigned to its attributes; the Trainer puts modules into their modes, moves
     batches to their device, and saves and restores all of them. A module whose parameters no optimiser has, such as a teacher,
-    is run in evaluation mode always.
+    is run in evaluation mode always, and a part of a module that was put in evaluation mode by itself stays in it: see `mode`.
 
     Attributes
     ----------
@@ -136,6 +137,22 @@ class Step:
 
         return error
 
+    def staying(self):
+        """The paths of the modules that training leaves in evaluation mode, outermost only, though an optimiser trains the whole."""
+        found = []
+        with self.mode(True):
+            for attribute, module in self.modules.items():
+                parts = [(path, part) for path, part in module.named_modules() if path]
+                if not any(part.training for part in module.modules()):
+                    continue
+                for path, part in parts:
+                    if not part.training and not any(f"{attribute}.{path}.".startswith(f"{p}.") for p in found):
+                        found.append(f"{attribute}.{path}")
+        return found
+
+    def check_single(self, batch):
+        """Raise ValueError where a batch of one sample cannot be learnt from; by default it is taken to be possible."""
+
     def check_data(self, arrays, training):
         """See before training, or measuring, that arrays fit, and change nothing; by default they are taken as they are."""
 
@@ -180,14 +197,22 @@ class Step:
 
     @contextlib.contextmanager
     def mode(self, training):
-        """Train or evaluate within this block; then each module is as it was."""
+        """Train or evaluate within this block; then each module is as it was.
+
+        Training keeps the modes that modules were given: a part put in evaluation mode, such as ``model[1].eval()``, stays in it.
+        A module all of which is in evaluation mode is put into training mode, but for its parts whose parameters are all
+        frozen (``requires_grad_(False)``). A module that no optimiser trains is in evaluation mode.
+        """
         modules = self.modules.values()
         before = [(m, m.training) for module in modules for m in module.modules()]
         trained = {id(p) for o in self.optimizers.values() for group in o.param_groups for p in group["params"]}
         try:
             for module in modules:
                 own = [id(p) for p in module.parameters()]
-                module.train(training and (not own or any(p in trained for p in own)))
+                if training and (not own or any(p in trained for p in own)):
+                    _train(module)
+                else:
+                    module.eval()
             yield
         finally:
             for module, mode in before:
@@ -367,6 +392,18 @@ class Supervised(Step):
     def _values(self, prediction, target, value, count):
         return {"loss": (value, count), **dict.fromkeys(self.metrics, (prediction, target))}
 
+    def check_single(self, batch):
+        """See that the model takes one sample in training mode, as batch normalisation of vectors does not; change nothing."""
+        device = next(self.parameters()).device
+        buffers = [(b, b.data.copy()) for module in self.modules.values() for b in module.buffers()]
+        try:
+            with unchanged(self), no_grad(), np.errstate(all="ignore"), self.mode(True):
+                self.predict(*(Tensor(x.copy(), device=device) for x in batch[:-1]))
+                backend.get(device).synchronize()
+        finally:
+            for buffer, values in buffers:
+                buffer.data[...] = values
+
     def check_data(self, arrays, training):
         """See that loss and metrics take all targets, with the first sample's prediction beside each."""
         *inputs, y = arrays
@@ -374,11 +411,11 @@ class Supervised(Step):
             raise ValueError("fit: got inputs only, expected a target for each sample; pass y, too")
         device = next(self.parameters()).device
         loss, counts = self._training_loss if training else with_count(self.loss), []
-        with backend.same_random(), no_grad(), np.errstate(all="ignore"):
+        with unchanged(self), no_grad(), np.errstate(all="ignore"):
             with self.mode(False):
                 first = self.predict(*(Tensor(x[:1].copy(), device=device) for x in inputs)).numpy()
             for start in range(0, len(y), 1024):
-                target = y[start : start + 1024]
+                target = y[start : start + 1024].copy()
                 prediction = np.repeat(first, len(target), 0)
                 given = Tensor(prediction, device=device), Tensor(target, device=device)
                 counts.append(_mean_and_count(loss, *given)[1])
@@ -389,6 +426,18 @@ class Supervised(Step):
                 tried = metric.new()
                 tried.update(prediction, target)
                 number(metric.name, tried.compute())
+
+
+def _train(module):
+    """Put a module into training mode, as `Step.mode` says."""
+    parts = list(module.modules())
+    if any(part.training for part in parts):
+        return
+    module.train()
+    for part in parts:
+        own = list(part.parameters())
+        if own and not any(p.requires_grad for p in own):
+            part.eval()
 
 
 def _mean_and_count(loss, prediction, target):

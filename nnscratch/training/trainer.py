@@ -1,14 +1,17 @@
 """The Trainer: the loop that lets a step learn from data, epoch after epoch."""
 
+import warnings
+
 import numpy as np
 
 from nnscratch import arguments
+from nnscratch.backend import precision
 from nnscratch.checkpoint import read_checkpoint
 from nnscratch.training import lr_finder
 from nnscratch.training.callbacks import ordered
 from nnscratch.training.history import History
 from nnscratch.training.loop import Loop
-from nnscratch.training.resume import restore, write
+from nnscratch.training.resume import begin, inventory, restore, write
 from nnscratch.training.sources import Source, held_out
 from nnscratch.training.step import Step, Supervised, check_parts
 
@@ -113,6 +116,7 @@ class Trainer(Loop):
         validation_data=None,
         callbacks=(),
         shuffle=True,
+        drop_last=False,
         augment=None,
         class_weight=None,
         accumulate=1,
@@ -146,6 +150,10 @@ class Trainer(Loop):
         callbacks : sequence of Callback
         shuffle : bool
             Whether each epoch takes the training samples in a new order. A loader has its own order.
+        drop_last : bool
+            Whether an epoch leaves out a last batch that is smaller than the others. A loader says so itself. Where it is False, and
+            the last batch would be a single sample that the model cannot learn from (batch normalisation of vectors), that
+            sample joins the batch before, with a warning; a loader's is refused before the first step.
         augment : callable, optional
             Changes the inputs (array, the first part) of each training batch, as `ns.data.RandomShift` does.
         class_weight : (classes,) array, optional
@@ -181,7 +189,11 @@ class Trainer(Loop):
         epochs = arguments.count("fit", "epochs", epochs)
         batch_size = arguments.count("fit", "batch_size", batch_size)
         accumulate = arguments.count("fit", "accumulate", accumulate)
+        drop_last = arguments.flag("fit", "drop_last", drop_last)
+        check_parts(self.step)
         train = Source("fit", x, y, self._array)
+        if drop_last and train.own_batches:
+            raise ValueError("fit: drop_last is for arrays and data sets, got batches; give it to the DataLoader")
         arguments.number("fit", "validation_split", validation_split, 0, 1)
         validation = None
         if validation_data is not None:
@@ -200,6 +212,10 @@ class Trainer(Loop):
         if isinstance(self.step, Supervised):
             self.step.class_weight = class_weight
         callbacks = ordered(callbacks)
+        self._callbacks, self._augment, self._data = callbacks, augment, train.data
+        self._train_source, self._validation_source = train, validation
+        self._validation = None if validation is None else validation.data
+        before = inventory(self)
         for source, training in ((train, True), (validation, False)):
             if source is not None and source.once and epochs > 1:
                 raise ValueError(
@@ -208,6 +224,11 @@ class Trainer(Loop):
                 )
             if source is not None and source.arrays is not None:
                 self.step.check_data(source.arrays, training)
+        if drop_last and train.samples is not None and train.samples < batch_size:
+            raise ValueError(
+                f"fit: drop_last leaves nothing of {train.samples} samples, fewer than batch_size {batch_size}; use a smaller one"
+            )
+        join_single = self._joins_single(train, batch_size, drop_last)
         saved = None if resume is None else read_checkpoint(resume)
 
         names = [*self.step.names, *self.step.metrics]
@@ -215,17 +236,42 @@ class Trainer(Loop):
         self.epochs = epochs
         self.history = History(modes=_modes(self.step.metrics))
         self.stop_training = False
-        self._callbacks, self._augment, self._data = callbacks, augment, train.data
         self._settings = {"samples": train.samples, "batch_size": batch_size, "shuffle": bool(shuffle)}
+        self._settings |= {"drop_last": drop_last, "scheduler_step": self.scheduler_step, "precision": precision.name}
+        self._settings |= {"validation_samples": None if validation is None else validation.samples}
         self._settings |= train.settings | {"accumulate": accumulate}
         for callback in callbacks:
             callback.on_fit_begin(self)
+        begin(self, before)
         if saved is not None:
             restore(self, resume, *saved)
-        self._epochs(train, validation, batch_size, bool(shuffle), accumulate, verbose)
+        cut = batch_size, bool(shuffle), drop_last, join_single
+        self._epochs(train, validation, cut, accumulate, verbose)
         for callback in callbacks:
             callback.on_fit_end(self)
         return self.history
+
+    def _joins_single(self, source, batch_size, drop_last):
+        """Whether a last batch of one sample has to join that before, as the model cannot learn from it alone; says so."""
+        single = source.single(batch_size, drop_last)
+        if single is None:
+            return False
+        try:
+            self.step.check_single(single)
+            return False
+        except ValueError as error:
+            if source.own_batches or batch_size == 1 or source.samples == 1:
+                mend = "let the loader have drop_last=True" if source.own_batches else "pass drop_last=True"
+                raise ValueError(
+                    f"{source.what}: there is a batch of a single sample, which the model cannot learn from ({error}); {mend}, or another "
+                    f"batch_size"
+                ) from error
+        warnings.warn(
+            f"{source.what}: {source.samples} samples in batches of {batch_size} leave a single one, which batch normalisation cannot learn "
+            f"from; it joins the batch before (pass drop_last=True to leave it out, or another batch_size)",
+            stacklevel=3,
+        )
+        return True
 
     def evaluate(self, x, y=None, batch_size=256):
         """The loss and the metrics on data, in evaluation mode; its memory does not grow with the number of samples.
