@@ -113,7 +113,34 @@ class Mean(Metric):
         return self.total / self.count
 
 
-class Accuracy(Metric):
+class _Counting(Metric):
+    """A metric of class labels, whose batches are all of one kind."""
+
+    ignore_index: int | None = None
+    _rows: bool | None = None  # whether whole numbers were one-hot rows
+
+    def reset(self):
+        self._rows = None
+
+    def _counted(self, prediction, target):
+        """Prediction and target as arrays, without the samples whose label is the one ignored."""
+        name, ignored = self.name, self.ignore_index
+        prediction, target = as_array(f"{name}: prediction", prediction), as_array(f"{name}: target", target)
+        if prediction.dtype.kind != "f" and prediction.ndim > 1 and target.size:
+            rows = classifier.one_hot_both(prediction, target)
+            if self._rows not in (None, rows):
+                raise ValueError(
+                    f"{name}: one batch has one-hot rows of whole numbers, another has not, so that labels cannot be told from "
+                    f"rows; pass class labels, which argmax(axis=-1) makes of rows"
+                )
+            self._rows = rows
+        if ignored is None or target.shape != prediction.shape[: target.ndim]:
+            return prediction, target
+        counts = target != ignored
+        return prediction[counts], target[counts]
+
+
+class Accuracy(_Counting):
     """The share of predictions that are right, over all batches: `accuracy`.
 
     Parameters
@@ -137,11 +164,12 @@ class Accuracy(Metric):
         self.reset()
 
     def reset(self):
+        super().reset()
         self.right = self.count = 0
 
     def update(self, prediction, target):
         """Take a batch, as `accuracy` does."""
-        prediction, target = _counted(self.name, prediction, target, self.ignore_index)
+        prediction, target = self._counted(prediction, target)
         if target.size:
             predicted, true, _ = classifier.predicted_and_true(self.name, prediction, target)
             self.right += int(np.count_nonzero(predicted == true))
@@ -152,7 +180,7 @@ class Accuracy(Metric):
         return self.right / max(self.count, 1)
 
 
-class ConfusionMatrix(Metric):
+class ConfusionMatrix(_Counting):
     """Counts by true class (row) and predicted class (column), over all batches: `confusion_matrix`.
 
     Parameters
@@ -186,11 +214,12 @@ class ConfusionMatrix(Metric):
         self.reset()
 
     def reset(self):
+        super().reset()
         self.matrix = np.zeros((self.classes or 0,) * 2, np.int64)
 
     def update(self, prediction, target):
         """Take a batch, as `confusion_matrix` does."""
-        prediction, target = _counted(self.name, prediction, target, self.ignore_index)
+        prediction, target = self._counted(prediction, target)
         if target.size:
             found = classifier.confusion_matrix_of(self.name, prediction, target, self.classes)
             size = max(len(found), len(self.matrix))
@@ -319,7 +348,22 @@ class FunctionMetric(Metric):
     def _call(self):
         prediction, target = (np.concatenate(arrays) for arrays in zip(*self._kept, strict=True))
         self._kept, self._size = [], 0
-        self._mean.update(number(self.name, self.function(prediction, target)), len(target))
+        value = number(self.name, self.function(prediction, target))
+        if differ_in_ones(prediction.shape, target.shape):
+            self._check_not_broadcast(value, prediction, target)
+        self._mean.update(value, len(target))
+
+    def _check_not_broadcast(self, value, prediction, target):
+        """Refuse a function's value that is another where prediction and target have one shape."""
+        try:
+            other = number(self.name, self.function(prediction, target.reshape(prediction.shape)))
+        except Exception:
+            return
+        if not np.isclose(value, other, rtol=1e-5, atol=1e-8, equal_nan=True):
+            raise ValueError(
+                f"metric {self.name}: prediction has shape {prediction.shape}, target {target.shape}, which it broadcasts against "
+                f"each other: {value:g}, with one shape {other:g}; reshape the targets, or correct it"
+            )
 
     def compute(self):
         """The function's value, a float.
@@ -352,10 +396,12 @@ def number(name, value):
     return float(np.asarray(value).item())
 
 
-def _counted(name, prediction, target, ignored):
-    """Prediction and target without the samples whose label is the one ignored."""
-    prediction, target = as_array(f"{name}: prediction", prediction), as_array(f"{name}: target", target)
-    if ignored is None or target.shape != prediction.shape[: target.ndim]:
-        return prediction, target
-    counts = target != ignored
-    return prediction[counts], target[counts]
+def differ_in_ones(a, b):
+    """Whether two shapes are the same but for axes of length 1, so that arrays of them may be broadcast by mistake.
+
+    Examples
+    --------
+    >>> differ_in_ones((5, 1), (5,)), differ_in_ones((5,), (5,))
+    (True, False)
+    """
+    return a != b and [n for n in a if n != 1] == [n for n in b if n != 1]

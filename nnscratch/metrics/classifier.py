@@ -11,7 +11,8 @@ same shape as target   int, bool  class labels
 =====================  =========  ==================================================================
 
 A target is class labels 0, 1, 2, … of shape (N,) or (N, 1), integers or whole floats, or one-hot rows
-(N, C) beside a prediction (N, C). Tensors are taken as arrays are.
+(N, C) beside a prediction (N, C). Predictions and targets that both are one-hot in every row are taken for rows of classes also
+where they are whole numbers. Tensors are taken as arrays are.
 """
 
 import numpy as np
@@ -294,7 +295,8 @@ def predicted_and_true(operation, prediction, target):
     check_finite(f"{operation}: prediction", prediction)
     check_finite(f"{operation}: target", target)
     shapes = f"prediction has shape {prediction.shape} ({prediction.dtype}), target {target.shape}"
-    scores = prediction.dtype.kind == "f" and prediction.ndim >= 2 and prediction.shape[-1] >= 2
+    scores = prediction.ndim >= 2 and prediction.shape[-1] >= 2
+    scores = scores and (prediction.dtype.kind == "f" or one_hot_both(prediction, target))
     if scores and target.shape == prediction.shape:
         if not (((target == 0) | (target == 1)).all() and (target.sum(axis=-1) == 1).all()):
             raise ValueError(
@@ -311,6 +313,24 @@ def predicted_and_true(operation, prediction, target):
     if prediction.shape != target.shape:
         raise ValueError(f"{operation}: {shapes}, wants (N, C) scores or (N,) labels beside (N,) targets; reshape them")
     return _predicted(operation, prediction), true_labels(operation, target), classes
+
+
+def one_hot_both(prediction, target):
+    """Whether whole numbers are one-hot rows, of prediction and target alike, rather than labels.
+
+    Examples
+    --------
+    >>> one_hot_both(np.eye(3, dtype=int), np.eye(3, dtype=int)), one_hot_both(np.ones((2, 2), int), np.eye(2))
+    (True, False)
+    """
+    if (
+        prediction.dtype.kind == "f"
+        or prediction.shape != target.shape
+        or prediction.ndim < 2
+        or prediction.shape[-1] < 2
+    ):
+        return False
+    return all(((a == 0) | (a == 1)).all() and (a.sum(axis=-1) == 1).all() for a in (prediction, target))
 
 
 def _predicted(operation, prediction):

@@ -8,9 +8,9 @@ from types import MappingProxyType
 import numpy as np
 
 from nnscratch import backend, metrics
-from nnscratch.autograd import describe, no_grad
+from nnscratch.autograd import describe, grad, no_grad
 from nnscratch.metrics import FunctionMetric, Metric
-from nnscratch.metrics.accumulated import number
+from nnscratch.metrics.accumulated import differ_in_ones, number
 from nnscratch.nn import Module
 from nnscratch.optim.optimizer import Optimizer
 from nnscratch.tensor import Tensor
@@ -426,6 +426,28 @@ class Supervised(Step):
                 tried = metric.new()
                 tried.update(prediction, target)
                 number(metric.name, tried.compute())
+        if differ_in_ones(first.shape[1:], y.shape[1:]):
+            self._check_not_broadcast(loss, inputs, y)
+
+    def _check_not_broadcast(self, loss, inputs, y):
+        """Refuse a loss of the user's that has another gradient where prediction and target have one shape."""
+        device = next(self.parameters()).device
+        chosen = np.unique(np.linspace(0, len(y) - 1, 16).astype(int))
+        with unchanged(self), no_grad(), self.mode(False):
+            prediction = self.predict(*(Tensor(x[chosen], device=device) for x in inputs)).numpy()
+        found = []
+        for target in (y[chosen], y[chosen].reshape(prediction.shape)):
+            z = Tensor(prediction.copy(), device=device).requires_grad_()
+            try:
+                value = _mean_and_count(loss, z, Tensor(target.copy(), device=device))[0]
+                found.append(grad(value, z).numpy())
+            except Exception:
+                return
+        if not np.allclose(*found, rtol=1e-3, atol=1e-6 * np.abs(found[1]).max(), equal_nan=True):
+            raise ValueError(
+                f"fit: the loss broadcasts predictions {prediction.shape} and targets {y[chosen].shape} of samples against each other, "
+                f"so that each is compared with all; reshape the targets to (N, *{prediction.shape[1:]}), or correct the loss"
+            )
 
 
 def _train(module):
