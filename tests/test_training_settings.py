@@ -1,6 +1,7 @@
 """What training must not guess or change in silence: which values are better, modes, single samples, the caller's arrays."""
 
 import collections
+import functools
 import itertools
 import math
 import warnings
@@ -440,3 +441,16 @@ def test_labels_of_sequences_are_no_rows_and_the_two_do_not_mix():
     metric.update(np.eye(3, dtype=int), np.eye(3, dtype=int))
     with pytest.raises(ValueError, match=r"^accuracy: one batch has one-hot rows"):
         metric.update(a, b)
+
+
+def test_a_layer_replaced_after_the_optimiser_was_made_is_refused():
+    trainer = regression()
+    setattr(trainer.model, "0", nn.Linear(3, 1))
+    with pytest.raises(ValueError, match=r"^Trainer: optimizer has 2 parameters that no module of the step has"):
+        trainer.fit(X, Y, verbose=False)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+def test_a_loss_that_depends_on_the_batches_is_refused(reduction):
+    with pytest.raises(ValueError, match=rf"^Trainer: the loss has reduction='{reduction}'"):
+        regression(loss=functools.partial(ns.functional.mse_loss, reduction=reduction))

@@ -308,6 +308,11 @@ class Supervised(Step):
             )
         self.model, self.optimizer = model, optimizer
         self.loss = _named(owner, "loss", loss, LOSSES)
+        reduction = settings_of(self.loss)[1].get("reduction", "mean")
+        if reduction != "mean":
+            raise ValueError(
+                f"{owner}: the loss has reduction={reduction!r}, which depends on how data are cut into batches; leave it at 'mean'"
+            )
         if isinstance(metrics, str) or callable(metrics):
             raise TypeError(f"{owner}: metrics is {metrics!r}, expected a sequence; pass [{metrics!r}]")
         self.metrics = {}
@@ -486,6 +491,14 @@ def check_parts(step):
             raise TypeError(
                 f"Trainer: {attribute} of {name} is a {type(value).__name__} of modules or optimisers, which would not be "
                 f"saved; give each an attribute, or use nn.ModuleList"
+            )
+    for attribute, optimizer in step.optimizers.items():
+        own = {id(p) for p in step.parameters()}
+        foreign = [p for group in optimizer.param_groups for p in group["params"] if id(p) not in own]
+        if foreign and step.modules:
+            raise ValueError(
+                f"Trainer: {attribute} has {len(foreign)} parameters that no module of the step has, such as {describe(foreign[0])}, "
+                f"as where a layer was replaced after the optimiser was made; make the optimiser anew"
             )
     if not step.optimizers or next(step.parameters(), None) is None:
         raise ValueError(
