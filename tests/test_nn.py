@@ -466,7 +466,11 @@ def contains_itself():
         (lambda: Unwritten()(1), NotImplementedError, r"Unwritten: has no forward; write `def forward\(self, x\)`"),
         (lambda: setattr(Holder(), "weight", ns.tensor([1.0])), TypeError, "weight is a Parameter, got a plain tensor"),
         (lambda: setattr(Holder(), "layers", {nn.ReLU()}), TypeError, "layers is a set of modules or parameters"),
-        (lambda: setattr(Holder(), "layers", {1: nn.ReLU(), "1": nn.ReLU()}), TypeError, "two of the keys 1, '1' of layers"),
+        (
+            lambda: setattr(Holder(), "layers", {1: nn.ReLU(), "1": nn.ReLU()}),
+            TypeError,
+            "two of the keys 1, '1' of layers",
+        ),
         (lambda: setattr(Holder(), "forward", [nn.ReLU()]), ValueError, "'forward' is already a part"),
         (lambda: type("Shared", (nn.Module,), {"layer": nn.ReLU()}), TypeError, "Shared: layer is made in the class"),
         (lambda: setattr(Holder(), "forward", nn.ReLU()), ValueError, "'forward' is already a part"),

@@ -454,3 +454,15 @@ def test_a_layer_replaced_after_the_optimiser_was_made_is_refused():
 def test_a_loss_that_depends_on_the_batches_is_refused(reduction):
     with pytest.raises(ValueError, match=rf"^Trainer: the loss has reduction='{reduction}'"):
         regression(loss=functools.partial(ns.functional.mse_loss, reduction=reduction))
+
+
+@pytest.mark.parametrize("last", [nn.Sigmoid, nn.Softmax])
+def test_a_single_output_under_cross_entropy_is_refused(last):
+    model = nn.Sequential(nn.Linear(3, 1), last())
+    with pytest.raises(
+        ValueError, match=r"^fit: cross_entropy got predictions of one class.* use binary_cross_entropy"
+    ):
+        regression(model=model, loss="cross_entropy").fit(X, (Y > 0).astype("float32"), verbose=False)
+    regression(model=nn.Sequential(nn.Linear(3, 1), nn.Sigmoid()), loss="binary_cross_entropy").fit(
+        X, (Y > 0).astype("float32"), verbose=False
+    )

@@ -11,6 +11,7 @@ from collections import deque
 import numpy as np
 
 from nnscratch import backend
+from nnscratch.autograd import Op
 from nnscratch.nn import Buffer, Module, Parameter
 from nnscratch.optim.optimizer import Optimizer
 from nnscratch.tensor import Tensor
@@ -128,6 +129,9 @@ class Inventory:
                     self.arrays[path], self._put[path] = value, put
         elif isinstance(value, type | types.ModuleType | types.BuiltinFunctionType | np.ufunc):
             self._note(path, value.__name__, quiet)
+        elif isinstance(value, Op):
+            self._note(path, value.name, quiet)
+            self._stack.append((path, value.forward, None, True))
         elif isinstance(value, functools.partial):
             self._look(path, value.func, None, quiet)
             self._push(f"{path}.args", enumerate(value.args), None, quiet)

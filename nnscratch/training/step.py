@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 
 from nnscratch import backend, metrics
-from nnscratch.autograd import describe, grad, no_grad
+from nnscratch.autograd import Op, describe, grad, no_grad
 from nnscratch.metrics import FunctionMetric, Metric
 from nnscratch.metrics.accumulated import differ_in_ones, number
 from nnscratch.nn import Module
@@ -419,6 +419,14 @@ class Supervised(Step):
         with unchanged(self), no_grad(), np.errstate(all="ignore"):
             with self.mode(False):
                 first = self.predict(*(Tensor(x[:1].copy(), device=device) for x in inputs)).numpy()
+            single = first.ndim > 1 and first.shape[-1] == 1 and settings_of(self.loss)[0] is LOSSES["cross_entropy"]
+            if (
+                single and y.shape[1:] == first.shape[1:] and (y == 0).any()
+            ):  # which cost nothing, whatever is predicted
+                raise ValueError(
+                    f"fit: cross_entropy got predictions of one class, {first.shape[1:]} a sample, and targets that are 0, which it "
+                    f"leaves out; use binary_cross_entropy for a single output"
+                )
             for start in range(0, len(y), 1024):
                 target = y[start : start + 1024].copy()
                 prediction = np.repeat(first, len(target), 0)
@@ -431,7 +439,11 @@ class Supervised(Step):
                 tried = metric.new()
                 tried.update(prediction, target)
                 number(metric.name, tried.compute())
-        if differ_in_ones(first.shape[1:], y.shape[1:]):
+        function = settings_of(self.loss)[0]
+        own = isinstance(function, Op) or getattr(function, "__module__", "").startswith(
+            "nnscratch."
+        )  # which look at shapes
+        if not own and len(y) > 1 and differ_in_ones(first.shape[1:], y.shape[1:]):
             self._check_not_broadcast(loss, inputs, y)
 
     def _check_not_broadcast(self, loss, inputs, y):
@@ -451,7 +463,7 @@ class Supervised(Step):
         if not np.allclose(*found, rtol=1e-3, atol=1e-6 * np.abs(found[1]).max(), equal_nan=True):
             raise ValueError(
                 f"fit: the loss broadcasts predictions {prediction.shape} and targets {y[chosen].shape} of samples against each other, "
-                f"so that each is compared with all; reshape the targets to (N, *{prediction.shape[1:]}), or correct the loss"
+                f"so that each is compared with all; reshape the targets, or correct the loss"
             )
 
 
