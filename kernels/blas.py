@@ -1,16 +1,21 @@
 """NumPy's BLAS, kept to one thread where its own would keep ours waiting.
 
-A thread of OpenBLAS that has no work looks for more for some milliseconds, on a processor that one of ours could use.
+A thread of OpenBLAS that has no work looks for more for some milliseconds, on a processor that one of ours could use. So all
+products but the largest get one thread of BLAS, and are divided among ours where that is worth it. OpenBLAS rounds some shapes
+differently by how many threads it has: how a product is computed depends on its shape and on the settings alone, and never on what
+ran before.
 """
 
 import ctypes
 import functools
+import os
+import threading
 
 import numpy as np
 
 from . import threads
 
-#: Multiplications up to which a product is not worth BLAS's threads, once there are ours.
+#: Multiplications up to which a product is not left to BLAS's own threads.
 MOST = 1 << 25
 #: Multiplications up to which OpenBLAS takes one thread by itself.
 LEAST = 1 << 18
@@ -43,6 +48,8 @@ def ones(shape, dtype):
 class one_thread:
     """Within this block BLAS has one thread (or as many as ever, where it is none of OpenBLAS's).
 
+    The number is the process's: while several threads are within such blocks it stays 1, and the last one to leave sets it back.
+
     Examples
     --------
     >>> with one_thread():
@@ -50,21 +57,42 @@ class one_thread:
     3.0
     """
 
+    _lock = threading.Lock()
+    _inside = 0
+    _before = 1
+
     def __enter__(self):
         functions = _number_of_threads()
         if functions is not None:
             set_number, number = functions
-            self.before = number()
-            set_number(1)
+            with one_thread._lock:
+                if not one_thread._inside:
+                    one_thread._before = number()
+                    set_number(1)
+                one_thread._inside += 1
 
     def __exit__(self, *exception):
         functions = _number_of_threads()
         if functions is not None:
-            functions[0](self.before)
+            with one_thread._lock:
+                one_thread._inside -= 1
+                if not one_thread._inside:
+                    functions[0](one_thread._before)
+
+
+_ONE_THREAD = one_thread()
+
+
+def _leave():
+    one_thread._lock, one_thread._inside = threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave)  # a child has none of its parent's threads
 
 
 def dot(a, b):
-    """``np.dot`` of arrays, by one thread where threads of ours are there and it has little to do.
+    """``np.dot`` of arrays, which only the largest get more than one of BLAS's threads for.
 
     Examples
     --------
@@ -72,15 +100,11 @@ def dot(a, b):
     11.0
     """
     work = a.size * b.size  # the multiplications, times the length of the sums
-    if work <= LEAST or threads.parts_to_do is None or work > MOST * a.shape[-1]:
+    if work <= LEAST or threads.count() == 1 or work > MOST * a.shape[-1]:
         return a.dot(b)
-    functions = _number_of_threads()
-    if functions is None:
-        return a.dot(b)
-    set_number, number = functions  # as `one_thread` does, without its calls
-    before = number()
-    set_number(1)
-    try:
-        return a.dot(b)
-    finally:
-        set_number(before)
+    with _ONE_THREAD:
+        if a.ndim != 2 or b.ndim != 2 or threads.parts(len(a), work // a.shape[1]) == 1:
+            return a.dot(b)
+        out = np.empty((len(a), b.shape[1]), np.result_type(a, b))
+        threads.split(len(a), work // a.shape[1], lambda begin, end: np.dot(a[begin:end], b, out=out[begin:end]))
+        return out

@@ -438,7 +438,10 @@ class Op:
     def __call__(self, *args, **kwargs):
         if kwargs:
             args = self._place(args, kwargs)
+        # What the forward function gets, what the node keeps of each argument, and what in-place changes are seen by.
         raw: list = []
+        kept: list = []
+        versions: list = []
         active = ()
         wrap = unusual = False
         for a in args:
@@ -448,13 +451,18 @@ class Op:
                 if a.requires_grad:
                     active += (len(raw),)
                 raw.append(a.data)
-            elif kind in _RAW_TYPES:
-                raw.append(a)
+                kept.append(a if a._node is None else a._node)
+                counter = a._version
+                versions.append((counter, counter[0]))
             else:
-                unusual = unusual or kind is np.float64 or isinstance(a, np.integer) or self._is_input(len(raw))
+                if kind not in _RAW_TYPES:
+                    unusual = unusual or kind is np.float64 or isinstance(a, np.integer) or self._is_input(len(raw))
                 raw.append(a)
+                kept.append(a)
+                versions.append(None)
         if unusual:
             args = self._unusual(args, raw, wrap)
+            kept = [k if version else a for k, version, a in zip(kept, versions, args, strict=True)]
         try:
             out = self.forward(*raw, **kwargs) if kwargs else self.forward(*raw)
         except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
@@ -463,18 +471,19 @@ class Op:
             out = self._declared(out, wrap)
         if not wrap:
             return out
+        record = active and _state.recording and self.constant is not True
         if self.outputs is not None:
             results: list = []
             for y in out:
                 results.append(self._wrap(y, [*args, *results]))
-            if active and _state.recording and self.constant is not True:
-                self._record_several(results, args, raw, kwargs, active)
+            if record:
+                self._record_several(results, raw, kept, versions, kwargs, active)
             return tuple(results)
         result = _wrap(out) if out.base is None and out is not raw[0] else self._wrap(out, args)
         if self.keeps_arguments and isinstance(args[0], Tensor):
             result._origin = self, args, args[0]._version[0], result._version[0]
-        if active and _state.recording and self.constant is not True:
-            self._record(result, args, raw, kwargs, active)
+        if record:
+            self._record(result, raw, kept, versions, kwargs, active)
         return result
 
     def _wrap(self, out, others):
@@ -539,14 +548,16 @@ class Op:
                 )
         return args
 
-    def _record(self, result, args, raw, kwargs, active):
-        plan = self._plans.get((active, len(args))) or self._plan(active, len(args))
+    def _record(self, result, raw, kept, versions, kwargs, active):
+        plan = self._plans.get((active, len(kept))) or self._plan(active, len(kept))
         keep, keep_result, active, _ = plan
         if not active:
             return
         node = Node()
         out = result.data
         node.op = self
+        node.args = kept
+        node.versions = versions
         node.kwargs = kwargs
         node.plan = plan
         node.data = out if keep_result else None
@@ -557,22 +568,18 @@ class Op:
         node.sequence = next(_sequence)
         node.scope = _state.scope
         node.joint = None
-        node.args = kept = list(args)
-        node.versions = versions = [None] * len(kept)
-        for i, a in enumerate(args):
-            if a is not raw[i]:
-                counter = a._version
-                versions[i] = counter, counter[0]
-                if a._node is not None:
-                    kept[i] = a = a._node
-                    if i in keep:
-                        _keep(a, raw[i])
+        for i in keep:
+            a = kept[i]
+            if type(a) is Node:
+                a.data = raw[i]
+            elif type(a) is Result:
+                a.node.data[a.index] = raw[i]
         result._node = node
         result.requires_grad = True
 
-    def _record_several(self, results, args, raw, kwargs, active):
+    def _record_several(self, results, raw, kept, versions, kwargs, active):
         """`_record` for an operation with several results: one node, of which each result that has a gradient is one."""
-        self._record(results[0], args, raw, kwargs, active)
+        self._record(results[0], raw, kept, versions, kwargs, active)
         node = results[0]._node
         if node is None:
             return
@@ -919,14 +926,6 @@ def _overlap(a, b):
     return type(a) is not np.ndarray or np.may_share_memory(a, b)
 
 
-def _keep(a, array):
-    """Let a node's result keep its array."""
-    if type(a) is Node:
-        a.data = array
-    else:
-        a.node.data[a.index] = array
-
-
 def _shape(a):
     return a.shape if isinstance(a, Node | Result | Tensor) else np.shape(a)
 
@@ -1018,14 +1017,17 @@ def in_place_of(operation, args, result, *others):
     """
     if result._node is None:
         return result
-    same = Tensor._of(result.data)
-    raw = [a.data if isinstance(a, Tensor) else a for a in args]
-    active = tuple(i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad)
+    same = _wrap(result.data)
+    tensors = [a if isinstance(a, Tensor) else None for a in args]
+    raw = [a if t is None else t.data for a, t in zip(args, tensors, strict=True)]
+    inputs = [a if t is None or t._node is None else t._node for a, t in zip(args, tensors, strict=True)]
+    versions = [None if t is None else (t._version, t._version[0]) for t in tensors]
+    active = tuple(i for i, t in enumerate(tensors) if t is not None and t.requires_grad)
     if operation.outputs is None:
-        operation._record(same, args, raw, {}, active)
+        operation._record(same, raw, inputs, versions, {}, active)
         node, kept = same._node, same.data
     else:
-        operation._record_several((same, *map(Tensor._of, others)), args, raw, {}, active)
+        operation._record_several((same, *map(_wrap, others)), raw, inputs, versions, {}, active)
         node, kept = same._node.node, [same.data, *(None for _ in others)]
     node.joint, node.data = result._node, kept
     return same
@@ -1216,9 +1218,8 @@ def _seed(output, grad, what, create_graph):
                 f"{what}: the output has shape {output.shape} and only a scalar starts a backward pass by itself; "
                 f"reduce it with .sum() or .mean() first, or pass a gradient of that shape"
             )
-        seed = np.array(1, output.dtype).reshape(output.shape)
-        if type(output.data) is not np.ndarray:
-            seed = np.ones_like(output.data)
+        like = output.data
+        seed = np.ones(like.shape, like.dtype) if type(like) is np.ndarray else np.ones_like(like)
     else:
         seed = grad.data if isinstance(grad, Tensor) else backend.of(output.data).asarray(grad, output.dtype)
         if seed.shape != output.shape:
@@ -1250,16 +1251,17 @@ def backward(output, gradient=None, create_graph=False):
     root = output if output._node is None else output._node
     seed = _seed(output, gradient, "backward", create_graph)
     handed = {id(_raw(seed))}
-    for leaf, d in _pull(root, seed, create_graph, retain=create_graph).values():
-        if not create_graph:
-            # No two leaves, and nothing of the caller's, may share a gradient's memory: people change .grad in place.
-            if type(d) is not np.ndarray:
-                d = backend.of(d).as_result(d)
-            if d.base is not None or id(d) in handed or d is leaf.data:
-                d = d.copy()
-            handed.add(id(d))
-            d = _wrap(d)
-        with _accumulating:
+    found = _pull(root, seed, create_graph, retain=create_graph).values()
+    with _accumulating:
+        for leaf, d in found:
+            if not create_graph:
+                # No two leaves, and nothing of the caller's, may share a gradient's memory: people change .grad in place.
+                if type(d) is not np.ndarray:
+                    d = backend.of(d).as_result(d)
+                if d.base is not None or id(d) in handed or d is leaf.data:
+                    d = d.copy()
+                handed.add(id(d))
+                d = _wrap(d)
             if leaf.grad is None:
                 leaf.grad = d
             elif create_graph:

@@ -1,6 +1,10 @@
-"""BLAS's products are the same whoever's threads run, and its threads are given back."""
+"""How BLAS computes a product depends on its shape and the settings, and its threads are given back."""
 
 import doctest
+import os
+import subprocess
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -9,10 +13,10 @@ from nnscratch.kernels import blas, threads
 
 @pytest.fixture
 def numbers(monkeypatch):
-    """BLAS's number of threads as it is set, 2 at the beginning; and our threads running, whatever the size."""
+    """BLAS's number of threads as it is set, 2 at the beginning; and two of ours, for products of any size."""
     found = [2]
     monkeypatch.setattr(blas, "_number_of_threads", lambda: (found.append, lambda: found[-1]))
-    monkeypatch.setattr(threads, "parts_to_do", object())
+    monkeypatch.setattr(threads, "count", lambda: 2)
     monkeypatch.setattr(blas, "LEAST", 0)
     return found
 
@@ -34,10 +38,75 @@ def test_left_alone(numbers, monkeypatch):
     monkeypatch.setattr(blas, "MOST", 23)
     assert blas.dot(np.ones((2, 3)), np.ones((3, 4))).shape == (2, 4), "a product too large"
     monkeypatch.undo()
-    monkeypatch.setattr(blas, "_number_of_threads", lambda: pytest.fail("no threads of ours"))
-    monkeypatch.setattr(threads, "parts_to_do", None)
+    monkeypatch.setattr(blas, "_number_of_threads", lambda: pytest.fail("one thread of ours"))
+    monkeypatch.setattr(threads, "count", lambda: 1)
     assert blas.dot(np.ones((2, 3)), np.ones((3, 4))).shape == (2, 4)
     assert numbers == [2]
+
+
+def test_great_products_are_divided_among_our_threads(numbers, monkeypatch):
+    monkeypatch.setattr(threads, "LEAST", 1)
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((7, 5)), rng.standard_normal((5, 3))
+    for left, right in ((a, b), (b.T, a.T), (a.astype("f"), b)):
+        found = blas.dot(left, right)
+        np.testing.assert_allclose(found, left @ right, rtol=1e-12)
+        assert found.dtype == np.result_type(left, right) and found.flags.c_contiguous
+    assert numbers == [2, *[1, 2] * 3]
+    with pytest.raises(ValueError, match="shapes"):
+        blas.dot(a, a)
+    assert numbers[-1] == 2
+
+
+def test_the_last_thread_to_leave_sets_the_number_back(numbers):
+    inside, leave = threading.Event(), threading.Event()
+
+    def other():
+        with blas.one_thread():
+            inside.set()
+            leave.wait()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    inside.wait()
+    with blas.one_thread():
+        pass
+    assert numbers == [2, 1]
+    leave.set()
+    thread.join()
+    assert numbers == [2, 1, 2]
+
+
+ORDERS = """
+import sys
+import numpy as np
+import nnscratch as ns
+
+F = ns.functional
+rng = np.random.default_rng(0)
+pairs = [(rng.standard_normal((n, k)).astype("f4"), rng.standard_normal((m, k)).astype("f4"))
+         for n, k, m in ((64, 784, 128), (100, 300, 77), (256, 512, 256), (33, 1000, 50), (512, 640, 333))]
+if sys.argv[1] == "after":  # something that our threads are started for
+    F.max_pool2d(ns.tensor(np.zeros((64, 32, 32, 32), "f4")), 2)
+    F.conv2d(ns.tensor(np.ones((32, 16, 24, 24), "f4")), ns.tensor(np.ones((32, 16, 3, 3), "f4")))
+for x, w in pairs:
+    print(F.linear(ns.tensor(x), ns.tensor(w)).numpy().tobytes().hex()[:4000])
+    print((ns.tensor(x).T @ ns.tensor(x)).numpy().tobytes().hex()[:4000])
+"""
+
+
+def test_a_product_has_the_same_bits_whatever_ran_before():
+    printed = {
+        order: subprocess.run(
+            [sys.executable, "-c", ORDERS, order],
+            env=dict(os.environ, OPENBLAS_NUM_THREADS="2", NNSCRATCH_THREADS="2"),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for order in ("before", "after")
+    }
+    assert printed["before"] and printed["before"] == printed["after"]
 
 
 def test_of_very_small_products_blas_decides_itself(numbers, monkeypatch):
@@ -49,7 +118,7 @@ def test_of_very_small_products_blas_decides_itself(numbers, monkeypatch):
 
 
 def test_another_blas(monkeypatch):
-    monkeypatch.setattr(threads, "parts_to_do", object())
+    monkeypatch.setattr(threads, "count", lambda: 2)
     monkeypatch.setattr(blas, "_number_of_threads", lambda: None)
     monkeypatch.setattr(blas, "LEAST", 0)
     assert blas.dot(np.ones((2, 3)), np.ones((3, 4))).shape == (2, 4)

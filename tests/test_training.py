@@ -940,3 +940,46 @@ def test_a_checkpoint_that_cannot_be_written_ends_training_with_one_sentence(tmp
     assert trainer.history.epochs == 1
     assert (tmp_path / "a").read_bytes() == before
     assert os.listdir(tmp_path) == ["a"]
+
+
+ORDER = """
+import sys
+import numpy as np
+import nnscratch as ns
+
+def train(layers, x, y):
+    ns.manual_seed(3)
+    model = ns.nn.Sequential(*layers())
+    trainer = ns.Trainer(model, "cross_entropy", ns.optim.Adam(model.parameters()))
+    trainer.fit(x, y, epochs=2, batch_size=64, verbose=False)
+    return b"".join(a.tobytes() for a in model.state_dict().values()).hex()
+
+rng = np.random.default_rng(0)
+x, y = rng.standard_normal((192, 784)).astype("f4"), rng.integers(0, 10, 192)
+nn = ns.nn
+jobs = {
+    "dense": lambda: train(lambda: [nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10), nn.Softmax()], x, y),
+    "images": lambda: train(
+        lambda: [nn.Conv2d(1, 16, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16 * 13 * 13, 10), nn.Softmax()],
+        x.reshape(-1, 1, 28, 28), y,
+    ),
+}
+found = {name: jobs[name]() for name in sys.argv[1:]}
+for name in sorted(found):
+    print(name, hash(found[name]), found[name][:64])
+"""
+
+
+@pytest.mark.cpu
+def test_networks_trained_in_any_order_get_the_same_weights():
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", ORDER, *order],
+            env=dict(os.environ, PYTHONHASHSEED="0", OPENBLAS_NUM_THREADS="2", NNSCRATCH_THREADS="2"),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for order in (("dense", "images"), ("images", "dense"))
+    ]
+    assert printed[0].count("\n") == 2 and printed[0] == printed[1]

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ..blas import dot, ones
+from ..blas import LEAST, dot, ones
 
 
 def matmul(a, b):
@@ -15,12 +15,14 @@ def matmul(a, b):
     >>> matmul(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))
     array([[11.]])
     """
-    return dot(a, b) if a.ndim < 3 and b.ndim < 3 else np.matmul(a, b)
+    if a.ndim < 3 and b.ndim < 3:
+        return a.dot(b) if a.size * b.size <= LEAST else dot(a, b)
+    return np.matmul(a, b)
 
 
 def linear(x, weight, bias=None):
     """A layer of neurons: ``x @ weight.T + bias``."""
-    out = dot(x, weight.T) if x.ndim < 3 else np.matmul(x, weight.T)
+    out = matmul(x, weight.T)
     if bias is None:
         return out
     if out.dtype != bias.dtype:
@@ -32,6 +34,8 @@ def linear(x, weight, bias=None):
 def channel_sums(x, axis):
     """The sum over all axes but one, as products with ones, which BLAS takes quicker than NumPy's own sum."""
     rows = x
+    if x.ndim == 2 and axis == 1 and x.size <= LEAST:
+        return ones(x.shape[:1], x.dtype).dot(x)
     if x.ndim != 2 or axis != 1:
         before, after = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
         rows = x.reshape(before * x.shape[axis], after)

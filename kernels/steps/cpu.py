@@ -15,13 +15,16 @@ from .. import compiled
 
 def sgd(rows, lr, momentum, nesterov, weight_decay):
     """One step of gradient descent for each parameter, as `nnscratch.kernels.steps.definition.sgd`."""
+    dtype = None
     for p, g, velocity in rows:
+        if p.dtype is not dtype:
+            dtype, rate = p.dtype, _scalar(lr, p.dtype)
         update = g + weight_decay * p if weight_decay else g
         if velocity is not None:
             velocity *= momentum
             velocity += update
             update = update + momentum * velocity if nesterov else velocity
-        p -= _scalar(lr, p.dtype) * update
+        p -= rate * update
 
 
 @functools.lru_cache(maxsize=16)
@@ -33,16 +36,18 @@ def _scalar(value, dtype):
 def adam(rows, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled):
     """One step of Adam for each parameter, as `nnscratch.kernels.steps.definition.adam`."""
     settings = lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled
-    for row in rows:
-        _adam(*row, *settings)
+    dtype = None
+    for p, g, m, v in rows:
+        loop = compiled.module("steps.adam_loop", p, g, m, v)
+        if loop and g.flags.carray and p.flags.carray and m.flags.carray and v.flags.carray:
+            if p.dtype is not dtype:
+                dtype, scalars = p.dtype, _adam_scalars(p.dtype, *settings)
+            loop.adam(p.reshape(-1), g.reshape(-1), m.reshape(-1), v.reshape(-1), scalars)
+        else:
+            _adam(p, g, m, v, *settings)
 
 
 def _adam(p, g, m, v, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled):
-    compiled_loop = compiled.module("steps.adam_loop", p, g, m, v)
-    if compiled_loop and g.flags.carray and p.flags.carray and m.flags.carray and v.flags.carray:
-        scalars = _adam_scalars(p.dtype, lr, beta1, beta2, eps, step, bias_correction, weight_decay, decoupled)
-        compiled_loop.adam(p.reshape(-1), g.reshape(-1), m.reshape(-1), v.reshape(-1), scalars)
-        return
     if weight_decay:
         if decoupled:
             p -= (lr * weight_decay) * p

@@ -122,12 +122,13 @@ class Module:
         raise NotImplementedError(f"{name}: has no forward; write `def forward(self, x)` in the class {name}")
 
     def __call__(self, *inputs, **settings):
-        outer = _state.scope
-        _state.scope = outer, ref(self)
+        state = _state
+        outer = state.scope
+        state.scope = outer, ref(self)
         try:
-            return self.forward(*inputs, **settings)
+            return self.forward(*inputs, **settings) if settings else self.forward(*inputs)
         finally:
-            _state.scope = outer
+            state.scope = outer
 
     def __init_subclass__(cls, **settings):
         super().__init_subclass__(**settings)

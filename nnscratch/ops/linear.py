@@ -52,17 +52,22 @@ def matmul(a, b):
     >>> ns.tensor([[1.0, 2.0]]) @ ns.tensor([[3.0], [4.0]])
     tensor([[11.]])
     """
-    sa, sb = getattr(a, "shape", ()), getattr(b, "shape", ())
-    if not sa or not sb:
-        raise ValueError(
+    left, right = getattr(a, "shape", ()), getattr(b, "shape", ())
+    if not left or not right or left[-1] != right[-2:][0]:
+        raise _unmatched(a, b, left, right)
+    return matmul.kernel(a, b)
+
+
+def _unmatched(a, b, left, right):
+    """What is wrong with the shapes of two arrays that are to be multiplied."""
+    if not left or not right:
+        return ValueError(
             f"matmul: needs at least one axis each, got a: {describe(a)}, b: {describe(b)}; use * for numbers"
         )
-    inner = sb[-2] if len(sb) > 1 else sb[0]
-    if sa[-1] != inner:
-        raise ValueError(
-            f"matmul: a has {sa[-1]} columns, b has {inner} rows (a: {describe(a)}, b: {describe(b)}); transpose one or check the sizes"
-        )
-    return matmul.kernel(a, b)
+    return ValueError(
+        f"matmul: a has {left[-1]} columns, b has {right[-2:][0]} rows (a: {describe(a)}, b: {describe(b)}); "
+        f"transpose one or check the sizes"
+    )
 
 
 @matmul.rule("a")
@@ -159,7 +164,7 @@ def _(g, weight):
 
 @linear.rule("weight")
 def _(g, x):
-    return matmul(in_rows(g).T, in_rows(x))
+    return matmul(g.T, x) if len(x.shape) == 2 else matmul(in_rows(g).T, in_rows(x))
 
 
 @linear.rule("bias")
@@ -198,7 +203,7 @@ def channel_sums(x, axis):
     ValueError
         Where there is no such axis.
     """
-    if type(axis) is not int or not 0 <= axis < len(np.shape(x)):
+    if type(axis) is not int or not 0 <= axis < len(getattr(x, "shape", ())):
         (axis,) = normalise_axis(axis, np.ndim(x), "channel_sums")
     return channel_sums.kernel(x, axis)
 

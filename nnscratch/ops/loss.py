@@ -22,6 +22,10 @@ def check_reduction(name, reduction):
 def compared(name, prediction, target, reduction):
     """Prediction and target, Tensors or arrays, checked; the target in the prediction's dtype."""
     check_reduction(name, reduction)
+    if type(prediction) is type(target) and hasattr(prediction, "dtype"):
+        dtype = prediction.dtype
+        if dtype.kind == "f" and target.dtype == dtype and prediction.shape == target.shape and prediction.size:
+            return prediction, target  # as usual: two arrays of one kind
     prediction = floating_point(name, "prediction", prediction)
     if not isinstance(target, Tensor) and not backend.is_array(target):
         target = backend_of(prediction).as_result(backend.cpu.asarray(target))
@@ -135,13 +139,13 @@ def mse_loss(prediction, target, reduction="mean"):
 @mse_loss.rule("prediction")
 def _(g, prediction, target, reduction):
     d = _difference(prediction, target)
-    return scale(2 * g, reduction, d.size) * d
+    return (2 * g / d.size if reduction == "mean" else 2 * g) * d
 
 
 @mse_loss.rule("target")
 def _(g, prediction, target, reduction):
     d = -_difference(prediction, target)
-    return scale(2 * g, reduction, d.size) * d
+    return (2 * g / d.size if reduction == "mean" else 2 * g) * d
 
 
 @op(

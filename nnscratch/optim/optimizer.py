@@ -49,6 +49,14 @@ def tensors(owner, params):
     return found
 
 
+def _fits(array, grad):
+    """Whether a gradient is a Tensor of its parameter's shape, dtype and device."""
+    if not isinstance(grad, Tensor):
+        return False
+    d = grad.data
+    return d.shape == array.shape and type(d) is type(array) and (d.dtype is array.dtype or d.dtype == array.dtype)
+
+
 def gradients(owner, params):
     """The pairs (parameter, the array of its gradient) of those that have one, each checked.
 
@@ -222,7 +230,10 @@ class Optimizer:
         TypeError, ValueError
             Where a gradient is no Tensor of its parameter's shape and dtype; then nothing is changed.
         """
-        gradients(type(self).__name__, self._params())
+        params = self._params()
+        for p in params:
+            if p.grad is not None and not _fits(p.data, p.grad):
+                gradients(type(self).__name__, params)  # which says what is wrong
         i = -1
         for group in self.param_groups:
             slots, together, narrow = self._used(group), {}, []
@@ -239,7 +250,11 @@ class Optimizer:
                 if slots:
                     self._prepare(state, slots, array, step)
                 p._version[0] += 1
-                together.setdefault((step, type(array)), []).append((array, g, state))
+                key = step, type(array)
+                if key in together:
+                    together[key].append((array, g, state))
+                else:
+                    together[key] = [(array, g, state)]
             for (step, _), rows in together.items():
                 self._update_all(rows, step, group)
             for array, wide in narrow:

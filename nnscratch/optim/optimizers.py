@@ -67,7 +67,7 @@ class SGD(Optimizer):
 
     def _update_all(self, rows, step, group):
         momentum = group["momentum"]
-        rows = [(p, g, state["velocity"] if momentum else None) for p, g, state in rows]
+        rows = [(p, g, state["velocity"]) if momentum else (p, g, None) for p, g, state in rows]
         backend.of(rows[0][0]).kernel("steps.sgd")(
             rows, group["lr"], momentum, group["nesterov"], group["weight_decay"]
         )
