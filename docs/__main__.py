@@ -66,12 +66,15 @@ def write_notebooks(folder):
     """Write each notebook into a folder as .ipynb, where there is none or one that its reader has not changed."""
     import jupytext
 
+    from nnscratch import documents
+
     folder.mkdir(parents=True, exist_ok=True)
     for source in sorted((HERE / "notebooks").glob("*.md")):
         notebook = jupytext.read(source)
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
-                cell.source = LINK.sub(functools.partial(_from, folder, source.parent), cell.source)
+                cited = documents.linked(cell.source, "../documents.md", titles=True)
+                cell.source = LINK.sub(functools.partial(_from, folder, source.parent), cited)
             elif "hide-cell" in cell.metadata.get("tags", ()):
                 cell.metadata["jupyter"] = {"source_hidden": True}
         digest = _digest(notebook)

@@ -5,6 +5,7 @@ The pages are written to be read on GitHub, too; where Sphinx wants something el
 
 import contextlib
 import hashlib
+import html
 import inspect
 import io
 import re
@@ -14,11 +15,12 @@ from typing import ClassVar
 from docutils import nodes
 from docutils.parsers.rst import directives
 from latex2mathml.converter import convert
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 
 import nnscratch as ns
 from docs import reference
-from nnscratch import cli, formulas
+from nnscratch import cli, documents, formulas
 from nnscratch.autograd import OPS, Op
 
 ROOT = Path(__file__).parent.parent
@@ -77,7 +79,13 @@ def _read(app, page, source):
     if page == root_doc:
         text += _contents(text)
     text = re.sub(r"\$`([^`]+)`\$", r"{math}`\1`", text)
+    text = re.sub(r"\[([^\]]+)\]\((?:documents\.md)?#([^)]+)\)", _unlinked, text)
     source[0] = re.sub(r"\[([^\]]+)\]\(([^)\s#]+)\)", lambda link: _link(page, link), text)
+
+
+def _unlinked(link):
+    """The words of a citation that is a link on GitHub: `Citations` makes all of them."""
+    return link[1] if link[2] in map(documents.anchor, documents.PLACES) else link[0]
 
 
 def _contents(text):
@@ -196,6 +204,48 @@ def _resolve(app, environment, node, content):
         )
 
 
+# Citations of the documents, as links that say what they lead to
+
+
+class Citations(SphinxPostTransform):
+    """Each citation in words becomes a link to its place on the page of the documents, which a pointer tells the title of."""
+
+    default_priority = 900  # the other links are made by then
+    PAGE = "docs/documents"
+
+    def run(self, **kwargs):
+        page = self.app.builder.get_relative_uri(self.env.docname, self.PAGE) if self.env.docname != self.PAGE else ""
+        for text in list(self.document.findall(nodes.Text)):
+            if not self._inside(text):
+                text.parent.replace(text, list(self._parts(text.astext(), page)))
+
+    def _parts(self, words, page):
+        for part, key in documents.pieces(words):
+            if key:
+                link = {"refuri": f"{page}#{documents.anchor(key)}", "reftitle": documents.meaning(key)}
+                yield nodes.reference("", part, internal=True, **link)
+            elif part:
+                yield nodes.Text(part)
+
+    def _inside(self, node):
+        """Whether a text is part of what holds no citations: headings, links, code, formulas."""
+        kinds = nodes.title, nodes.reference, nodes.FixedTextElement, nodes.literal, nodes.math, nodes.raw
+        while node.parent is not None:
+            node = node.parent
+            if isinstance(node, kinds):
+                return True
+        return False
+
+
+def _anchor(app, document):
+    """The page of the documents has the anchors that GitHub gives it, which Sphinx would number."""
+    if app.env.docname == Citations.PAGE:
+        for section in document.findall(nodes.section):
+            key = section.next_node(nodes.title).astext()
+            if key in documents.PLACES:
+                section["ids"].append(documents.anchor(key))
+
+
 # Formulas, as MathML: browsers typeset it by themselves, without a script from elsewhere
 
 
@@ -207,6 +257,12 @@ def _mathml(latex, display="inline"):
     return re.sub(rf"({alone})(?=<m(?!o))", r'\1<mspace width="0.17em"/>', text)
 
 
+def _inline(latex):
+    """A formula in a line; words alone are words, which a line may end between."""
+    words = re.fullmatch(r"\\text\{([^{}$\\]*)\}", latex.strip())
+    return html.escape(words[1]) if words else _mathml(latex)
+
+
 def _visit_math(self, node):
     """Several formulas in one, a wide space between them, are as many elements: a line may end there."""
     latex = node.astext()
@@ -214,7 +270,7 @@ def _visit_math(self, node):
     whole = all(
         part.count("{") == part.count("}") and len(re.findall(r"\\(?:left|right)\b", part)) % 2 == 0 for part in parts
     )
-    self.body.append("&emsp; ".join(map(_mathml, parts if whole else [latex])))
+    self.body.append("&emsp; ".join(map(_inline, parts if whole else [latex])))
     raise nodes.SkipNode
 
 
@@ -231,6 +287,8 @@ def setup(app):
     app.connect("source-read", _read)
     app.connect("autodoc-process-docstring", _add_formula, priority=400)  # before napoleon reads the sections
     app.connect("missing-reference", _resolve)
+    app.connect("doctree-read", _anchor)
+    app.add_post_transform(Citations)
     app.add_directive("public", Public)
     app.add_directive("command-help", Help)
     app.add_html_math_renderer("mathml", (_visit_math, None), (_visit_math_block, None))

@@ -1,6 +1,6 @@
-"""The page docs/formulas.md, made from the formulas that stand beside the operations.
+"""The pages docs/formulas.md and docs/documents.md, made from the formulas beside the operations and the index of the documents.
 
-``python -m nnscratch.formulas`` prints it, ``--write`` writes it and ``--check`` says whether the file is current.
+``python -m nnscratch.formulas`` prints them, ``--write`` writes them and ``--check`` says whether the files are current.
 """
 
 import re
@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 
 import nnscratch as ns
+from nnscratch import documents, systems
 from nnscratch import functional as F
 from nnscratch.autograd import OPS
 from nnscratch.systems import worked_2_3_1
 from nnscratch.view.working import derivatives
 
-PAGE = Path(__file__).parent.parent / "docs" / "formulas.md"
+FOLDER = Path(__file__).parent.parent / "docs"
 
 #: What is reached through another name than the operation's own.
 CALLED = {
@@ -65,50 +66,8 @@ NOT_OPERATIONS = [
     (r"\text{the area under the ROC curve}", "", _ROC, "metrics.auc"),
 ]
 
-CONTRADICTIONS = [
-    (
-        "000 §4's code takes $`0.5 \\cdot \\text{mean}`$, its formula $`\\frac{1}{n} \\sum`$.",
-        "The formula: `F.mse_loss`.",
-    ),
-    ("The worked example W1 gives 2/3 where its formula gives 1.", "The formula; see W1 below."),
-    (
-        "001 §3 writes $`\\delta^{(L)} = \\sigma'(z) (y - \\hat y)`$ and leaves out the transpose of $`W^{(l+1)}`$; with the update "
-        "$`W \\leftarrow W - \\alpha\\, \\partial J / \\partial W`$ the sign must be $`\\hat y - y`$, and MSE contributes the factor $`2/n`$.",
-        "What differentiation of F6 gives, checked against central differences.",
-    ),
-    (
-        "000 §4's code applies no activation in the hidden layer going forward, differentiates one going back, and adds the "
-        "gradient's negative.",
-        "Forward as its formulas say, σ on both layers; backward by differentiation (`nnscratch train regression-3-5-1`).",
-    ),
-    (
-        "001 §5's code derives the labels from its own predictions, and uses for MSE the gradient of sigmoid with cross-entropy.",
-        "Labels are given, and each loss has its own gradient (`nnscratch train hand-written-mlp`).",
-    ),
-    (
-        "003 §5.2 has a softmax layer and `from_logits=True`: softmax twice. 004 §5.2 has one sigmoid output with the sparse "
-        "categorical loss.",
-        "Probabilities with `from_logits=False`, or logits with `True` (`mnist-cnn-small`); binary cross-entropy for one sigmoid "
-        "output (`binary-classifier`). `F.cross_entropy` refuses values that are no probabilities.",
-    ),
-    (
-        "004 §2.2.4, §2.3.4 and §4.4.1 say in words that ReLU sets what is above zero to 1.",
-        "The formula $`\\max(0, x)`$: `F.relu`.",
-    ),
-    (
-        "000 §5.2 fits the sequences to themselves with no shift, and samples from a (time × vocabulary) row.",
-        "Targets are the inputs moved on by one step, and a sample is drawn from the last step. (The text generator itself is "
-        "still to come.)",
-    ),
-    (
-        "The worked examples W2 and W3 print values that do not follow from their formulas.",
-        "The formulas; see W2 and W3 below.",
-    ),
-]
-
-
 def page():
-    """The whole page as Markdown.
+    """The page docs/formulas.md as Markdown.
 
     Examples
     --------
@@ -116,16 +75,52 @@ def page():
     >>> page().splitlines()[0]
     '# Formulas'
     """
-    parts = [_INTRODUCTION, _documents(), _KINKS, _kinks(), "## All operations", *_topics(), _composed()]
-    parts += [_CONTRADICTIONS, _table(["", "the text", "nnscratch"], _numbered("E", CONTRADICTIONS)), _worked()]
-    return "\n\n".join(parts) + "\n"
+    parts = [_INTRODUCTION, _stated(), _KINKS, _kinks(), "## All operations", *_topics(), _composed(), _worked()]
+    return documents.linked("\n\n".join(parts) + "\n", "documents.md")
+
+
+def documents_page():
+    """The page docs/documents.md as Markdown: what each citation names, each under an anchor of its own.
+
+    Examples
+    --------
+    >>> from nnscratch.formulas import documents_page
+    >>> "### 000 §4" in documents_page().splitlines()
+    True
+    """
+    parts = [_ABOUT_DOCUMENTS]
+    for key, place in documents.DOCUMENTS.items():
+        level = "##" if len(key) == 3 else "###"
+        parts.append(f"{level} {key}\n\n{_sentence(place.title)} {place.text}")
+    parts.append(_ABOUT_FORMULAS)
+    rows = [row for _, row in _rows()]
+    for key, place in documents.FORMULAS.items():
+        stated = [row for row in rows if key in row[0].split(", ")]
+        lines = "\n".join(f"- {name}: {formula} ({where})" for _, formula, _, name, where in stated)
+        parts.append(f"### {key}\n\n{_sentence(place.title)}\n\n{lines}")
+    parts.append(_ABOUT_SYSTEMS)
+    names = {s.id: s.name for s in systems.every()}
+    for key, place in documents.SYSTEMS.items():
+        run = f"`nnscratch train {names[key]}`" if key in names else "It is still to come in nnscratch"
+        parts.append(f"### {key}\n\n{_sentence(place.title)} {place.text}\n\n{run}.")
+    parts.append(_ABOUT_CONTRADICTIONS)
+    for key, place in documents.CONTRADICTIONS.items():
+        parts.append(f"### {key}\n\n{_sentence(place.title)} {place.text}\n\nIn nnscratch: {place.resolution}")
+    parts.append(_ABOUT_WORKED)
+    parts += [f"### {key}\n\n{_sentence(place.title)} {place.text}" for key, place in documents.WORKED.items()]
+    return documents.linked("\n\n".join(parts) + "\n", "")
+
+
+def _sentence(title):
+    return f"**{title[0].upper()}{title[1:]}.**"
 
 
 _INTRODUCTION = """# Formulas
 
 Made by `python -m nnscratch.formulas --write` from the data beside each operation; do not edit it by hand.
 
-The five source documents are numbered 000 to 004, and F1–F14 are the formulas that they state. $`[c]`$ is 1 where c holds,
+The five source documents are numbered 000 to 004, and F1–F14 are the formulas that they state; what each citation names, and where the
+documents contradict themselves, stands on the page [The documents](documents.md). $`[c]`$ is 1 where c holds,
 else 0; $`g`$ (or $`G`$) is the gradient of what comes after by the result, and $`y`$ the result. A derivative is by each input in turn.
 Several results are named after an arrow, and $`g_h`$ is the gradient by the one called $`h`$.
 `ns` is `nnscratch`, `F` is `nnscratch.functional`.
@@ -146,12 +141,39 @@ each hidden value with the bias 0.6. The text leaves its inputs open, and no inp
 softmax of a single value is 1 whatever the weights, so that the loss is 0 and every gradient of it is 0, as the text says of the
 output's; the updates that it goes on to print leave out this factor 0."""
 
-_CONTRADICTIONS = """## Where the documents contradict themselves
+_ABOUT_DOCUMENTS = """# The documents
 
-The list and its numbers E1–E9 are the source documents' index; the right-hand side is what nnscratch does."""
+Made by `python -m nnscratch.formulas --write`; do not edit it by hand.
+
+nnscratch implements what five texts on neural networks state. They are numbered 000 to 004, and a citation such as 000 §4 names a text and
+a section of it; F1–F14 are their formulas, S1–S13 the networks that they describe, W1–W3 their worked examples, and E1–E9 the places where
+they contradict themselves. This page says, in our own words, what each of these is and what nnscratch takes from it. The texts themselves
+are not part of nnscratch."""
+
+_ABOUT_FORMULAS = """## The formulas
+
+What the texts state, by our numbers, with the function that computes it. [Formulas](formulas.md) has the derivatives, too."""
+
+_ABOUT_SYSTEMS = """## The systems
+
+The networks that the texts describe. `nnscratch systems` lists those that can be trained."""
+
+_ABOUT_CONTRADICTIONS = """## Where the documents contradict themselves
+
+What the text says, and what nnscratch does instead."""
+
+_ABOUT_WORKED = """## The worked examples
+
+What the texts print. The right values, computed by the engine, stand on the page [Formulas](formulas.md#the-worked-examples)."""
 
 
-def _documents():
+def _stated():
+    rows = [row for _, row in _rows()]
+    return _table(["", "formula", "derivative", "in nnscratch", "documents"], rows)
+
+
+def _rows():
+    """What the documents state: the first number, and number, formula, derivative, name and place."""
     entries = [(o.formula, o.derivative, o.document, _called(o)) for o in OPS.values()]
     entries += [
         (o.formula, getattr(o, "derivative", ""), o.document, f"optim.{o.__name__}")
@@ -163,9 +185,8 @@ def _documents():
         if numbers:
             label = ", ".join(f"F{n}" for n in numbers)
             place = re.sub(r"^F\d+: ", "", document)
-            rows.append((numbers[0], [label, _math(formula), place, f"`{name}`", _math(derivative)]))
-    rows.sort(key=lambda row: row[0])
-    return _table(["", "formula", "documents", "in nnscratch", "derivative"], [row for _, row in rows])
+            rows.append((numbers[0], [label, _math(formula), _math(derivative), f"`{name}`", place]))
+    return sorted(rows, key=lambda row: row[0])
 
 
 def _numbers(document):
@@ -295,44 +316,44 @@ def _math(formula):
     return f"$`{formula}`$"
 
 
-def _numbered(letter, rows):
-    return [[f"{letter}{i}", *row] for i, row in enumerate(rows, 1)]
-
-
 def _table(head, rows):
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def main(arguments=None):
-    """Print the page; with ``--write`` write it, with ``--check`` compare: 0, or 1 where the file is stale.
+    """Print the pages; with ``--write`` write them, with ``--check`` compare: 0, or 1 where a file is stale.
 
     Examples
     --------
     >>> from nnscratch.formulas import main
     >>> main(["--check"])
     docs/formulas.md is current
+    docs/documents.md is current
     0
     """
     import argparse
 
     parser = argparse.ArgumentParser(
-        "python -m nnscratch.formulas", description="Make docs/formulas.md from the operations' formulas."
+        "python -m nnscratch.formulas", description="Make docs/formulas.md and docs/documents.md."
     )
     choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--write", action="store_true", help="write the page into docs/")
-    choice.add_argument("--check", action="store_true", help="exit with 1 where the page in docs/ is stale")
+    choice.add_argument("--write", action="store_true", help="write the pages into docs/")
+    choice.add_argument("--check", action="store_true", help="exit with 1 where a page in docs/ is stale")
     options = parser.parse_args(arguments)
-    if options.write:
-        PAGE.write_text(page(), encoding="utf-8")
-    elif options.check:
-        if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != page():
-            print("docs/formulas.md is stale; run python -m nnscratch.formulas --write", file=sys.stderr)
-            return 1
-        print("docs/formulas.md is current")
-    else:
-        print(page(), end="")
-    return 0
+    status = 0
+    for name, made in (("formulas.md", page()), ("documents.md", documents_page())):
+        file = FOLDER / name
+        if options.write:
+            file.write_text(made, encoding="utf-8")
+        elif not options.check:
+            print(made, end="")
+        elif not file.exists() or file.read_text(encoding="utf-8") != made:
+            print(f"docs/{name} is stale; run python -m nnscratch.formulas --write", file=sys.stderr)
+            status = 1
+        else:
+            print(f"docs/{name} is current")
+    return status
 
 
 if __name__ == "__main__":

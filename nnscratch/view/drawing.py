@@ -3,7 +3,7 @@
 import hashlib
 import math
 
-from nnscratch import markup
+from nnscratch import documents, markup
 from nnscratch.view import formula
 from nnscratch.view.folding import Group
 from nnscratch.view.layout import Box, Edge, arrange
@@ -532,6 +532,7 @@ def _about(step):
             lines.append(f"{what}: {formula.text(getattr(step.op, what))}")
     if step.op.document:
         lines.append(f"source: {step.op.document}")
+        lines += [f"  {documents.meaning(key)}" for _, key in documents.pieces(step.op.document) if key]
     return "\n".join(lines)
 
 

@@ -6,7 +6,7 @@ from itertools import islice
 
 import numpy as np
 
-from nnscratch import markup
+from nnscratch import documents, markup
 from nnscratch.autograd import OPS
 from nnscratch.files import as_path, write_bytes
 from nnscratch.tensor import Tensor
@@ -337,7 +337,7 @@ def _note(entry):
 
 def _part_html(number, part, back):
     where = f" <span style='color:#666'>{html.escape(part.where)}</span>" if part.where else ""
-    stated = f" <small style='color:#666'>{html.escape(part.document)}</small>" if part.document else ""
+    stated = f" <small style='color:#666'>{documents.marked(part.document)}</small>" if part.document else ""
     lines = [f"<div><b>{number}.</b> <code>{html.escape(part.title)}</code>{where}</div>"]
     if part.rules:
         lines += [
