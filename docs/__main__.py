@@ -19,7 +19,7 @@ LINK = re.compile(r"\]\((?!https?:|#)([^)\s#]+)")
 
 
 def build():
-    """Build the site into docs/_build/html, warnings as errors, and see that it has every public name."""
+    """Build the site into docs/_build/html, warnings as errors, and see that it has every public name and citation."""
     from sphinx.cmd.build import main as sphinx
 
     prepare()
@@ -31,7 +31,10 @@ def build():
     lacking = missing()
     for name in lacking:
         print(f"docs: {name} is public and on no API page; name its module in a `public` directive", file=sys.stderr)
-    if lacking:
+    lost = astray(HTML)
+    for link in lost:
+        print(f"docs: a citation leads to {link}, which the page of the documents has not", file=sys.stderr)
+    if lacking or lost:
         return 1
     first = HTML / "index.html"
     first.write_text('<!doctype html><meta http-equiv="refresh" content="0; url=docs/README.html">\n')
@@ -60,6 +63,16 @@ def missing():
         inventory = InventoryFile.load(file, "", lambda base, uri: uri)
     shown = {name for kind, names in inventory.items() if kind.startswith("py:") for name in names}
     return [name for name in reference.names() if name not in shown]
+
+
+def astray(html):
+    """The links to places that the built page of the documents has not."""
+    page = (html / "docs" / "documents.html").read_text(encoding="utf-8")
+    places = set(re.findall(r'id="([^"]+)"', page))
+    links = re.findall(r'href="(#[^"]+)"', page)
+    for other in html.rglob("*.html"):
+        links += re.findall(r'href="[^"]*documents\.html(#[^"]+)"', other.read_text(encoding="utf-8"))
+    return sorted({link for link in links if link[1:] not in places})
 
 
 def write_notebooks(folder):

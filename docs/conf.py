@@ -257,20 +257,32 @@ def _mathml(latex, display="inline"):
     return re.sub(rf"({alone})(?=<m(?!o))", r'\1<mspace width="0.17em"/>', text)
 
 
+_WORDS = r"\\text\{(?:[^{}$\\]|\\_)*\}"
+
+
 def _inline(latex):
-    """A formula in a line; words alone are words, which a line may end between."""
-    words = re.fullmatch(r"\\text\{([^{}$\\]*)\}", latex.strip())
-    return html.escape(words[1]) if words else _mathml(latex)
+    """A formula in a line, which may end at a wide space and, where words stand between formulas, within the words."""
+    for between in (rf"(\\quad\s|{_WORDS})", r"(\\quad\s)"):
+        parts = [part for part in re.split(between, latex) if part.strip()]
+        if all(map(_whole, parts)):
+            return "".join(map(_part, parts))
+    return _mathml(latex)
+
+
+def _whole(latex):
+    return latex.count("{") == latex.count("}") and len(re.findall(r"\\(?:left|right)\b", latex)) % 2 == 0
+
+
+def _part(latex):
+    if latex.startswith(r"\quad"):
+        return "&emsp; "
+    if re.fullmatch(_WORDS, latex):
+        return html.escape(latex[len(r"\text{") : -1].replace(r"\_", "_"))
+    return _mathml(latex)
 
 
 def _visit_math(self, node):
-    """Several formulas in one, a wide space between them, are as many elements: a line may end there."""
-    latex = node.astext()
-    parts = re.split(r"\\quad\s", latex)
-    whole = all(
-        part.count("{") == part.count("}") and len(re.findall(r"\\(?:left|right)\b", part)) % 2 == 0 for part in parts
-    )
-    self.body.append("&emsp; ".join(map(_inline, parts if whole else [latex])))
+    self.body.append(_inline(node.astext()))
     raise nodes.SkipNode
 
 

@@ -41,7 +41,9 @@ DOCUMENTS = {
     "000 §5.2": Place("a text generator with an LSTM", "The program of S4, with the faults that E8 names."),
     "000 §5.3": Place("the text generator explained", "Says in words what the program of 000 §5.2 does."),
     "000 §6": Place("applications", "Language, images, recommendation, medicine, speech. Nothing is taken from it."),
-    "000 §7": Place("books, frameworks, tools", "Among them tools to watch a training with; nnscratch has curves and callbacks."),
+    "000 §7": Place(
+        "books, frameworks, tools", "Among them tools to watch a training with; nnscratch has curves and callbacks."
+    ),
     "000 §8": Place("what may come, and what is difficult", "Nothing is taken from it."),
     "000 App. Q1": Place("how much computing a training takes", "Nothing is taken from it."),
     "000 App. Q2": Place(
@@ -67,10 +69,12 @@ DOCUMENTS = {
         "5.3. A number such as 001 §5 is therefore that of two places, and each entry below names both.",
     ),
     "001 §1": Place(
-        "a neuron (mathematics); what deep learning is (algorithms)", "The layer of neurons: weighted sum, bias, activation (F1)."
+        "a neuron (mathematics); what deep learning is (algorithms)",
+        "The layer of neurons: weighted sum, bias, activation (F1).",
     ),
     "001 §2": Place(
-        "the forward pass, layer by layer (mathematics; algorithms)", "The same for a network of any depth, layers numbered (F1)."
+        "the forward pass, layer by layer (mathematics; algorithms)",
+        "The same for a network of any depth, layers numbered (F1).",
     ),
     "001 §3": Place(
         "backpropagation (mathematics; algorithms)",
@@ -90,7 +94,8 @@ DOCUMENTS = {
     "001 §5.2": Place("BERT for the sentiment of sentences", "The program of S6."),
     "001 §5.3": Place("the sentiment classifier explained", "Says in words what the program of 001 §5.2 does."),
     "001 §6": Place(
-        "putting a model to use (algorithms)", "Names quantisation, pruning and distillation. nnscratch shows a distillation's step."
+        "putting a model to use (algorithms)",
+        "Names quantisation, pruning and distillation. nnscratch shows a distillation's step.",
     ),
     "001 §7": Place("a model's life (algorithms); tools and papers", "Nothing is taken from it."),
     "002": Place(
@@ -119,24 +124,30 @@ DOCUMENTS = {
         "Layer by layer forward (F1), cross-entropy as a sum (F8), and backpropagation with gradient descent in words (F9).",
     ),
     "002 §4.3": Place(
-        "a 2-3-1 network followed by hand (long); GPT-3 in words (short)", "The network S8, whose printed numbers are the worked example W3."
+        "a 2-3-1 network followed by hand (long); GPT-3 in words (short)",
+        "The network S8, whose printed numbers are the worked example W3.",
     ),
     "002 §5.1": Place("what to install", "Nothing is taken from it."),
     "002 §5.2": Place(
-        "a GPT (short); a text classifier with word vectors and an LSTM (long)", "The program of S7, and that of S9, which has dropout."
+        "a GPT (short); a text classifier with word vectors and an LSTM (long)",
+        "The program of S7, and that of S9, which has dropout.",
     ),
     "002 §5.3": Place("the programs explained", "Says in words what the programs of 002 §5.2 do."),
-    "002 §5.4": Place("curves of a training", "Loss and accuracy per epoch, of training and validation: `pictures.curves`."),
+    "002 §5.4": Place(
+        "curves of a training", "Loss and accuracy per epoch, of training and validation: `pictures.curves`."
+    ),
     "002 §6": Place("applications", "Nothing is taken from it."),
     "002 §7": Place("what may come", "Nothing is taken from it."),
     "002 §8": Place("books, tools, papers", "Nothing is taken from it."),
     "002 §9": Place("summary", "Nothing is taken from it."),
     "002 App. 1": Place(
-        "where the computing comes from", "Training on several machines or GPUs, and better optimisers. nnscratch uses one machine."
+        "where the computing comes from",
+        "Training on several machines or GPUs, and better optimisers. nnscratch uses one machine.",
     ),
     "002 App. 2": Place("the privacy of users", "Nothing is taken from it."),
     "002 App. 3": Place(
-        "how a model is measured", "Accuracy, recall, precision, F1 score, ROC curve and AUC (F14), and k-fold cross-validation (`data.k_fold`)."
+        "how a model is measured",
+        "Accuracy, recall, precision, F1 score, ROC curve and AUC (F14), and k-fold cross-validation (`data.k_fold`).",
     ),
     "003": Place(
         "product managers in the age of large models",
@@ -145,13 +156,17 @@ DOCUMENTS = {
     ),
     "003 §1": Place("introduction, and words explained", "Nothing is taken from it."),
     "003 §2.1": Place(
-        "notions: self-supervised learning, adversarial networks", "Hiding part of the input and predicting it, which is the idea of S10."
+        "notions: self-supervised learning, adversarial networks",
+        "Hiding part of the input and predicting it, which is the idea of S10.",
     ),
     "003 §2.2": Place("a flow chart", "Nothing is taken from it."),
     "003 §2.3": Place("large models beside other techniques", "Nothing is taken from it."),
     "003 §2.4": Place("combined with other techniques", "Nothing is taken from it."),
     "003 §3.1": Place("the principle of the algorithms", "Self-supervised and adversarial training in words."),
-    "003 §3.2": Place("the steps in code", "An outline of S10 and S11: hide, predict, fine-tune; generator and discriminator trained in turn."),
+    "003 §3.2": Place(
+        "the steps in code",
+        "An outline of S10 and S11: hide, predict, fine-tune; generator and discriminator trained in turn.",
+    ),
     "003 §3.3": Place("the code explained", "Says in words what 003 §3.2 does."),
     "003 §4.1": Place(
         "probability, likelihood, cross-entropy, gradient descent",
@@ -159,7 +174,8 @@ DOCUMENTS = {
         "(F8), gradient descent (F10).",
     ),
     "003 §4.2": Place(
-        "a 784-100-10 network for digits", "Scaled pixels, part of an image hidden and predicted, then classes; a GAN beside it: S13 and S11."
+        "a 784-100-10 network for digits",
+        "Scaled pixels, part of an image hidden and predicted, then classes; a GAN beside it: S13 and S11.",
     ),
     "003 §4.3": Place("the formulas explained", "Says in words what 003 §4.1 states."),
     "003 §5.1": Place("what to install", "Nothing is taken from it."),
@@ -180,12 +196,17 @@ DOCUMENTS = {
     "004 §2.2.1": Place("the parts of a network", "Input, hidden and output layers."),
     "004 §2.2.2": Place("layers", "The same, layer by layer."),
     "004 §2.2.3": Place("a neuron and its weights", "Activation of weights times inputs plus bias (F1)."),
-    "004 §2.2.4": Place("activation functions in words", "Sigmoid, tanh, and a ReLU in words that its formula contradicts (E7)."),
+    "004 §2.2.4": Place(
+        "activation functions in words", "Sigmoid, tanh, and a ReLU in words that its formula contradicts (E7)."
+    ),
     "004 §2.2.5": Place("deep, wide, many parameters", "Nothing is taken from it."),
     "004 §2.2.6": Place("fields of use", "Nothing is taken from it."),
     "004 §2.3.1": Place("the steps of a training", "Forward, loss, backward, update, again: what `ns.Trainer` does."),
     "004 §2.3.2": Place("losses in words", "Mean squared error, cross-entropy, and the loss of a GAN (S11)."),
-    "004 §2.3.3": Place("optimisers in words", "Gradient descent, with momentum, and Adam. Momentum has no formula; nnscratch cites its own source."),
+    "004 §2.3.3": Place(
+        "optimisers in words",
+        "Gradient descent, with momentum, and Adam. Momentum has no formula; nnscratch cites its own source.",
+    ),
     "004 §2.3.4": Place("activation functions in words, again", "The words of 004 §2.2.4 (E7)."),
     "004 §2.3.5": Place(
         "what helps a training",
@@ -204,12 +225,17 @@ DOCUMENTS = {
     "004 §4.5.1": Place("mean squared error of three values", "The worked example W1 (E2)."),
     "004 §4.5.2": Place("cross-entropy of three values", "The worked example W2 (E9)."),
     "004 §5.1": Place("what to install", "Nothing is taken from it."),
-    "004 §5.2": Place("a binary classifier of ten features", "The program of S12, whose loss does not fit its output (E6)."),
+    "004 §5.2": Place(
+        "a binary classifier of ten features", "The program of S12, whose loss does not fit its output (E6)."
+    ),
     "004 §5.3": Place("the classifier explained", "Says in words what the program of 004 §5.2 does."),
     "004 §6": Place("applications", "Nothing is taken from it."),
     "004 §7": Place("books, courses, tools, papers", "Nothing is taken from it."),
     "004 §8": Place("what may come, and what is difficult", "Nothing is taken from it."),
-    "004 §9": Place("questions and answers", "What a large model is, how it is trained and measured: what the sections before it have said."),
+    "004 §9": Place(
+        "questions and answers",
+        "What a large model is, how it is trained and measured: what the sections before it have said.",
+    ),
 }
 
 FORMULAS = {
@@ -258,15 +284,21 @@ SYSTEMS = {
         "From 001 §5.1–5.3. Word pieces of Chinese sentences cut or padded to 128, a trained encoder, two classes; 3 epochs at batch 16.",
     ),
     "S7": Place(
-        "GPT", "From 002 §5.2. An embedding, a Transformer with 4 heads, softmax over the vocabulary. Adam, 10 epochs at batch 32."
+        "GPT",
+        "From 002 §5.2. An embedding, a Transformer with 4 heads, softmax over the vocabulary. Adam, 10 epochs at batch 32.",
     ),
-    "S8": Place("2-3-1 network followed by hand", "From 002 §4.3. Forward, loss, backward and update with numbers that are W3."),
+    "S8": Place(
+        "2-3-1 network followed by hand", "From 002 §4.3. Forward, loss, backward and update with numbers that are W3."
+    ),
     "S9": Place(
         "text classifier",
         "From 002 §5.2–5.4. Word vectors of 100 numbers, two layers of an LSTM in both directions, 128 wide, dropout 0.5, a linear layer. Adam, "
         "cross-entropy, 10 epochs at batch 64, curves.",
     ),
-    "S10": Place("masked language model", "From 003 §2.1, §3.2. Part of the input is hidden and predicted; then the network is tuned to a task."),
+    "S10": Place(
+        "masked language model",
+        "From 003 §2.1, §3.2. Part of the input is hidden and predicted; then the network is tuned to a task.",
+    ),
     "S11": Place("GAN", "From 003 §3.2, §4.2; 004 §2.3.2. A generator and a discriminator, trained in turn."),
     "S12": Place(
         "binary classifier of ten features",
@@ -282,7 +314,9 @@ SYSTEMS = {
 #: What the right values are, docs/formulas.md says: the engine computes them.
 WORKED = {
     "W1": Place("mean squared error of three values", "004 §4.5.1 prints 2/3 for ŷ = (2, 4, 3) and y = (3, 5, 4)."),
-    "W2": Place("cross-entropy of three values", "004 §4.5.2 prints about 0.229 for ŷ = (0.8, 0.2, 0.9) and y = (1, 0, 1)."),
+    "W2": Place(
+        "cross-entropy of three values", "004 §4.5.2 prints about 0.229 for ŷ = (0.8, 0.2, 0.9) and y = (1, 0, 1)."
+    ),
     "W3": Place(
         "the numbers of the 2-3-1 network",
         "002 §4.3 prints sums that do not follow from the weights that it lists, and has a softmax over one output, whose loss and gradients are "
@@ -306,7 +340,9 @@ CONTRADICTIONS = {
         "The formula: `F.mse_loss`.",
     ),
     "E2": Contradiction(
-        "a sum that is wrong", "The worked example W1 gives 2/3 where its formula gives 1.", "The formula; see W1 below."
+        "a sum that is wrong",
+        "The worked example W1 gives 2/3 where its formula gives 1.",
+        "The formula; see W1 below.",
     ),
     "E3": Contradiction(
         "a sign and a transpose in backpropagation",
@@ -350,7 +386,7 @@ CONTRADICTIONS = {
     ),
 }
 
-PLACES = {**DOCUMENTS, **FORMULAS, **SYSTEMS, **WORKED, **CONTRADICTIONS}
+PLACES = {**DOCUMENTS, **FORMULAS, **SYSTEMS, **CONTRADICTIONS, **WORKED}
 
 _CITATION = re.compile(
     r"(?<![\w.,§/-])(?P<document>00[0-4])(?![\w/-]|[.,]\d)(?:\s+(?P<place>§\d+(?:\.\d+)*|App\.\s+Q?\d))?"
@@ -397,7 +433,7 @@ def citations(text):
             key = f"{document} {place}".strip()
         elif kind == "number":
             document, key = "", match["number"]
-        elif not near or kind == "last" and start != end:
+        elif not near or (kind == "last" and start != end):
             continue
         else:
             key, start = f"{document} §{match[kind].lstrip('§')}", match.start(kind)

@@ -66,6 +66,7 @@ NOT_OPERATIONS = [
     (r"\text{the area under the ROC curve}", "", _ROC, "metrics.auc"),
 ]
 
+
 def page():
     """The page docs/formulas.md as Markdown.
 

@@ -1,4 +1,4 @@
-"""docs/formulas.md: current, complete, and with the right values in it."""
+"""docs/formulas.md: current, complete, and with the right values in it; docs/documents.md is test_documents.py's."""
 
 import re
 
@@ -14,14 +14,17 @@ def page():
     return formulas.page()
 
 
-def test_the_page_in_docs_is_current(page):
-    assert formulas.PAGE.read_text(encoding="utf-8") == page, "run python -m nnscratch.formulas --write"
+@pytest.mark.parametrize(("name", "made"), [("formulas", formulas.page), ("documents", formulas.documents_page)])
+def test_the_pages_in_docs_are_current(name, made):
+    stored = (formulas.FOLDER / f"{name}.md").read_text(encoding="utf-8")
+    assert stored == made(), "run python -m nnscratch.formulas --write"
 
 
 def test_every_number_has_its_row(page):
     rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")]
     first = {n for row in rows for n in row[0].removeprefix("| ").split(", ")}
-    wanted = [f"{letter}{i}" for letter, count in (("F", 14), ("E", 9), ("W", 3)) for i in range(1, count + 1)]
+    wanted = [f"{letter}{i}" for letter, count in (("F", 14), ("W", 3)) for i in range(1, count + 1)]
+    first = {re.sub(r"\[(\w+)\].*", r"\1", n) for n in first}
     assert [n for n in wanted if n not in first] == []
 
 
@@ -73,11 +76,11 @@ def test_no_formula_breaks_a_table(page):
 
 
 def test_the_worked_examples_have_the_right_values(page):
-    worked = {row.split(" | ")[0]: row for row in page.splitlines() if row.startswith("| W")}
-    assert "**1**" in worked["| W1"]
-    assert "**0.328504066972**" in worked["| W2"]
-    assert "**0.109501355657**" in worked["| W2"]
-    assert "| W3" in worked
+    worked = {row[3:5]: row for row in page.splitlines() if row.startswith("| [W")}
+    assert "**1**" in worked["W1"]
+    assert "**0.328504066972**" in worked["W2"]
+    assert "**0.109501355657**" in worked["W2"]
+    assert "W3" in worked
     for quantity, text, right in (
         ("z_h = W_h x + b_h", "0.5, 0.5, 0.7", "0.7, 0.7, 0.8"),
         ("z_o = W_o a_h + b_o", "1.6", "1.7"),
@@ -89,16 +92,20 @@ def test_the_worked_examples_have_the_right_values(page):
 
 
 def test_check_says_whether_the_file_is_current(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(formulas, "PAGE", tmp_path / "formulas.md")
+    monkeypatch.setattr(formulas, "FOLDER", tmp_path)
     assert formulas.main(["--check"]) == 1
     assert formulas.main(["--write"]) == 0
     assert formulas.main(["--check"]) == 0
-    formulas.PAGE.write_text("stale")
-    capsys.readouterr()
-    assert formulas.main(["--check"]) == 1
-    assert "--write" in capsys.readouterr().err
+    for name in ("formulas.md", "documents.md"):
+        (tmp_path / name).write_text("stale")
+        capsys.readouterr()
+        assert formulas.main(["--check"]) == 1
+        out, err = capsys.readouterr()
+        assert f"docs/{name} is stale; run python -m nnscratch.formulas --write" in err
+        assert "is current" in out
+        assert formulas.main(["--write"]) == 0
 
 
-def test_without_a_choice_the_page_is_printed(page, capsys):
+def test_without_a_choice_the_pages_are_printed(page, capsys):
     assert formulas.main([]) == 0
-    assert capsys.readouterr().out == page
+    assert capsys.readouterr().out == page + formulas.documents_page()

@@ -280,7 +280,8 @@ def site(tmp_path, monkeypatch):
     module = importlib.import_module("docs.__main__")
     (tmp_path / "docs" / "notebooks").mkdir(parents=True)
     (tmp_path / "docs" / "formulas.md").touch()
-    text = SAMPLE.replace("A notebook in few words.", "See [formulas](../formulas.md#f1) and [this](01-sample.md).")
+    (tmp_path / "docs" / "documents.md").touch()
+    text = SAMPLE.replace("A notebook in few words.", "See [formulas](../formulas.md#f1) and [this](01-sample.md), by F3.")
     (tmp_path / "docs" / "notebooks" / "01-sample.md").write_text(text)
     monkeypatch.setattr(module, "HERE", tmp_path / "docs")
     monkeypatch.chdir(tmp_path)
@@ -292,6 +293,7 @@ def test_notebooks_are_written_as_files_that_run(site, tmp_path, capsys):
     assert capsys.readouterr().out == "notebooks/01-sample.ipynb is written.\n"
     notebook = jupytext.read(tmp_path / "notebooks" / "01-sample.ipynb")
     assert "[formulas](../docs/formulas.md#f1) and [this](01-sample.ipynb)" in notebook.cells[0].source
+    assert 'by [F3](../docs/documents.md#f3 "F3: ReLU").' in notebook.cells[0].source
     folded = [cell.metadata["jupyter"] for cell in notebook.cells if "jupyter" in cell.metadata]
     assert folded == [{"source_hidden": True}] == [cell.metadata["jupyter"] for cell in tagged(notebook, "solution")]
     assert list(faults_of_outputs(execute(notebook, tmp_path))) == []

@@ -1,4 +1,4 @@
-"""Measures of a classifier (F14): accuracy, confusion matrix, precision, recall, F1, ROC curve and AUC.
+"""Measures of a classifier (F14): accuracy, confusion matrix, precision, recall, F1 score, ROC curve and AUC.
 
 What a prediction may be, decided by its dtype and shape; N samples may also be of more axes, such as (N, T):
 
@@ -155,7 +155,7 @@ def f1(prediction, target, average="binary", classes=None):
     .. math:: F_1 = \frac{2}{1 / \text{precision} + 1 / \text{recall}} = \frac{2\,TP}{2\,TP + FP + FN}
 
     Source: F14; 000 App. Q3 (where precision is "accuracy"), 001 §5, 002 App. 3, 003 §9.4,
-    004 §2.3.6. "macro" is the mean of the classes' F1. Parameters, result, errors: those of `precision`.
+    004 §2.3.6. "macro" is the mean of the classes' F1 scores. Parameters, result, errors: those of `precision`.
 
     Examples
     --------
