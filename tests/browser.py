@@ -1,8 +1,9 @@
-"""What a real browser makes of the pictures: ``python tests/browser.py [--screenshots FOLDER]``.
+"""What a real browser makes of the pictures: ``python tests/browser.py [--screenshots FOLDER] [--site FOLDER]``.
 
 Opens the drawings of `ns.graph` and the pages of `ns.explain` for S8, S1, S2 and an operation with two results in headless
 Chromium, and reports labels that overlap, text that is cut, and signs that the fonts lack. Before that it plants one fault of
-each kind, and fails where it does not see it. Exits with 0 where all is well, 1 where something was found, 3 where there is no
+each kind, and fails where it does not see it. Of a site that `python -m docs` has built (its folder, docs/_build/html) it looks at the
+pages with formulas as wide as a laptop, a screen and a telephone show them, for what is cut off or covered. Exits with 0 where all is well, 1 where something was found, 3 where there is no
 browser to try.
 """
 
@@ -86,6 +87,26 @@ LOOK = r"""
   return found;
 }
 """
+
+#: Tables wider than the column they are in, a page wider than its window, and words below the bar at the side.
+FITS = r"""
+() => {
+  const found = [];
+  const wide = document.documentElement.scrollWidth;
+  if (wide > innerWidth + 1) found.push(`cut: the page is ${wide} wide in a window of ${innerWidth}`);
+  for (const table of document.querySelectorAll("table")) {
+    const column = table.parentElement;
+    if (column.scrollWidth > column.clientWidth + 1)
+      found.push(`cut: a table is ${column.scrollWidth} wide in a column of ${column.clientWidth}: ${table.textContent.trim().slice(0, 30)}`);
+  }
+  const bar = document.querySelector(".sidebar-drawer"), main = document.querySelector("article");
+  if (bar && main && bar.getBoundingClientRect().right > main.getBoundingClientRect().left + 1) found.push("cut: the bar at the side covers the page");
+  return found;
+}
+"""
+WIDTHS = (1280, 1440, 390)
+PAGES = ("formulas", "documents", "api/functional")
+WIDE = '<div style="width:300px;overflow:auto"><table><tr><td style="min-width:900px">wide</td></tr></table></div>'
 
 _SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="200" height="60" role="img">{}</svg>'
 #: One fault of each kind, and how its report begins.
@@ -176,6 +197,20 @@ def main(arguments):
         if look(page(SOUND)):
             print(f"browser: faults seen where there are none: {look(page(SOUND))}")
             faults += 1
+        tab.set_content(page(WIDE))
+        if not tab.evaluate(FITS):
+            print("browser: a planted table that is wider than its column was not seen")
+            faults += 1
+        if "--site" in arguments:
+            site = Path(arguments[arguments.index("--site") + 1]).resolve()
+            for name in PAGES:
+                for width in WIDTHS:
+                    tab.set_viewport_size({"width": width, "height": 1000})
+                    tab.goto((site / "docs" / f"{name}.html").as_uri())
+                    seen = tab.evaluate(FITS)
+                    faults += len(seen)
+                    print(f"{name}, {width} wide: {len(seen)} faults", *seen, sep="\n  ")
+            tab.set_viewport_size({"width": 1200, "height": 1000})
         for name, content in pictures().items():
             seen = look(content)
             faults += len(seen)
