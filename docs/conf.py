@@ -92,7 +92,7 @@ def _contents(text):
     """The table of contents: the first page's sections, and the pages that each lists."""
     tables = []
     for heading, section in re.findall(r"^## (.*)\n((?:(?!## ).*\n)*)", text, re.M):
-        pages = re.findall(r"^(?:-|(\d\.)) \[([^\]]+)\]\(([^)\s#]+\.md)\)", section, re.M)
+        pages = re.findall(r"^(?:-|(\d+\.)) \[([^\]]+)\]\(([^)\s#]+\.md)\)", section, re.M)
         entries = [f"{number} {title} <{page}>".lstrip() for number, title, page in pages]
         tables.append("\n".join(["```{toctree}", ":hidden:", f":caption: {heading}", "", *entries, "```"]))
     return "\n" + "\n\n".join(tables) + "\n"

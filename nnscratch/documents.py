@@ -26,7 +26,8 @@ DOCUMENTS = {
     "000 §1": Place("introduction", "What the article is about. Nothing is taken from it."),
     "000 §2": Place(
         "notions: layers, optimisers, measures",
-        "A network as input, hidden and output layers with an optimiser and measures; training spread over several machines is named.",
+        "A network as input, hidden and output layers with an optimiser and measures. Batch normalisation and adapted learning rates are "
+        "named as quick and as a help against overfitting, and training spread over several machines.",
     ),
     "000 §3": Place(
         "training step by step, and a convolutional network for MNIST",
