@@ -281,7 +281,9 @@ def site(tmp_path, monkeypatch):
     (tmp_path / "docs" / "notebooks").mkdir(parents=True)
     (tmp_path / "docs" / "formulas.md").touch()
     (tmp_path / "docs" / "documents.md").touch()
-    text = SAMPLE.replace("A notebook in few words.", "See [formulas](../formulas.md#f1) and [this](01-sample.md), by F3.")
+    text = SAMPLE.replace(
+        "A notebook in few words.", "See [formulas](../formulas.md#f1) and [this](01-sample.md), by F3."
+    )
     (tmp_path / "docs" / "notebooks" / "01-sample.md").write_text(text)
     monkeypatch.setattr(module, "HERE", tmp_path / "docs")
     monkeypatch.chdir(tmp_path)
