@@ -660,3 +660,16 @@ def test_no_notebook_is_needed_to_import_the_package():
     program = "import json, sys, nnscratch.training, nnscratch.pictures.boundaries; print(json.dumps('IPython' in sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) is False
+
+
+def test_an_explosion_at_the_end_does_not_press_the_curve_of_a_rate_search_flat():
+    def height(losses):
+        low, high = pictures.learning_rates(RateSearch(np.geomspace(1e-3, 1, len(losses)), losses)).axes[0].get_ylim()
+        return low, high
+
+    low, high = height([2.4, 2.3, 1.2, 1.0, 60.0])
+    assert 0.8 < low < 1.0 and 2.4 < high < 4
+    low, high = height([2.4, 2.3, 1.2, 1.0, 1.1])
+    assert low < 1.0 and 2.4 < high < 3.2
+    low, high = height([1.0, 1.0, 1.0])
+    assert low < 1.0 < high

@@ -105,6 +105,11 @@ def learning_rates(search):
         axes.plot(search.rates, search.smoothed, label="smoothed", color=style.TRAINING["color"])
         axes.axvline(search.suggestion, label=f"suggestion: {search.suggestion:.2g}", zorder=1, **style.REFERENCE)
         axes.set(xlabel="learning rate", ylabel="loss", xscale="log")
+        # The explosion at the end leaves the picture: it would press the fall before it flat.
+        before = search.losses[: int(np.argmin(search.smoothed)) + 1]
+        least, most = min(search.losses), max(before)
+        if most > least:
+            axes.set_ylim(top=min(axes.get_ylim()[1], most + 0.5 * (most - least)), bottom=least - 0.1 * (most - least))
         axes.grid()
         axes.legend()
     return figure
