@@ -228,7 +228,7 @@ class Node:
         "versions",  # for each argument that is a Tensor or comes from one the pair of its counter and what that said
         "sequence",
         "scope",  # in which modules it was made: see _State
-        "joint",  # a node that computes the same from an earlier input, or None: see `in_place_of`
+        "fused",  # a node that computes the same from an earlier input, or None: see `record_as`
         "__weakref__",
     )
 
@@ -567,7 +567,7 @@ class Op:
         node.made = counter[0]
         node.sequence = next(_sequence)
         node.scope = _state.scope
-        node.joint = None
+        node.fused = None
         for i in keep:
             a = kept[i]
             if type(a) is Node:
@@ -996,7 +996,7 @@ def arguments_of(result, operation):
     return args if args[0]._version[0] == before and result._version[0] == after else None
 
 
-def in_place_of(operation, args, result, *others):
+def record_as(operation, args, result, *others):
     """`result` recorded as if `operation` had made it of `args`, where another operation made the same of an earlier input.
 
     Graphs and explanations show the operation. A backward pass goes the way of the node that `result` came with, and so passes
@@ -1029,15 +1029,15 @@ def in_place_of(operation, args, result, *others):
     else:
         operation._record_several((same, *map(_wrap, others)), raw, inputs, versions, {}, active)
         node, kept = same._node.node, [same.data, *(None for _ in others)]
-    node.joint, node.data = result._node, kept
+    node.fused, node.data = result._node, kept
     return same
 
 
-def joint_of(node, g):
-    """The node that goes another way to a node's (first) result, see `in_place_of`, and the gradient by its result or results."""
-    joint, g = node.joint, g if node.op.outputs is None else g[0]
-    return node_of(joint), g if type(joint) is Node else [
-        g if r.index == joint.index else None for r in joint.node.results
+def fused_of(node, g):
+    """The node that goes another way to a node's (first) result, see `record_as`, and the gradient by its result or results."""
+    fused, g = node.fused, g if node.op.outputs is None else g[0]
+    return node_of(fused), g if type(fused) is Node else [
+        g if r.index == fused.index else None for r in fused.node.results
     ]
 
 
@@ -1081,7 +1081,7 @@ def _needed(root, wanted):
     """The identities of the results and leaves through which `root` depends on `wanted` (a set of such), `wanted` included."""
     needed = set(wanted)
     nodes = nodes_of([root])
-    ways_around = [node.joint for node in nodes if node.joint is not None]  # see `in_place_of`
+    ways_around = [node.fused for node in nodes if node.fused is not None]  # see `record_as`
     for node in nodes_of([root, *ways_around]) if ways_around else nodes:
         if any(identity(node.args[i]) in needed for i in node.active):
             needed.update(map(identity, node.results))
@@ -1112,10 +1112,10 @@ def _pull(root, seed, create_graph=False, wanted=None, retain=False):
             for result, d in zip(node.results, [g] if node.op.outputs is None else g, strict=True):
                 if d is not None and identity(result) in wanted:
                     found[identity(result)] = (result, d)
-        if node.joint is not None and (wanted is None or identity(node.args[0]) not in wanted):
+        if node.fused is not None and (wanted is None or identity(node.args[0]) not in wanted):
             if not retain:
                 node.data = None if node.op.outputs is None else [None] * len(g)
-            node, g = joint_of(node, g)
+            node, g = fused_of(node, g)
         operation = node.op
         several = operation.outputs is not None
         args = node.args

@@ -43,7 +43,7 @@ class BackwardPass:
         self.given: dict = {}
         self.returned: dict = {}
         self.leaves: dict = {}
-        #: What of `given` goes on by the node's own rules, and what `autograd.in_place_of` lets go around them, by a node's id.
+        #: What of `given` goes on by the node's own rules, and what `autograd.record_as` lets go around them, by a node's id.
         self._own: dict = {}
         self._around: dict = {}
         for y, seed in zip(outputs, seeds, strict=True):
@@ -63,16 +63,16 @@ class BackwardPass:
             if d is None:
                 continue
             self.returned[id(node), i] = d if g is None or around is None else d + around
-            joined = i == 0 and node.joint is not None
+            joined = i == 0 and node.fused is not None
             if joined:
                 self._go_around(node, g)
             self._give(node.args[i], self.returned[id(node), i], joined)
 
     def _go_around(self, node, g):
-        """What reaches the first input of the node before this one by the joint node, and not by the rules of the two."""
+        """What reaches the first input of the node before this one by the fused node, and not by the rules of the two."""
         before = node.args[0]
         start, end = g if node.op.outputs is None else g[0], identity(before.args[0])
-        d = autograd._pull(node.joint, start, wanted={end}, retain=True)[end][1]
+        d = autograd._pull(node.fused, start, wanted={end}, retain=True)[end][1]
         self._around[id(before)] = self._around[id(before)] + d if id(before) in self._around else d
 
     def _give(self, to, d, shown_alone=False):

@@ -516,7 +516,7 @@ def test_the_gradient_goes_through_a_pool_before_the_relu_with_the_same_bits(set
         y = nn.MaxPool2d(*settings)(h if join else h * 1)
         node, before = y._node.node, y._node.node.args[0]
         assert node.op.name == "max_pool2d" and before.op.name == ("relu" if join else "multiply")
-        assert (node.joint is not None) == join
+        assert (node.fused is not None) == join
         g = np.arange(y.size, dtype=float).reshape(y.shape) - 9
         by_h, by_x, by_both = ns.grad(y, h, g), ns.grad(y, x, g), ns.grad(y, [x, h], g)
         y.backward(g)

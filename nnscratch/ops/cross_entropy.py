@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from nnscratch import backend
-from nnscratch.autograd import arguments_of, came, describe, in_place_of, op
+from nnscratch.autograd import arguments_of, came, describe, record_as, op
 from nnscratch.ops.activation import log_softmax, sigmoid, softmax
 from nnscratch.ops.elementwise import equal, log, where
 from nnscratch.ops.loss import check_reduction, compared, divisor, each, reduce, refuse_none, scale
@@ -257,7 +257,7 @@ def cross_entropy(
         return probability_cross_entropy(prediction, q, reduction, n)
     _check_nan(name, logits)
     result, _ = softmax_cross_entropy(logits, q, reduction, n)
-    return in_place_of(probability_cross_entropy, (prediction, q, reduction, n), result)
+    return record_as(probability_cross_entropy, (prediction, q, reduction, n), result)
 
 
 def _logits(prediction, activation):
@@ -500,7 +500,7 @@ def binary_cross_entropy(prediction, target, from_logits=False, reduction="mean"
         return probability_binary_cross_entropy(prediction, target, reduction)
     _check_nan(name, logits)
     result = sigmoid_binary_cross_entropy(logits, target, reduction)
-    return in_place_of(probability_binary_cross_entropy, (prediction, target, reduction), result)
+    return record_as(probability_binary_cross_entropy, (prediction, target, reduction), result)
 
 
 def _check_device(name, prediction, target):

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from nnscratch.autograd import arguments_of, describe, in_place_of, is_grad_enabled, op
+from nnscratch.autograd import arguments_of, describe, record_as, is_grad_enabled, op
 from nnscratch.kernels import windows as sliding_windows
 from nnscratch.ops.activation import relu
 from nnscratch.ops.conv import geometry, once, padding_edges, pair, row_padding
@@ -97,7 +97,7 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=Fal
     # The maximum of rectified values is the rectified maximum, bit for bit, and so are the gradients: a backward pass has fewer
     # values to look at where it takes the rectifier after the pooling.
     values, index = _max_pool2d(made[0], *settings)
-    return in_place_of(_max_pool2d, (x, *settings), relu(values), index.data)
+    return record_as(_max_pool2d, (x, *settings), relu(values), index.data)
 
 
 def _check_windows(name, what, value, x_shape, windows):
