@@ -48,7 +48,7 @@ def name(page):
 def test_blocks_are_of_a_kind_that_is_checked(page):
     kinds = [language for language, _ in blocks(page)]
     # `python -m docs` makes the API pages' blocks into the names of the docstrings.
-    assert set(kinds) <= ({"{eval-rst}"} if page.parent.name == "api" else {"python", "text", "bash"})
+    assert set(kinds) <= ({"{eval-rst}"} if page.parent.name == "api" else {"python", "text", "bash", "cuda"})
     for before, kind in zip(["", *kinds], kinds, strict=False):
         assert kind != "text" or before == "python", "a text block is the output of the python block before it"
     assert page.read_text(encoding="utf-8").count("```") == 2 * len(kinds)

@@ -24,6 +24,10 @@ def find_kernel(name, *modules):
     return None
 
 
+#: Definitions that stand with an operation, and not in a topic's definition.py: functions of arrays by the names of their kernels.
+DEFINITIONS: dict = {}
+
+
 class Kernels:
     """The part of a backend that finds kernels."""
 
@@ -36,7 +40,7 @@ class Kernels:
         return functools.cache(self._find_kernel)
 
     def _find_kernel(self, name):
-        found = find_kernel(name, *self.versions)
+        found = find_kernel(name, *self.versions) or DEFINITIONS.get(name)
         if found is None:
             raise LookupError(
                 f"kernel: nnscratch.kernels has no {name!r}; give it a definition.py in a folder of that topic, or correct the name"

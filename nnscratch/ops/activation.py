@@ -7,7 +7,6 @@ from nnscratch.ops.elementwise import (
     abs,
     clip,
     exp,
-    floating,
     greater,
     less,
     logical_and,
@@ -15,6 +14,7 @@ from nnscratch.ops.elementwise import (
     tanh,
     where,
 )
+from nnscratch.ops.families import floating
 from nnscratch.ops.reduce import sum
 from nnscratch.ops.shape import normalise_axis
 from nnscratch.sample_inputs import Case, apart, normal, positive

@@ -1,13 +1,18 @@
 """Families of operations: a row says what is particular to one, and the family the rest, its docstring too.
 
 `unary`, `binary` and `comparison` each make an elementwise operation from its name, the function on arrays, a sentence that
-says what it computes, formula, derivative and rules. Without a rule the result has no gradient. `reduction` takes the place
-of `op` above a function that reduces axes, and writes the sections of its docstring.
+says what it computes, formula, derivative and rules. Without a rule the result has no gradient. Where a row names a kernel, the
+function is its definition, for devices that have no fast version. `reduction` takes the place of `op` above a function that
+reduces axes, and writes the sections of its docstring.
 """
 
 import sys
 
+import numpy as np
+
+from nnscratch import backend
 from nnscratch.autograd import op
+from nnscratch.backend.cpu import DEFINITIONS
 from nnscratch.sample_inputs import Case, normal
 
 _ONE = (Case(normal(3, 4)), Case(normal()), Case(normal(2, 0)))
@@ -44,6 +49,25 @@ _REDUCED = {
 }
 
 
+def floating(x):
+    """`x` as an array of floating-point numbers: whole numbers become float64, as in NumPy's functions."""
+    try:
+        if x.dtype.kind == "f":
+            return x
+    except AttributeError:
+        x = np.asarray(x)
+    if x.dtype.kind not in "biuf":
+        raise TypeError(f"got data of type {x.dtype}, expected real numbers; convert them first")
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
+
+
+def _floating_pair(a, b):
+    """Both as arrays of one floating-point dtype, on the device of the first array; Python numbers promote nothing."""
+    weak = [float(v) if isinstance(v, int | float) else floating(v).dtype for v in (a, b)]
+    here, dtype = backend.of(a if backend.is_array(a) else b), np.result_type(*weak)
+    return here.asarray(a, dtype), here.asarray(b, dtype)
+
+
 def unary(
     name,
     function,
@@ -63,8 +87,8 @@ def unary(
     ----------
     name : str
         Of the variable it is assigned to.
-    function : callable
-        Of an array, for example one of NumPy's ufuncs.
+    function : callable or None
+        Of an array, for example one of NumPy's ufuncs; None: the kernel's definition is in its topic's definition.py.
     summary : str
         What it computes, as a docstring's first line; further paragraphs may follow.
     formula, derivative : str
@@ -77,7 +101,8 @@ def unary(
         The section of the docstring.
     samples : sequence of `nnscratch.sample_inputs.Case`
     **details
-        As for `nnscratch.op`: ``document``, ``kernel``.
+        As for `nnscratch.op`: ``document``; ``kernel``, whose fast versions get arrays of one floating-point dtype, which
+        they broadcast, and give no warning.
 
     Returns
     -------
@@ -90,12 +115,19 @@ def unary(
     (8, 'Twice each element.')
     """
 
-    def forward(x):
-        return function(x)
+    if "kernel" in details:
+
+        def forward(x):
+            return made.kernel(floating(x))
+    else:
+
+        def forward(x):
+            return function(x)
 
     details |= {"formula": formula, "derivative": derivative, "samples": samples}
     forward.__doc__ = _docstring(name, summary, "x : Tensor or array\n    Any shape.", returns, example)
-    return _made(forward, name, {"x": rule}, details)
+    made = _made(forward, function, name, {"x": rule}, details)
+    return made
 
 
 def binary(
@@ -134,15 +166,22 @@ def binary(
     (1.0, ('a', 'b'))
     """
 
-    def forward(a, b):
-        return function(a, b)
+    if "kernel" in details:
+
+        def forward(a, b):
+            return made.kernel(*_floating_pair(a, b))
+    else:
+
+        def forward(a, b):
+            return function(a, b)
 
     parameters = "a, b : Tensor, array or number\n    In shapes that broadcast."
     details |= {"formula": formula, "derivative": derivative, "samples": samples}
     forward.__doc__ = _docstring(
         name, summary, parameters, returns, example, {"ValueError": "Where the shapes do not broadcast."}
     )
-    return _made(forward, name, {"a": rule_a, "b": rule_b}, details)
+    made = _made(forward, function, name, {"a": rule_a, "b": rule_b}, details)
+    return made
 
 
 def comparison(name, function, words, symbol, result):
@@ -240,7 +279,9 @@ def _docstring(name, summary, parameters, returns, example, raises=None):
     )
 
 
-def _made(forward, name, rules, details):
+def _made(forward, function, name, rules, details):
+    if function and "kernel" in details:
+        DEFINITIONS[details["kernel"]] = function
     forward.__name__ = forward.__qualname__ = name
     # The module of the row, as for `collections.namedtuple`: the first caller outside this file.
     frame = sys._getframe(1)

@@ -7,7 +7,8 @@ import numpy as np
 
 from nnscratch.arguments import count
 from nnscratch.autograd import came, describe, op
-from nnscratch.ops.elementwise import add, common_dtype, floating, maximum, multiply, power, square
+from nnscratch.ops.elementwise import add, common_dtype, maximum, multiply, power, square
+from nnscratch.ops.families import floating
 from nnscratch.ops.operands import check_shapes, floating_point, raw
 from nnscratch.ops.pool import sum_pool2d
 from nnscratch.ops.reduce import mean, norm, refuse_empty

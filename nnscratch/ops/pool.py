@@ -8,7 +8,7 @@ from nnscratch.autograd import arguments_of, describe, record_as, is_grad_enable
 from nnscratch.kernels import windows as sliding_windows
 from nnscratch.ops.activation import relu
 from nnscratch.ops.conv import geometry, once, padding_edges, pair, row_padding
-from nnscratch.ops.elementwise import floating
+from nnscratch.ops.families import floating
 from nnscratch.ops.index import index_array, put_along_axis, whole_indices
 from nnscratch.ops.linear import matmul
 from nnscratch.ops.shape import expand_dims, on_device_of, operand, reshape, squeeze

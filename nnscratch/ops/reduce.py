@@ -10,8 +10,8 @@ import numpy as np
 
 from nnscratch.arguments import number
 from nnscratch.autograd import op
-from nnscratch.ops.elementwise import abs, astype, equal, exp, floating, multiply, sign, where
-from nnscratch.ops.families import reduction
+from nnscratch.ops.elementwise import abs, astype, equal, exp, multiply, sign, where
+from nnscratch.ops.families import floating, reduction
 from nnscratch.ops.shape import broadcast_to, flip, in_float32, join, normalise_axis, on_device_of, reshape
 from nnscratch.sample_inputs import Case, apart, normal
 
