@@ -64,7 +64,8 @@ class Copy:
     def add_kernel(self):
         title = "A fast kernel on the CPU"
         row = block("An elementwise operation", "logaddexp")
-        self.replace(TABLE, row, row.removesuffix(")\n") + f"    {block(title, 'kernel')})\n")
+        (line,) = re.findall(r"`(kernel=.*?)`", section(title))
+        self.replace(TABLE, row, row.removesuffix(")\n") + f"    {line}\n)\n")
         self.append(title, ON_CPU, "@by_pieces")
 
     def add_kernel_on_gpu(self):
