@@ -72,7 +72,7 @@ def device(request):
         except ValueError as error:
             pytest.skip(str(error))
     if request.param == "emulated" and not importlib.import_module("tests.cuda_emulator").compiler():
-        pytest.skip("the emulator of CUDA needs a C++ compiler")
+        pytest.skip("the emulator of CUDA needs g++ 12 or later on Linux")
     instead = {"standin": standing_in(definitions=True), "emulated": standing_in(definitions=False)}
     with instead.get(request.param, contextlib.nullcontext()):
         name = "cpu" if request.param == "cpu" else "cuda"

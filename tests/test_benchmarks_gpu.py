@@ -467,7 +467,7 @@ def small(gpu, monkeypatch):
     monkeypatch.setattr(worker.Worker, "operations", lambda self: ["add", "matmul"])
 
     def torch():
-        pytest.importorskip("torch")
+        pytest.importorskip("torch", reason="needs PyTorch")
         return peers.Torch("cpu")
 
     def no_torch():

@@ -99,6 +99,17 @@ def test_readme_begins_with_two_commands_the_second_of_which_ci_runs():
     assert found == second + "\n"
 
 
+def test_the_part_to_read_in_an_afternoon_has_as_many_lines_as_readme_says():
+    """By README's own command, to the hundred; where this fails, the number or the sentence is to change."""
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    said, command = re.search(
+        r"in an afternoon: .*? about (\d+) lines, docstrings included, counted by `([^`]*)`", text
+    ).groups()
+    counted = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not counted.stderr
+    assert abs(int(counted.stdout) - int(said)) <= 100 and int(said) < 4000
+
+
 def test_every_command_of_the_pages_works(tmp_path, monkeypatch):
     """Installing is what CI and a newcomer do; what comes after it is tried here, training on a few images."""
     from nnscratch import cli, data

@@ -172,7 +172,7 @@ def test_the_summary_counts_what_the_fixture_checked(tmp_path):
 
 
 def test_workers_of_xdist_get_the_seed_and_add_to_the_summary(tmp_path):
-    pytest.importorskip("xdist")
+    pytest.importorskip("xdist", reason="needs pytest-xdist")
     suite = "".join(
         f"def test_{i}(gradcheck):\n"
         f"    import numpy, nnscratch\n"
