@@ -11,21 +11,21 @@ class Target:
     figure : str
         ``"time"``, the median; ``"memory"`` or ``"process"``, its peaks; or the name of one of the workload's notes.
     limit : float
-    beside : str, optional
+    baseline : str, optional
         A peer, or ``"roofline"``: the figure is divided by that of the peer's best row, or by the roofline's seconds.
         Without it, times are in microseconds.
     strict : bool
         Whether the figure must be below the limit, not just at it.
     """
 
-    def __init__(self, figure, limit, beside=None, strict=False):
-        self.figure, self.limit, self.beside, self.strict = figure, limit, beside, strict
+    def __init__(self, figure, limit, baseline=None, strict=False):
+        self.figure, self.limit, self.baseline, self.strict = figure, limit, baseline, strict
 
     def __str__(self):
         sense = "below" if self.strict else "at most"
-        if self.beside:
-            what = self.figure if self.beside == "roofline" else f"{self.figure} ÷ {self.beside}'s"
-            return f"{'time ÷ roofline' if self.beside == 'roofline' else what} {sense} {self.limit:g}"
+        if self.baseline:
+            what = self.figure if self.baseline == "roofline" else f"{self.figure} ÷ {self.baseline}'s"
+            return f"{'time ÷ roofline' if self.baseline == 'roofline' else what} {sense} {self.limit:g}"
         return f"{self.figure}{' (µs)' if self.figure == 'time' else ''} {sense} {self.limit:g}"
 
     def met(self, value):
@@ -60,9 +60,9 @@ def _figure(target, rows):
         return None
     key = {"time": "median", "memory": "memory", "process": "process"}.get(target.figure)
     value = row["notes"].get(target.figure) if key is None else row[key]
-    if target.beside == "roofline":
+    if target.baseline == "roofline":
         return value / row["roofline"] if row["roofline"] else None
-    if target.beside:
-        other = [r for r in rows if r["peer"] == target.beside and r["status"] == "ok"]
+    if target.baseline:
+        other = [r for r in rows if r["peer"] == target.baseline and r["status"] == "ok"]
         return value / min(r[key] for r in other) if other and value is not None else None
     return value * 1e6 if target.figure == "time" else value

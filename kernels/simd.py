@@ -62,17 +62,17 @@ class Code:
     def number(self, n):
         return _INDEX(n) if isinstance(n, int) else n
 
-    def times(self, a, b):
+    def multiply(self, a, b):
         return self.builder.mul(self.number(a), self.number(b))
 
-    def same(self, a, b):
+    def equal(self, a, b):
         return self.builder.icmp_signed("==", self.number(a), self.number(b))
 
-    def more(self, a, b):
+    def greater(self, a, b):
         return self.builder.icmp_signed(">", self.number(a), self.number(b))
 
-    def least(self, a, b):
-        return self.builder.select(self.more(a, b), self.number(b), self.number(a))
+    def minimum(self, a, b):
+        return self.builder.select(self.greater(a, b), self.number(b), self.number(a))
 
     def at(self, pointer, *steps):
         """The pointer so many elements further on."""
@@ -207,7 +207,7 @@ class Code:
         """``body(begin, lanes)`` for each vector of `count` elements, above 0: where it begins, and which lanes there are."""
 
         def piece(k, nothing):
-            begin = self.times(k, self.lanes)
+            begin = self.multiply(k, self.lanes)
             body(begin, self.first(self.builder.sub(count, begin)))
             return nothing
 

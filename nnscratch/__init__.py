@@ -15,7 +15,7 @@ if not _os.path.isdir(_os.path.join(__path__[0], "kernels")):
 from nnscratch.autograd import GradientError, enable_grad, grad, is_grad_enabled, no_grad, op
 from nnscratch.backend import devices, manual_seed, use_device, use_precision
 from nnscratch.gradcheck import gradcheck
-from nnscratch.lazy import find as _find
+from nnscratch.lazy import attach as _attach
 from nnscratch.ops.elementwise import *
 from nnscratch.ops.index import argsort, getitem, put, put_add, put_along_axis, sort, take, take_along_axis, topk
 from nnscratch.ops.linear import einsum, matmul
@@ -40,7 +40,7 @@ from nnscratch.ops.shape import (
 from nnscratch.tensor import Tensor, tensor
 
 # Found when first used, so that `import nnscratch` stays about as quick as `import numpy`.
-_LATER = {
+_LAZY = {
     "data": "nnscratch.data",
     "explain": "nnscratch.view.explain:explain",
     "functional": "nnscratch.functional",
@@ -57,11 +57,4 @@ _LATER = {
     "training": "nnscratch.training",
     "Trainer": "nnscratch.training:Trainer",
 }
-
-
-def __getattr__(name):
-    return _find(globals(), _LATER, name)
-
-
-def __dir__():
-    return sorted({*globals(), *_LATER})
+__getattr__, __dir__ = _attach(__name__, _LAZY)

@@ -1,32 +1,45 @@
-"""Names of a package that are found when they are first used, so that importing it stays quick."""
+"""Names of a package that are loaded when they are first used, so that importing it stays quick."""
 
 import importlib
+import sys
 
 
-def find(namespace, later, name):
-    """The value of a name that has not been used yet, from now on in the package's namespace.
+def attach(package, names):
+    """The functions ``__getattr__`` and ``__dir__`` of a package (PEP 562) for names that are loaded when they are first used.
 
     Parameters
     ----------
-    namespace : dict
-        The package's ``globals()``.
-    later : dict of str to str
+    package : str
+        The package's ``__name__``.
+    names : dict of str to str
         For each name the module it stands for, or ``"module:attribute"``.
-    name : str
 
-    Raises
-    ------
-    AttributeError
-        Where the package has no such name.
+    Returns
+    -------
+    pair of function
+        The first loads a name and keeps it in the package, and raises AttributeError where there is no such name; the second
+        lists the package's names, loaded or not.
 
     Examples
     --------
-    >>> find({"__name__": "mathematics"}, {"root": "math:sqrt"}, "root")(9.0)
+    >>> import sys, types
+    >>> sys.modules["mathematics"] = mathematics = types.ModuleType("mathematics")
+    >>> mathematics.__getattr__, mathematics.__dir__ = attach("mathematics", {"root": "math:sqrt"})
+    >>> mathematics.root(9.0)
     3.0
+    >>> del sys.modules["mathematics"]
     """
-    if name not in later:
-        raise AttributeError(f"{namespace['__name__']} has no attribute {name!r}")
-    module, _, attribute = later[name].partition(":")
-    value = importlib.import_module(module)
-    namespace[name] = value = getattr(value, attribute) if attribute else value
-    return value
+    module = sys.modules[package]
+
+    def __getattr__(name):
+        if name not in names:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=module)
+        path, _, attribute = names[name].partition(":")
+        value = importlib.import_module(path)
+        vars(module)[name] = value = getattr(value, attribute) if attribute else value
+        return value
+
+    def __dir__():
+        return sorted({*vars(module), *names})
+
+    return __getattr__, __dir__

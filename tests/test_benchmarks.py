@@ -59,7 +59,7 @@ def test_a_workload_is_complete(workload):
     assert frameworks(workload) <= set(peers.NAMES)
     assert workload.title and workload.name.startswith(workload.group)
     assert all(flops >= 0 and size > 0 for flops, size in workload.operations)
-    assert all(target.beside in (None, "roofline", *frameworks(workload)) for target in workload.targets)
+    assert all(target.baseline in (None, "roofline", *frameworks(workload)) for target in workload.targets)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from nnscratch.kernels.steps import cpu as steps
 SIDE_BY_SIDE = ((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
 
 
-def loops(*arrays):
+def adam_loop(*arrays):
     return compiled.module("steps.adam_loop", *arrays)
 
 
@@ -28,18 +28,18 @@ def small_arrays_too(monkeypatch):
 
 def test_small_arrays_other_dtypes_and_switching_off(monkeypatch):
     a = np.zeros(10)
-    assert loops(a) is not None
-    assert loops(a.astype(np.float16)) is None and loops(a.astype(int)) is None
-    assert loops(a, a.astype(np.float32)) is None
-    assert loops(a.astype(a.dtype.newbyteorder())) is None
+    assert adam_loop(a) is not None
+    assert adam_loop(a.astype(np.float16)) is None and adam_loop(a.astype(int)) is None
+    assert adam_loop(a, a.astype(np.float32)) is None
+    assert adam_loop(a.astype(a.dtype.newbyteorder())) is None
     compiled._loaded.cache_clear()
     monkeypatch.setattr(compiled, "LEAST", 11)
-    assert loops(a) is None and loops(np.zeros(11)) is not None
-    assert loops(a) is not None, "once they are loaded, small arrays use them, too"
+    assert adam_loop(a) is None and adam_loop(np.zeros(11)) is not None
+    assert adam_loop(a) is not None, "once they are loaded, small arrays use them, too"
     compiled._loaded.cache_clear()
     compiled._available.cache_clear()
     monkeypatch.setenv("NNSCRATCH_COMPILED", "0")
-    assert loops(np.zeros(11)) is None
+    assert adam_loop(np.zeros(11)) is None
     compiled._loaded.cache_clear()
     compiled._available.cache_clear()
 

@@ -121,7 +121,7 @@ def test_neither_pyplot_nor_any_figure_is_left_behind():
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(AttributeError, match="^nnscratch.pictures has no attribute 'curve'$"):
+    with pytest.raises(AttributeError, match="^module 'nnscratch.pictures' has no attribute 'curve'$"):
         pictures.curve  # noqa: B018
     assert set(every()) | {"decision_animation"} <= set(dir(pictures))
 

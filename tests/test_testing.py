@@ -16,7 +16,7 @@ from nnscratch import testing
 F = ns.functional
 SHAPES = array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
 DTYPES = st.sampled_from(["float16", "float32", "float64"])
-STRATEGIES = sorted(name for name, where in testing._LATER.items() if ".strategies:" in where)
+STRATEGIES = sorted(name for name, where in testing._LAZY.items() if ".strategies:" in where)
 
 
 def occurs(strategy, condition):

@@ -35,14 +35,14 @@ POINTWISE = 512
 COLUMNS = 1 << 28
 
 
-def _tile(dtype, outputs, columns, times=1, small=False):
-    """The tile for a product of `outputs` by `columns` numbers, `times` over."""
+def _tile(dtype, outputs, columns, batch=1, small=False):
+    """The tile for a product of `outputs` by `columns` numbers, `batch` over."""
     if outputs <= NARROW[0]:
         return NARROW
     # float64 takes two registers a number, and finding single taps takes some, so that a thread has half as many numbers.
     small = small or dtype == np.float64
     fitting = TILES[2:] if small else [t for t in TILES if t[0] <= 64 or outputs > 64]
-    return next((t for t in fitting if _blocks(t, outputs, columns) * times >= BUSY), fitting[-1])
+    return next((t for t in fitting if _blocks(t, outputs, columns) * batch >= BUSY), fitting[-1])
 
 
 def _terms(dtype):

@@ -48,13 +48,13 @@ def _products(rows, vectors, onto=False):
         offsets = code.at(offsets, at_k)
 
         def body(k, sums):
-            run, weights = code.at(x, code.builder.load(code.at(offsets, k))), code.at(w, code.times(k, step))
-            values = [code.load(code.at(run, code.times(v, apart_x))) for v in range(vectors)]
-            left = [code.fill(code.builder.load(code.at(weights, code.times(m, apart)))) for m in range(rows)]
+            run, weights = code.at(x, code.builder.load(code.at(offsets, k))), code.at(w, code.multiply(k, step))
+            values = [code.load(code.at(run, code.multiply(v, apart_x))) for v in range(vectors)]
+            left = [code.fill(code.builder.load(code.at(weights, code.multiply(m, apart)))) for m in range(rows)]
             return _outer(code, left, values, sums)
 
         for i, s in enumerate(code.loop(count, [code.zero] * (rows * vectors), body)):
-            place = code.at(out, code.times(row, i // vectors), i % vectors * code.lanes)
+            place = code.at(out, code.multiply(row, i // vectors), i % vectors * code.lanes)
             code.store(code.builder.fadd(s, code.load(place)) if onto else s, place)
 
     return products
@@ -72,18 +72,18 @@ def _dots(rows, taps):
         starts = [code.builder.load(code.at(offsets, at_k, k)) for k in range(taps)]
 
         def image(n, sums):
-            planes = [code.at(g, code.times(n, image_g), code.times(plane, m)) for m in range(rows)]
-            runs = [code.at(x, code.times(n, image_x), start) for start in starts]
+            planes = [code.at(g, code.multiply(n, image_g), code.multiply(plane, m)) for m in range(rows)]
+            runs = [code.at(x, code.multiply(n, image_x), start) for start in starts]
 
             def body(v, sums):
-                i = code.times(v, code.lanes)
+                i = code.multiply(v, code.lanes)
                 values = [code.load(code.at(run, i)) for run in runs]
                 return _outer(code, [code.load(code.at(p, i)) for p in planes], values, sums)
 
             return code.loop(vectors, sums, body)
 
         for i, s in enumerate(code.loop(images, [code.zero] * (rows * taps), image)):
-            place = code.at(out, code.times(row, i // taps), i % taps)
+            place = code.at(out, code.multiply(row, i // taps), i % taps)
             code.builder.store(code.builder.fadd(code.builder.load(place), code.sum(s)), place)
 
     return dots
@@ -99,25 +99,25 @@ _tile_dots = _dots(ROWS, VECTORS)
 def _transpose(code, source, at, step, last, count, target, to, across):
     """``target[i, k] = source[min(k, last), i]`` for a vector of i, 0 from `count` on, and one of k."""
     inside = code.first(count)
-    starts = [code.at(source, at, code.times(code.least(last, k), step)) for k in range(code.lanes)]
+    starts = [code.at(source, at, code.multiply(code.minimum(last, k), step)) for k in range(code.lanes)]
     for i, column in enumerate(code.transpose([code.load_some(start, inside) for start in starts])):
-        code.store(column, code.at(target, to, code.times(across, i)))
+        code.store(column, code.at(target, to, code.multiply(across, i)))
 
 
 @simd.kernel
 def _transpose_back(code, source, at, across, target, to, step, last, count):
     """``target[min(k, last), i] = source[i, k]`` for `count` i, at most a vector of them, and a vector of k from the last down."""
     inside = code.first(count)
-    columns = code.transpose([code.load(code.at(source, at, code.times(across, i))) for i in range(code.lanes)])
+    columns = code.transpose([code.load(code.at(source, at, code.multiply(across, i))) for i in range(code.lanes)])
     for k, column in reversed(list(enumerate(columns))):  # what stands at `last` too early is written over
-        code.store_some(column, code.at(target, to, code.times(code.least(last, k), step)), inside)
+        code.store_some(column, code.at(target, to, code.multiply(code.minimum(last, k), step)), inside)
 
 
 @simd.kernel
 def _clear(code, out, at, count):
     """``out[at + i] = 0`` for `count` i."""
     out = code.at(out, at)
-    with code.builder.if_then(code.more(count, 0)):
+    with code.builder.if_then(code.greater(count, 0)):
         code.pieces(count, lambda i, lanes: code.store_some(code.zero, code.at(out, i), lanes))
 
 
@@ -132,7 +132,9 @@ def _square(vectors, size):
 
 def _places(code, pointer, size, across, down):
     """Where the cells of a square begin, row by row."""
-    return [code.at(pointer, code.times(down, i), code.times(across, j)) for i in range(size) for j in range(size)]
+    return [
+        code.at(pointer, code.multiply(down, i), code.multiply(across, j)) for i in range(size) for j in range(size)
+    ]
 
 
 def _each_patch(code, count, depth, body):
@@ -144,8 +146,8 @@ def _each_patch(code, count, depth, body):
 
     def patch(q, nothing):
         def vector(k, nothing):
-            i, at = code.times(k, code.lanes), code.times(q, depth)
-            body(code.builder.add(code.times(at, 2), i), code.builder.add(at, i), i)
+            i, at = code.multiply(k, code.lanes), code.multiply(q, depth)
+            body(code.builder.add(code.multiply(at, 2), i), code.builder.add(at, i), i)
             return nothing
 
         return code.loop(code.builder.sdiv(depth, code.number(code.lanes)), nothing, vector)
@@ -166,7 +168,7 @@ def _to_patches(size, signs):
         def body(cell, patch, i):
             cells = [code.load(place) for place in _places(code, code.at(x, cell), size, depth, down)]
             for k, v in enumerate(code.both_ways(signs, _square(cells, size))):
-                code.store(v, code.at(out, patch, code.times(step, k)))
+                code.store(v, code.at(out, patch, code.multiply(step, k)))
 
         _each_patch(code, count, depth, body)
 
@@ -181,7 +183,7 @@ def _from_patches(size, signs, onto):
         m, out = code.at(m, at_m), code.at(out, at_out)
 
         def body(cell, patch, i):
-            values = [code.load(code.at(m, patch, code.times(step, k))) for k in range(16)]
+            values = [code.load(code.at(m, patch, code.multiply(step, k))) for k in range(16)]
             places = _places(code, code.at(out, cell), size, depth, down)
             for place, v in zip(places, code.both_ways(signs, _square(values, 4)), strict=True):
                 code.store(code.builder.fadd(v, code.load(place if onto else code.at(bias, i))), place)
@@ -199,18 +201,18 @@ _unpatch, _overlap = _from_patches(2, WINOGRAD_A, onto=False), _from_patches(4, 
 def _move(code, source, at, step, target, to, stride, count, plus):
     """``target[to + i * stride] = source[at + i * step] + plus`` for `count` i."""
     source, target = code.at(source, at), code.at(target, to)
-    together = code.builder.and_(code.same(step, 1), code.same(stride, 1))
+    together = code.builder.and_(code.equal(step, 1), code.equal(stride, 1))
 
     def piece(i, lanes):
         values = code.load_some(code.at(source, i), lanes)
         code.store_some(code.builder.fadd(values, code.fill(plus)), code.at(target, i), lanes)
 
     def one(i, nothing):
-        value = code.builder.load(code.at(source, code.times(i, step)))
-        code.builder.store(code.builder.fadd(value, plus), code.at(target, code.times(i, stride)))
+        value = code.builder.load(code.at(source, code.multiply(i, step)))
+        code.builder.store(code.builder.fadd(value, plus), code.at(target, code.multiply(i, stride)))
         return nothing
 
-    with code.builder.if_then(code.more(count, 0)), code.builder.if_else(together) as (then, otherwise):
+    with code.builder.if_then(code.greater(count, 0)), code.builder.if_else(together) as (then, otherwise):
         with then:
             code.pieces(count, piece)
         with otherwise:

@@ -11,7 +11,7 @@ from .. import simd
 
 def _lanes_of_pairs(code, count):
     """Which lanes of two vectors are among `count` pairs of elements."""
-    twice = code.times(count, 2)
+    twice = code.multiply(count, 2)
     return code.first(twice), code.first(code.builder.sub(twice, code.number(code.lanes)))
 
 
@@ -40,7 +40,7 @@ def _maxima(code, x, at, width, values, index, to, count):
         return [code.builder.select(wins, y, x) for x, y in zip(a, b, strict=True)]
 
     def piece(i, lanes):
-        start, left = code.at(x, at, code.times(i, 2)), code.builder.sub(count, i)
+        start, left = code.at(x, at, code.multiply(i, 2)), code.builder.sub(count, i)
         corners = _corners(code, start, width, _lanes_of_pairs(code, left))
         a, b, c, d = ((corner, ir.Constant(byte, [k] * code.lanes)) for k, corner in enumerate(corners))
         value, place = greater(greater(a, b), greater(c, d))
@@ -65,7 +65,7 @@ def _scattered(code, g, at, index, out, to, width, count):
         ]
         inside = _lanes_of_pairs(code, code.builder.sub(count, i))
         for row in range(2):
-            start = code.at(out, to, code.times(i, 2), code.times(width, row))
+            start = code.at(out, to, code.multiply(i, 2), code.multiply(width, row))
             for half, vector in enumerate(code.interleave(*corners[2 * row : 2 * row + 2])):
                 code.store_some(vector, code.at(start, half * code.lanes), inside[half])
 

@@ -17,10 +17,10 @@ def check(function, order, mode, step, rtol, atol, seed):
     """Check the derivatives of a function (see `functions`) up to `order`; returns the `Report`, or raises with it."""
     report = Report(mode, seed)
     begun = time.perf_counter()
-    plain = None
+    lower_order = None
     for k in range(1, order + 1):
         settings = Settings(step, rtol, atol, k, np.random.default_rng([seed, k]))
-        part = _Order(function, plain, mode, settings, report)
+        part = _Order(function, lower_order, mode, settings, report)
         with np.errstate(all="ignore"):
             part.run()
         report.points += function.points
@@ -28,15 +28,21 @@ def check(function, order, mode, step, rtol, atol, seed):
         if not report.passed:
             raise GradientError(str(report), report=report)
         if k < order:
-            function, plain = function.gradient(np.random.default_rng([seed, k, 1])), part
+            function, lower_order = function.gradient(np.random.default_rng([seed, k, 1])), part
     return report
 
 
 class _Order:
-    """The derivatives of one order; `plain` is the order below, whose gradient the function is."""
+    """The derivatives of one order; `lower_order` is the one below, whose gradient the function is."""
 
-    def __init__(self, function, plain, mode, settings, report):
-        self.function, self.plain, self.mode, self.settings, self.report = function, plain, mode, settings, report
+    def __init__(self, function, lower_order, mode, settings, report):
+        self.function, self.lower_order, self.mode, self.settings, self.report = (
+            function,
+            lower_order,
+            mode,
+            settings,
+            report,
+        )
         self.tensors = isinstance(function, TensorFunction)
         self.faults: list = []
 
@@ -143,16 +149,16 @@ class _Order:
 
     def _as_plain(self, results):
         """The gradient must be the same with a graph of its own and without."""
-        if self.plain is None:
+        if self.lower_order is None:
             return
-        starts = self.function.variables[len(self.plain.function.places) : len(self.function.places)]
-        for name, a, b in zip(self.plain.function.names, self.plain.pull(starts), results, strict=True):
+        starts = self.function.variables[len(self.lower_order.function.places) : len(self.function.places)]
+        for name, a, b in zip(self.lower_order.function.names, self.lower_order.pull(starts), results, strict=True):
             if not self._agree(a, b):
                 self.report.problems.append(
                     f"the gradient by {name} is another with create_graph=True than without; "
                     f"let the rule use the same operations on arrays and on Tensors"
                 )
-                self.audit.faults += blame.other_with_a_graph(self.plain.audit)
+                self.audit.faults += blame.other_with_a_graph(self.lower_order.audit)
                 return
 
     def _agree(self, a, b):
@@ -169,8 +175,8 @@ class _Order:
         found = list(self.audit.faults)
         if not report.passed and self.tensors and not found:
             found = blame.wrong_rules(self.audit, settings)
-            if not found and self.plain is not None:
-                found = blame.wrong_second_rules(self.plain.outputs, settings)
+            if not found and self.lower_order is not None:
+                found = blame.wrong_second_rules(self.lower_order.outputs, settings)
             if not found and self.faults:
                 place, w, row = self.faults[0]
                 mismatch = (row.numeric - row.analytic) * np.sqrt(np.sum(w * w))

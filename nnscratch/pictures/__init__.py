@@ -5,10 +5,10 @@ those of Okabe and Ito (2008), which the colour-blind tell apart, and lines and 
 printing in grey. Models are run in evaluation mode without a graph, and left as they were.
 """
 
-from nnscratch.lazy import find as _find
+from nnscratch.lazy import attach as _attach
 
 # Found when first used: matplotlib loads only then.
-_LATER = {
+_LAZY = {
     "activations": "nnscratch.pictures.images:activations",
     "confusion": "nnscratch.pictures.classes:confusion",
     "curves": "nnscratch.pictures.learning:curves",
@@ -20,11 +20,4 @@ _LATER = {
     "mistakes": "nnscratch.pictures.classes:mistakes",
     "roc": "nnscratch.pictures.classes:roc",
 }
-
-
-def __getattr__(name):
-    return _find(globals(), _LATER, name)
-
-
-def __dir__():
-    return sorted({*globals(), *_LATER})
+__getattr__, __dir__ = _attach(__name__, _LAZY)

@@ -5,10 +5,10 @@
 of convolution and pooling, labels and probabilities that fit together by construction.
 """
 
-from nnscratch.lazy import find as _find
+from nnscratch.lazy import attach as _attach
 
 # Found when first used: what needs mpmath or hypothesis loads them only then.
-_LATER = {
+_LAZY = {
     "check_operation": "nnscratch.testing.operations:check_operation",
     "exercise": "nnscratch.testing.exercises:exercise",
     "arrays": "nnscratch.testing.strategies:arrays",
@@ -23,11 +23,4 @@ _LATER = {
     "probabilities": "nnscratch.testing.strategies:probabilities",
     "strided": "nnscratch.testing.strategies:strided",
 }
-
-
-def __getattr__(name):
-    return _find(globals(), _LATER, name)
-
-
-def __dir__():
-    return sorted({*globals(), *_LATER})
+__getattr__, __dir__ = _attach(__name__, _LAZY)

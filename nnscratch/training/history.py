@@ -8,9 +8,9 @@ from nnscratch import markup
 
 MOST_ROWS = 20  # of a history's table
 #: Words at the end of a value's name that tell which of its values are better, and words that turn that round, or may do so.
-MORE = {"accuracy", "acc", "precision", "recall", "f1", "auc", "auroc", "r2", "iou", "mcc", "bleu", "psnr", "ssim"}
-LESS = {"loss", "error", "mse", "rmse", "mae", "mape", "nll", "perplexity"}
-TURNING = {"neg", "negative", "negated", "minus", "inverse", "no", "non", "not"}
+HIGHER_IS_BETTER = set("accuracy acc precision recall f1 auc auroc r2 iou mcc bleu psnr ssim".split())
+LOWER_IS_BETTER = set("loss error mse rmse mae mape nll perplexity".split())
+NEGATIONS = {"neg", "negative", "negated", "minus", "inverse", "no", "non", "not"}
 
 
 def sign_of(owner, monitor, mode="auto", modes=()):
@@ -60,11 +60,11 @@ def told_by(name):
     words = re.findall(r"[a-z]+[0-9]*", str(name).lower())
     if len(words) > 1 and words[-1] in ("score", "rate"):
         words.pop()
-    if not words or TURNING & set(words):
+    if not words or NEGATIONS & set(words):
         return None
     if words[-2:] == ["cross", "entropy"]:
         return "min"
-    return "max" if words[-1] in MORE else "min" if words[-1] in LESS else None
+    return "max" if words[-1] in HIGHER_IS_BETTER else "min" if words[-1] in LOWER_IS_BETTER else None
 
 
 def best_of(values, sign):

@@ -18,7 +18,7 @@ from nnscratch.tensor import Tensor
 
 MOST_LOOKED_AT = 100  # things in a list, such as the parts of an augmentation; longer lists are data
 MOST_BYTES = 1 << 25  # of an array that are looked at
-PLAIN = (type(None), bool, int, float, str)
+SCALARS = (type(None), bool, int, float, str)
 GENERATORS = (np.random.Generator, np.random.BitGenerator, np.random.RandomState, random.Random)
 #: What changes nothing of a run's numbers.
 ASIDE = {"DataLoader": {"num_workers", "prefetch_factor"}}
@@ -43,7 +43,7 @@ class Inventory:
         Generators of random numbers, that of the CPU first.
     values : dict of str to str
         By path what settings, names of classes and functions, and arrays' checksums are.
-    plain : dict of str to number, str, bool or None
+    scalars : dict of str to number, str, bool or None
         Those of the values that can be put back.
     arrays : dict of str to array
         Arrays that can be put back.
@@ -63,7 +63,7 @@ class Inventory:
 
     def __init__(self, quiet=(), **roots):
         self.generators, self.values, self.iterators = [backend.cpu.rng], {}, []
-        self.plain, self.arrays, self.modules = {}, {}, {}
+        self.scalars, self.arrays, self.modules = {}, {}, {}
         self._put, self._seen = {}, {id(backend.cpu.rng): backend.cpu.rng}
         self._holders: dict = {}
         self._stack = [("quiet", list(quiet), None, True)]
@@ -94,7 +94,7 @@ class Inventory:
                 (getattr(generator, "bit_generator", generator)).state = state
 
     def put(self, values):
-        """Put plain values and arrays at their paths."""
+        """Put scalars and arrays at their paths."""
         for path, value in values.items():
             holder, _, name = path.rpartition(".")
             if path in self._put:
@@ -106,10 +106,10 @@ class Inventory:
 
     def _look(self, path, value, put, quiet):
         kind = type(value)
-        if kind in PLAIN or isinstance(value, np.generic | complex | bytes | np.dtype):
+        if kind in SCALARS or isinstance(value, np.generic | complex | bytes | np.dtype):
             self._note(path, repr(value), quiet)
-            if put is not None and not quiet and kind in PLAIN:
-                self.plain[path], self._put[path] = value, put
+            if put is not None and not quiet and kind in SCALARS:
+                self.scalars[path], self._put[path] = value, put
             return
         if id(value) in self._seen:
             return
@@ -168,8 +168,8 @@ class Inventory:
         if isinstance(value, set | frozenset):
             value = tuple(sorted(value, key=repr))
         if len(value) > MOST_LOOKED_AT:
-            plain = set(map(type, value)) <= set(PLAIN)
-            checked = f" {zlib.crc32(repr(list(value)).encode()):08x}" if plain and not quiet else ""
+            simple = set(map(type, value)) <= set(SCALARS)
+            checked = f" {zlib.crc32(repr(list(value)).encode()):08x}" if simple and not quiet else ""
             self._note(path, f"{type(value).__name__} of {len(value)}{checked}", quiet)
         if isinstance(value, list | deque):
             self._holders[path] = lambda _, item: value.append(item)
@@ -197,9 +197,9 @@ class Inventory:
                 continue
             if isinstance(value, types.FunctionType) and value.__module__ != function.__module__:
                 continue
-            plain = isinstance(value, (*PLAIN, np.ndarray, types.FunctionType)) or hasattr(type(value), "__next__")
+            simple = isinstance(value, (*SCALARS, np.ndarray, types.FunctionType)) or hasattr(type(value), "__next__")
             put = functools.partial(found.__setitem__, name)
-            self._stack.append((f"{path}.{name}", value, put, quiet or not plain))
+            self._stack.append((f"{path}.{name}", value, put, quiet or not simple))
 
     def _look_at_object(self, path, value, quiet):
         kind = type(value)
@@ -229,8 +229,10 @@ class Inventory:
                 if isinstance(function, types.FunctionType):
                     self._look_at_globals(f"{path}.{name}", function, quiet)
                 elif not name.startswith("__") and name not in attributes:
-                    plain = isinstance(member, PLAIN)
-                    rows.append((f"{path}.{name}", member, functools.partial(setattr, value, name), quiet or not plain))
+                    simple = isinstance(member, SCALARS)
+                    rows.append(
+                        (f"{path}.{name}", member, functools.partial(setattr, value, name), quiet or not simple)
+                    )
         self._stack += reversed(rows)
 
 
@@ -254,8 +256,8 @@ def unchanged(root):
             yield
         finally:
             found.set_random(states)
-            now = Inventory(root=root).plain
-            found.put({path: v for path, v in found.plain.items() if path in now and repr(now[path]) != repr(v)})
+            now = Inventory(root=root).scalars
+            found.put({path: v for path, v in found.scalars.items() if path in now and repr(now[path]) != repr(v)})
 
 
 def checksum(array, most=MOST_BYTES):

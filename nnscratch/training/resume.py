@@ -22,7 +22,7 @@ def inventory(trainer):
     roots |= {"data": trainer._data, "validation_data": trainer._validation, "callbacks": own}
     with step.mode(True):  # so that a module is asked for the mode it is trained in
         found = Inventory(quiet=callbacks, **roots)
-    for about in (found.values, found.plain):
+    for about in (found.values, found.scalars):
         about.pop("step.doing", None)  # which the Trainer sets
     return found
 
@@ -32,7 +32,7 @@ def begin(trainer, before):
     found = inventory(trainer)
     paths = dict.fromkeys((*before.values, *found.values))
     trainer._begun = {p: found.values[p] if before.values.get(p) == found.values.get(p) else None for p in paths}
-    trainer._begun_plain, trainer._begun_modules = found.plain, found.modules
+    trainer._begun_scalars, trainer._begun_modules = found.scalars, found.modules
 
 
 def write(trainer, path, notes):
@@ -41,13 +41,13 @@ def write(trainer, path, notes):
     states = [(type(c).__name__, c.state_dict()) for c in trainer._callbacks]
     states = [(name, state) for name, state in states if state is not None]
     found = inventory(trainer)
-    plain, arrays, lost = _changes(trainer, found)
+    scalars, arrays, lost = _changes(trainer, found)
     tensors |= {f"changed/{name}": array for name, array in arrays.items()}
     content = {
         "settings": trainer._settings | _data(trainer),
         "begun": trainer._begun,
         "modules": trainer._begun_modules,
-        "changed": plain,
+        "changed": scalars,
         "lost": lost,
         "epochs": trainer.epochs,
         "history": dict(trainer.history.items()),
@@ -129,12 +129,12 @@ def _class_weight(step):
 
 
 def _changes(trainer, found):
-    """What has changed since the run began: plain values, arrays, and the paths of what cannot be put back."""
-    plain = {
+    """What has changed since the run began: scalars, arrays, and the paths of what cannot be put back."""
+    scalars = {
         path: value
-        for path, value in found.plain.items()
+        for path, value in found.scalars.items()
         if not path.startswith(("callbacks.", "scheduler."))
-        and (path not in trainer._begun_plain or repr(trainer._begun_plain[path]) != repr(value))
+        and (path not in trainer._begun_scalars or repr(trainer._begun_scalars[path]) != repr(value))
     }
     arrays = {
         path: a
@@ -144,10 +144,10 @@ def _changes(trainer, found):
     lost = [
         path
         for path in dict.fromkeys((*trainer._begun, *found.values))
-        if path.startswith(("augment.", "data.")) and path not in plain and path not in arrays
+        if path.startswith(("augment.", "data.")) and path not in scalars and path not in arrays
         if trainer._begun.get(path) != found.values.get(path)
     ]
-    return plain, arrays, lost
+    return scalars, arrays, lost
 
 
 def _compare(path, before, now):

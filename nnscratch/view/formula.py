@@ -133,10 +133,10 @@ class _Reader:
             return _Piece(_THIN, "space")
         if token in "^_":
             raise _UnreadableError  # a script of nothing
-        piece = self.command(token[1:]) if token[0] == "\\" else self.plain(token)
+        piece = self.command(token[1:]) if token[0] == "\\" else self.primary(token)
         return piece if piece is None or piece.kind == "space" else self.scripts(piece)
 
-    def plain(self, token):
+    def primary(self, token):
         if token == "{":
             inside = self.pieces(lambda reader: reader.take("}"))
             return inside[0] if len(inside) == 1 else _Piece(_written(inside), "group", parts=inside)
@@ -241,7 +241,7 @@ class _Reader:
         if token[0] == "\\":
             piece = self.command(token[1:])
             return [] if piece is None else [piece]
-        return [_Piece(token, "atom") if token.isdecimal() else self.plain(token)]
+        return [_Piece(token, "atom") if token.isdecimal() else self.primary(token)]
 
     def take(self, wanted):
         found = self.peek() == wanted

@@ -8,7 +8,7 @@ from nnscratch.tensor import Tensor
 from nnscratch.view import drawing, formula
 from nnscratch.view.computation import Computation
 from nnscratch.view.folding import Group, Uses, gathered
-from nnscratch.view.svg import plain
+from nnscratch.view.svg import valid_in_xml
 
 #: How many boxes are drawn at most.
 MOST = 2000
@@ -372,4 +372,4 @@ class _Mermaid:
 
 def _escaped(words):
     """Words for a label in quotes: what Mermaid or HTML would read is written by its number."""
-    return re.sub(r"[^\w\s.,:;=+*/()\-\u0080-\U0010ffff]", lambda c: f"#{ord(c.group())};", plain(words))
+    return re.sub(r"[^\w\s.,:;=+*/()\-\u0080-\U0010ffff]", lambda c: f"#{ord(c.group())};", valid_in_xml(words))

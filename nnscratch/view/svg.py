@@ -11,7 +11,7 @@ from nnscratch.view.formula import outline
 FONTS = "DejaVu Sans, Verdana, Geneva, sans-serif"
 
 
-def plain(words):
+def valid_in_xml(words):
     """Words without the signs that XML does not know."""
     return re.sub("[^\t\n -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\ufffe\uffff]", "\ufffd", words)
 
@@ -24,7 +24,7 @@ def clean(words):
     >>> clean('a < "b" \\x00')
     'a &lt; &quot;b&quot; �'
     """
-    return html.escape(plain(words))
+    return html.escape(valid_in_xml(words))
 
 
 def measure(words, size, bold=False):
