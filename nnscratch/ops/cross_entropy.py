@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from nnscratch import backend
-from nnscratch.autograd import arguments_of, came, describe, record_as, op
+from nnscratch.autograd import arguments_of, came, describe, op, record_as
 from nnscratch.ops.activation import log_softmax, sigmoid, softmax
 from nnscratch.ops.elementwise import equal, log, where
 from nnscratch.ops.loss import check_reduction, compared, divisor, each, reduce, refuse_none, scale

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from nnscratch.autograd import arguments_of, describe, record_as, is_grad_enabled, op
+from nnscratch.autograd import arguments_of, describe, is_grad_enabled, op, record_as
 from nnscratch.kernels import windows as sliding_windows
 from nnscratch.ops.activation import relu
 from nnscratch.ops.conv import geometry, once, padding_edges, pair, row_padding

@@ -294,7 +294,9 @@ class Supervised(Step):
 
     def _set(self, owner, model, loss, optimizer, metrics):
         if not isinstance(model, Module):
-            raise TypeError(f"{owner}: model is a {type(model).__name__}, expected an nn.Module; pass a network, such as nn.Sequential(...)")
+            raise TypeError(
+                f"{owner}: model is a {type(model).__name__}, expected an nn.Module; pass a network, such as nn.Sequential(...)"
+            )
         groups = getattr(optimizer, "param_groups", None)
         if groups is None:
             raise TypeError(
