@@ -80,9 +80,6 @@ class one_thread:
                     functions[0](one_thread._before)
 
 
-_ONE_THREAD = one_thread()
-
-
 def _leave():
     one_thread._lock, one_thread._inside = threading.Lock(), 0
 
@@ -102,9 +99,30 @@ def dot(a, b):
     work = a.size * b.size  # the multiplications, times the length of the sums
     if work <= LEAST or threads.count() == 1 or work > MOST * a.shape[-1]:
         return a.dot(b)
-    with _ONE_THREAD:
-        if a.ndim != 2 or b.ndim != 2 or threads.parts(len(a), work // a.shape[1]) == 1:
-            return a.dot(b)
-        out = np.empty((len(a), b.shape[1]), np.result_type(a, b))
-        threads.split(len(a), work // a.shape[1], lambda begin, end: np.dot(a[begin:end], b, out=out[begin:end]))
-        return out
+    if work // a.shape[-1] >= 2 * threads.LEAST and a.ndim == b.ndim == 2:
+        return _divided(a, b)
+    functions = _number_of_threads()
+    if functions is None:
+        return a.dot(b)
+    # as `one_thread` does, without its calls
+    set_number, number = functions
+    with one_thread._lock:
+        if not one_thread._inside:
+            one_thread._before = number()
+            set_number(1)
+        one_thread._inside += 1
+    try:
+        return a.dot(b)
+    finally:
+        with one_thread._lock:
+            one_thread._inside -= 1
+            if not one_thread._inside:
+                set_number(one_thread._before)
+
+
+def _divided(a, b):
+    """The product of two matrices, the rows of the first divided among our threads."""
+    out = np.empty((len(a), b.shape[1]), np.result_type(a, b))
+    with one_thread():
+        threads.split(len(a), a.size * b.shape[1], lambda begin, end: np.dot(a[begin:end], b, out=out[begin:end]))
+    return out
