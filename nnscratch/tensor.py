@@ -61,7 +61,6 @@ class Tensor:
 
     __slots__ = ("data", "grad", "requires_grad", "_node", "_version", "_origin", "__weakref__")
     _of = staticmethod(_wrap)
-    __array_ufunc__ = None  # so that array * tensor comes to Tensor.__rmul__
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -177,6 +176,20 @@ class Tensor:
 
     def __array__(self, dtype=None, copy=None):
         return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        """NumPy's elementwise functions of Tensors, and its operators with an array on the left, are our operations."""
+        name = _OUR_UFUNCS.get(ufunc.__name__, ufunc.__name__)
+        if method == "__call__" and name in OPS and not kwargs:
+            return OPS[name](*inputs)
+        call = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+        if method != "__call__" or name not in OPS:
+            instead = "is no operation of nnscratch; write it with those that are, or with ns.op"
+        elif "out" in kwargs:
+            instead = f"cannot write a tensor's result into an array; assign what ns.{name} returns"
+        else:
+            instead = f"takes no {next(iter(kwargs))} where a tensor is given; use ns.{name}"
+        raise TypeError(f"{call}: it {instead}, or pass tensor.numpy() where no gradient shall go through")
 
     def __array_function__(self, function, classes, args, kwargs):
         """NumPy's functions take Tensors as arrays; of those in a graph they are the operation of that name, or are refused."""
@@ -556,6 +569,12 @@ autograd.Tensor, autograd._wrap = Tensor, _wrap
 autograd._TENSOR_TYPES.add(Tensor)
 
 
+#: What NumPy's elementwise functions are called here, where that differs.
+_OUR_UFUNCS = {
+    "absolute": "abs",
+    "fabs": "abs",
+    **{f"arc{name}": f"a{name}" for name in ("cos", "cosh", "sin", "sinh", "tan", "tanh")},
+}
 #: NumPy's functions that are a property of the tensor, wherever it lives.
 _PROPERTIES = (np.shape, np.ndim, np.size)
 #: What NumPy's functions call an argument, and what our operations call it.

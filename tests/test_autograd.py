@@ -719,3 +719,40 @@ def test_numpy_functions_that_would_leave_the_graph_are_refused():
     assert np.dot(x.detach(), x.detach()) == 5.0
     with ns.no_grad():
         assert np.dot(x, x) == 5.0
+
+
+UFUNCS = [np.exp, np.sin, np.arctan, np.absolute, np.sqrt, np.square, np.negative, np.tanh, np.log1p]
+
+
+@pytest.mark.parametrize("ufunc", UFUNCS, ids=lambda u: u.__name__)
+def test_numpys_elementwise_functions_of_a_tensor_are_our_operations(ufunc):
+    x = ns.tensor([0.25, 0.5], dtype="float64", requires_grad=True)
+    y = ufunc(x)
+    assert isinstance(y, ns.Tensor) and y.requires_grad
+    np.testing.assert_allclose(y.numpy(), ufunc(np.array([0.25, 0.5])), rtol=1e-15)
+    ns.gradcheck(ufunc, [np.array([0.25, 0.5])])
+
+
+@pytest.mark.cpu
+def test_arrays_on_the_left_of_a_tensor():
+    a, x = np.array([2.0, 4.0]), leaf(1.0, 3.0)
+    for found, name in (
+        (a + x, "add"),
+        (a - x, "subtract"),
+        (a / x, "divide"),
+        (a**x, "power"),
+        (np.maximum(a, x), "maximum"),
+    ):
+        assert found._node.op.name == name
+    assert (a[None] @ x).item() == 14.0 and (np.float64(2) * x).tolist() == [2.0, 6.0]
+    assert (a > x).tolist() == [True, True]
+    with pytest.raises(
+        TypeError, match=r"^np\.add: it cannot write a tensor's result into an array; assign what ns\.add returns"
+    ):
+        a += x
+    with pytest.raises(TypeError, match=r"^np\.add\.reduce: it is no operation of nnscratch"):
+        np.add.reduce(x)
+    with pytest.raises(TypeError, match=r"^np\.cbrt: it is no operation of nnscratch; write it with those that are"):
+        np.cbrt(x)
+    with pytest.raises(TypeError, match=r"^np\.exp: it takes no where where a tensor is given; use ns\.exp"):
+        np.exp(x, where=np.array([True, False]))

@@ -31,8 +31,10 @@ def compared(name, prediction, target, reduction):
         target = backend_of(prediction).as_result(backend.cpu.asarray(target))
     ours, theirs = map(raw, (prediction, target))
     if ours.shape != theirs.shape:
+        are_labels = theirs.dtype.kind in "iu" and theirs.shape == ours.shape[:-1]
+        mend = "for labels of classes take cross_entropy, or one-hot rows" if are_labels else "reshape one"
         raise ValueError(
-            f"{name}: prediction has shape {ours.shape}, target {theirs.shape}; reshape one, as they are compared value by value"
+            f"{name}: prediction has shape {ours.shape}, target {theirs.shape}, and they are compared value by value; {mend}"
         )
     if ours.size == 0:
         raise ValueError(
