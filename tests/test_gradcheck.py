@@ -440,7 +440,7 @@ BAD = {
     "no result": (lambda: ns.gradcheck(lambda x: None, [np.ones(3)]), TypeError, "returned NoneType"),
     "array as result": (lambda: ns.gradcheck(lambda x: x.numpy(), [np.ones(3)]), TypeError, "expected a Tensor"),
     "NumPy without a gradient": (
-        lambda: ns.gradcheck(lambda x: np.sum(np.tanh(x)), [np.ones(3)]),
+        lambda: ns.gradcheck(lambda x: np.sum(np.cbrt(x)), [np.ones(3)]),
         TypeError,
         "does not take Tensors .* pass gradient=",
     ),
