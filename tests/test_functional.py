@@ -417,6 +417,30 @@ def test_conv_transpose_is_the_transpose_of_conv():
     assert np.sum(back * x) == pytest.approx(np.sum(g * y), rel=1e-12)
 
 
+@pytest.mark.parametrize("stride", [1, 2, (1, 3)])
+@pytest.mark.parametrize("dilation", [2, 3, (4, 2)])
+@pytest.mark.parametrize("padding", [0, 1, ((0, 2), (1, 0))])
+def test_output_padding_may_be_as_long_as_the_stride_below_the_dilation(stride, dilation, padding):
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((2, 2, 3, 4)), rng.standard_normal((2, 3, 2, 3))
+    down, right = np.broadcast_to(stride, 2), np.broadcast_to(dilation, 2)
+    extra = [int(max(s, d)) - 1 for s, d in zip(down, right, strict=True)]
+    size = [(n - 1) * s + d * k + e + 1 for n, s, d, k, e in zip((3, 4), down, right, (1, 2), extra, strict=True)]
+    whole = np.zeros((2, 3, *size))
+    for i, j, u, v in np.ndindex(3, 4, 2, 3):
+        whole[:, :, i * down[0] + u * right[0], j * down[1] + v * right[1]] += x[:, :, i, j] @ w[:, :, u, v]
+    (top, low), (left, end) = padding if isinstance(padding, tuple) else ((padding,) * 2,) * 2
+    expected = whole[:, :, top : whole.shape[2] - low, left : whole.shape[3] - end]
+    settings = {"stride": stride, "padding": padding, "output_padding": extra, "dilation": dilation}
+    np.testing.assert_allclose(F.conv_transpose2d(x, w, **settings), expected, rtol=1e-12, atol=1e-12)
+    ns.gradcheck(lambda x, w: F.conv_transpose2d(x, w, **settings), [x[:1], w])
+
+
+def test_a_sequences_output_padding_may_be_as_long_as_the_stride():
+    y = F.conv_transpose1d(ns.tensor([[[1.0, 2.0, 3.0]]]), [[[1.0, 10.0]]], output_padding=1, dilation=2)
+    assert y.tolist() == [[[1, 2, 13, 20, 30, 0]]]
+
+
 def test_padding_same_keeps_the_size():
     x = np.ones((1, 1, 5, 6), np.float32)
     for kernel, dilation in (((3, 3), 1), ((2, 4), 1), ((3, 2), 2)):

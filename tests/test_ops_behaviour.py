@@ -276,6 +276,21 @@ def test_empty_products_and_layers_have_gradients():
     assert [np.shape(g) for g in gradients(F.linear, x, w)] == [(0,), (0,)]
 
 
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [(name, shape) for name in ("layer_norm", "group_norm") for shape in ((0, 4), (0, 4, 3), (0, 4, 2, 5))]
+    + [("instance_norm", (0, 4, 3)), ("instance_norm", (0, 4, 2, 5))],
+)
+def test_normalising_an_empty_batch_gives_an_empty_result_and_parameters_gradients_of_0(name, shape):
+    features = shape[-1:] if name == "layer_norm" else (4,)
+    x = ns.tensor(np.ones(shape), requires_grad=True)
+    affine = [ns.tensor(np.ones(features), requires_grad=True) for _ in range(2)]
+    y = getattr(F, name)(x, *([2] if name == "group_norm" else []), *affine)
+    y.sum().backward()
+    assert y.shape == x.grad.shape == shape
+    assert all(not p.grad.numpy().any() and p.grad.shape == features for p in affine)
+
+
 def test_numpys_axis_of_a_single_number_is_refused():
     for name in ("sum", "prod", "mean", "max", "logsumexp"):
         with pytest.raises(ValueError, match=f"{name}: axis 0 is out of range for 0 axes"):
@@ -348,6 +363,20 @@ def test_float16_is_added_up_in_float32(axis):
     ):
         assert found.dtype == np.float16
         np.testing.assert_allclose(np.asarray(found, float), expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("subscripts", "shapes"),
+    [
+        ("ij->j", [(5000, 3)]),
+        ("ijk->j", [(50, 3, 100)]),
+        ("ij,ij->j", [(5000, 3)] * 2),
+        ("ij,i->j", [(5000, 3), (5000,)]),
+    ],
+)
+def test_einsum_adds_float16_up_in_float32(subscripts, shapes):
+    y = ns.einsum(subscripts, *(ns.tensor(np.ones(shape), dtype="float16") for shape in shapes))
+    assert y.dtype == np.float16 and y.tolist() == [5000, 5000, 5000]
 
 
 def test_a_float16_bias_gets_the_gradient_of_all_samples():

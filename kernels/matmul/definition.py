@@ -109,7 +109,13 @@ def einsum(first, subscripts, *others):
 def einsum_by(product, first, subscripts, *others):
     """`einsum` by a matrix product of one's own, where a precision is chosen."""
     y = _as_product(product, first, subscripts, *others) if len(others) == 1 and chosen(first, *others) else None
-    return np.einsum(subscripts, first, *others) if y is None else y
+    if y is not None:
+        return y
+    operands = (first, *others)
+    if any(a.dtype == np.float16 for a in operands) and np.result_type(*operands) == np.float16:
+        # which NumPy adds up in float16
+        return np.einsum(subscripts, *(a.astype(np.float32) for a in operands)).astype(np.float16)
+    return np.einsum(subscripts, *operands)
 
 
 def _as_product(product, a, subscripts, b):

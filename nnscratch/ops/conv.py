@@ -14,7 +14,7 @@ from nnscratch.autograd import describe, op
 from nnscratch.kernels import windows as sliding_windows
 from nnscratch.ops.elementwise import common_dtype
 from nnscratch.ops.linear import channel_sums
-from nnscratch.ops.shape import expand_dims, on_device_of, operand, reshape, squeeze
+from nnscratch.ops.shape import expand_dims, on_device_of, operand, pad, reshape, squeeze
 from nnscratch.sample_inputs import Case, normal
 
 
@@ -482,6 +482,8 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
     )
     if min(size) < 1:
         raise ValueError(f"{name}: the padding {padding!r} leaves nothing of the result; lower it")
+    if extra[0] >= stride[0] or extra[1] >= stride[1]:  # so long that conv2d would have further windows there
+        x = pad(x, ((0, 0), (0, 0), *((0, o // s) for o, s in zip(extra, stride, strict=True))))
     y = conv2d_input(x, weight, size, stride, edges, dilation, groups)
     return y if bias is None else y + reshape(bias, (1, -1, 1, 1))
 

@@ -378,7 +378,8 @@ def _grouped(name, x, groups, weight, bias, eps):
     )
     each = channels // groups
     affine = (a if a is None else reshape(a, (groups, each, 1)) for a in (weight, bias))
-    return reshape(standardize(reshape(x, (x.shape[0], groups, each, -1)), (2, 3), eps, *affine)[0], x.shape)
+    grouped = reshape(x, (x.shape[0], groups, each, math.prod(x.shape[2:])))
+    return reshape(standardize(grouped, (2, 3), eps, *affine)[0], x.shape)
 
 
 def layer_norm(x, weight=None, bias=None, axis=-1, eps=1e-5):
