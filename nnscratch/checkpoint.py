@@ -1,6 +1,7 @@
 """Files of tensors: safetensors only, written whole or not at all, read back with every fault named.
 
-`save` and `load` are for networks and plain dictionaries. `write_checkpoint` and `read_checkpoint` add to the
+`save` and `load` are for networks and dictionaries; what is nested, and what is no array, stands as JSON in the file's own
+metadata. `write_checkpoint` and `read_checkpoint` add to the
 tensors what the rest of a training run needs, as JSON in the file's own metadata; nothing is ever pickled.
 """
 
@@ -17,18 +18,22 @@ METADATA = "nnscratch"
 
 
 def save(obj, path):
-    """Write a network's parameters and buffers, or a dictionary of tensors, to a safetensors file.
+    """Write a network's parameters and buffers, or a dictionary, to a safetensors file.
 
     Parameters
     ----------
-    obj : nn.Module or dict of str to Tensor or array
+    obj : nn.Module or dict with str as keys
+        Of Tensors and arrays; or of these, modules (saved as their ``state_dict()``), numbers, strings, booleans and None, nested
+        in dicts, lists and tuples.
     path : str or os.PathLike
         The file to write or replace, whole or not at all.
 
     Raises
     ------
     TypeError
-        If `obj` is neither, or a value is no array of numbers.
+        If `obj` is neither, or a value in it cannot be saved; the message names it.
+    ValueError
+        If a dict or list contains itself.
     OSError
         If the file cannot be written; an old one is left as it was.
 
@@ -36,19 +41,25 @@ def save(obj, path):
     --------
     >>> import tempfile, nnscratch as ns
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     ns.save({"weight": ns.tensor([1.0, 2.0])}, folder + "/a.safetensors")
+    ...     ns.save({"weight": ns.tensor([1.0, 2.0]), "run": {"epoch": 3}}, folder + "/a.safetensors")
     ...     ns.load(folder + "/a.safetensors")
-    {'weight': array([1., 2.], dtype=float32)}
+    {'weight': array([1., 2.], dtype=float32), 'run': {'epoch': 3}}
     """
     from nnscratch.nn import Module
 
-    tensors = obj.state_dict() if isinstance(obj, Module) else obj
-    if not isinstance(tensors, dict):
+    if not isinstance(obj, Module | dict):
         raise TypeError(
             f"save: got a {type(obj).__name__}, expected a module or a dict of names and arrays; "
-            f"pass the network itself or its state_dict()"
+            f"pass the network itself, or {{'optimizer': optimizer.state_dict()}}, say"
         )
-    write_bytes("save", path, _pack("save", tensors, None))
+    arrays: dict = {}
+    try:
+        tree = _told(obj, (), arrays)
+    except RecursionError:
+        raise ValueError("save: the dict contains itself, or is nested too deeply; take that out of it") from None
+    flat = all(told == {"array": name} for name, told in tree["dict"].items())
+    metadata = None if flat else {METADATA: json.dumps({"format": FORMAT, "tree": tree})}
+    write_bytes("save", path, _pack("save", arrays, metadata))
 
 
 def load(path):
@@ -60,8 +71,9 @@ def load(path):
 
     Returns
     -------
-    dict of str to numpy.ndarray
-        What `Module.load_state_dict` takes, if a network was saved.
+    dict
+        Of names and NumPy arrays, which `Module.load_state_dict` takes if a network was saved; or the dictionary that was saved,
+        with arrays for its Tensors.
 
     Raises
     ------
@@ -79,7 +91,72 @@ def load(path):
     Traceback (most recent call last):
     FileNotFoundError: load: there is no file no/such/file; check the path
     """
-    return _read("load", path)[0]
+    arrays, metadata = _read("load", path)
+    try:
+        content = json.loads(metadata[METADATA])
+        tree = content["tree"]
+    except (KeyError, TypeError, ValueError):  # arrays alone, or a training run's
+        return arrays
+    if content.get("format") != FORMAT:
+        raise ValueError(
+            f"load: {os.fsdecode(path)} has format {content.get('format')}, this nnscratch reads format {FORMAT}; "
+            f"load it with the version that wrote it"
+        )
+    try:
+        return _restored(tree, arrays)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        raise ValueError(
+            f"load: {os.fsdecode(path)} is damaged: its description does not fit it; save it again"
+        ) from None
+
+
+def _told(value, path, arrays):
+    """A value as JSON, its arrays put under names into `arrays`."""
+    from nnscratch.nn import Module
+
+    where = "/".join(path)
+    if isinstance(value, Module):
+        value = value.state_dict()
+    if isinstance(value, dict):
+        wrong = [key for key in value if not isinstance(key, str)]
+        if wrong or (not path and "__metadata__" in value):
+            raise TypeError(
+                f"save: got {wrong[0] if wrong else '__metadata__'!r} as a name{' in ' * bool(path)}{where}, expected a str "
+                f"(and not '__metadata__'); rename it"
+            )
+        return {"dict": {key: _told(v, (*path, key), arrays) for key, v in value.items()}}
+    if isinstance(value, list | tuple):
+        told = [_told(v, (*path, str(i)), arrays) for i, v in enumerate(value)]
+        return told if isinstance(value, list) else {"tuple": told}
+    if isinstance(value, Tensor | np.ndarray | np.generic):
+        name = where
+        while name in arrays:  # a key with a stroke in it may look like a path
+            name += "'"
+        arrays[name] = _array("save", where, value)
+        return {"array": name}
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    pass_on = "its state_dict()" if hasattr(value, "state_dict") else "an array, or leave it out"
+    raise TypeError(
+        f"save: {where} is a {type(value).__name__}, expected a Tensor, an array, a number, a str, or a dict, list or tuple "
+        f"of these; pass {pass_on}"
+    )
+
+
+def _restored(told, arrays):
+    """What `_told` told."""
+    if isinstance(told, list):
+        return [_restored(v, arrays) for v in told]
+    if not isinstance(told, dict):
+        return told
+    ((kind, content),) = told.items()
+    if kind == "array":
+        return arrays[content]
+    if kind == "tuple":
+        return tuple(_restored(content, arrays))
+    if kind != "dict":
+        raise KeyError(kind)
+    return {key: _restored(v, arrays) for key, v in content.items()}
 
 
 def write_checkpoint(path, tensors, notes):
@@ -144,19 +221,22 @@ def _pack(operation, tensors, metadata):
     """The bytes of a safetensors file."""
     from safetensors.numpy import save as pack
 
-    arrays = {}
-    for name, value in tensors.items():
-        if not isinstance(name, str) or name == "__metadata__":
-            raise TypeError(f"{operation}: got {name!r} as a name, expected a str (and not '__metadata__'); rename it")
-        array = value.numpy() if isinstance(value, Tensor) else value
-        if not isinstance(array, np.ndarray | np.generic) or array.dtype.kind not in "biuf":
-            raise TypeError(
-                f"{operation}: {name} is a {type(value).__name__}, expected a Tensor or an array; convert it to numbers"
-            )
-        if array.dtype.kind == "f" and array.dtype.itemsize > 8:
-            raise TypeError(f"{operation}: {name} has dtype {array.dtype}, which safetensors lacks; convert to float64")
-        arrays[name] = np.array(array, array.dtype.newbyteorder("="), order="C")
-    return pack(arrays, metadata)
+    return pack({name: _array(operation, name, value) for name, value in tensors.items()}, metadata)
+
+
+def _array(operation, name, value):
+    """A tensor as safetensors takes it."""
+    array = value.numpy() if isinstance(value, Tensor) else value
+    if not isinstance(array, np.ndarray | np.generic):
+        raise TypeError(f"{operation}: {name} is a {type(value).__name__}, expected a Tensor or an array; convert it")
+    kind = array.dtype.kind
+    if kind not in "biuf" or (kind == "f" and array.dtype.itemsize > 8):
+        advice = {"f": "convert it to float64", "c": "save its .real and .imag", "U": "pass it as a list, by .tolist()"}
+        raise TypeError(
+            f"{operation}: {name} has dtype {array.dtype}, which safetensors lacks; "
+            f"{advice.get(kind, 'convert it to numbers')}"
+        )
+    return np.array(array, array.dtype.newbyteorder("="), order="C")
 
 
 def _read(operation, path):

@@ -72,12 +72,21 @@ def test_other_programs_can_read_the_file(tmp_path):
     [
         (3, "save: got a int, expected a module or a dict"),
         ([np.ones(2)], "save: got a list"),
-        ({"a": "text"}, "save: a is a str"),
-        ({"a": [1.0, 2.0]}, "save: a is a list"),
-        ({"a": np.array(["x"])}, "save: a is a ndarray"),
-        ({"a": np.ones(2, complex)}, "save: a is a ndarray"),
-        ({"a": np.ones(2, object)}, "save: a is a ndarray"),
+        (
+            {"a": {3}},
+            "save: a is a set, expected a Tensor, an array, a number, a str, or a dict, list or tuple of these",
+        ),
+        ({"a": {"b": [1j]}}, "save: a/b/0 is a complex"),
+        ({"a": b"text"}, "save: a is a bytes"),
+        (
+            {"a": ns.optim.SGD([ns.tensor([1.0], requires_grad=True)], 0.1)},
+            r"save: a is a SGD, .*pass its state_dict\(\)",
+        ),
+        ({"a": np.array(["x"])}, "save: a has dtype <U1, which safetensors lacks; pass it as a list"),
+        ({"a": np.ones(2, complex)}, "save: a has dtype complex128, which safetensors lacks; save its .real and .imag"),
+        ({"a": {"b": np.ones(2, object)}}, "save: a/b has dtype object"),
         ({1: np.ones(2)}, "save: got 1 as a name"),
+        ({"a": [{2: 3}]}, "save: got 2 as a name in a/0"),
         ({"__metadata__": np.ones(2)}, "save: got '__metadata__' as a name"),
     ],
 )
@@ -88,6 +97,93 @@ def test_what_cannot_be_saved_is_refused(tmp_path, obj, message):
         ns.save(obj, path)
     assert list(ns.load(path)) == ["old"]
     assert os.listdir(tmp_path) == ["a"]
+
+
+def same(a, b):
+    """Whether two trees have the same types, keys in the same order, and values."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    return a == b or a != a
+
+
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(DTYPES).flatmap(
+        lambda d: arrays.arrays(d, arrays.array_shapes(min_dims=0, min_side=0, max_side=3))
+    )
+)
+NAMES = st.sampled_from(["a", "b", "a/b", "b'", "0", "array", "dict", "tuple", "", "é"])
+TREES = st.recursive(
+    LEAVES,
+    lambda of: st.lists(of, max_size=3) | st.lists(of, max_size=2).map(tuple) | st.dictionaries(NAMES, of, max_size=3),
+)
+
+
+@given(st.dictionaries(NAMES, TREES, max_size=4))
+def test_any_tree_comes_back(tmp_path_factory, tree):
+    path = tmp_path_factory.getbasetemp() / "tree.safetensors"
+    ns.save(tree, path)
+    assert same(ns.load(path), tree)
+
+
+def test_a_run_of_ones_own_is_saved_in_one_file_and_goes_on_bit_for_bit(tmp_path):
+    def made():
+        ns.manual_seed(0)
+        model = ns.nn.Sequential(ns.nn.Linear(3, 4), ns.nn.Tanh(), ns.nn.Linear(4, 1))
+        optimizer = ns.optim.Adam(model.parameters(), lr=0.1)
+        return model, optimizer, ns.optim.lr_scheduler.StepLR(optimizer, 2, 0.5)
+
+    def train(model, optimizer, schedule, steps):
+        for _ in range(steps):
+            optimizer.zero_grad()
+            (model(ns.tensor(np.ones((2, 3)))) ** 2).sum().backward()
+            optimizer.step()
+            schedule.step()
+        return [p.numpy().tobytes() for p in model.parameters()]
+
+    whole = train(*made(), 6)
+    run = made()
+    train(*run, 3)
+    model, optimizer, schedule = run
+    state = {"model": model, "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(), "losses": [0.5, 1]}
+    ns.save(state, tmp_path / "run")
+    back, other = ns.load(tmp_path / "run"), made()
+    for part, key in zip(other, ("model", "optimizer", "schedule"), strict=True):
+        part.load_state_dict(back[key])
+    assert train(*other, 3) == whole
+    assert back["losses"] == [0.5, 1]
+
+
+def test_what_contains_itself_cannot_be_saved(tmp_path):
+    loop: list = []
+    loop.append(loop)
+    with pytest.raises(ValueError, match="save: the dict contains itself"):
+        ns.save({"a": loop}, tmp_path / "a")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "tree", [{"dict": {"a": {"array": "b"}}}, {"what": []}, {"dict": 3}, {"dict": {"a": {}}}, {"tuple": 1}]
+)
+def test_a_description_that_does_not_fit_is_damage(tmp_path, tree):
+    from safetensors.numpy import save_file
+
+    save_file({"a": np.ones(1)}, tmp_path / "a", {"nnscratch": json.dumps({"format": 1, "tree": tree})})
+    with pytest.raises(ValueError, match="load: .* is damaged: its description does not fit it"):
+        ns.load(tmp_path / "a")
+    save_file({"a": np.ones(1)}, tmp_path / "a", {"nnscratch": json.dumps({"format": 2, "tree": tree})})
+    with pytest.raises(ValueError, match="load: .* has format 2, this nnscratch reads format 1"):
+        ns.load(tmp_path / "a")
 
 
 @pytest.mark.skipif(np.dtype(np.longdouble).itemsize == 8, reason="no longer type here")
