@@ -400,10 +400,91 @@ def test_summary_runs_in_evaluation_without_recording():
 def test_summary_restores_after_an_error():
     net = small()
     net[3].eval()
-    with pytest.raises(ValueError, match=r"linear: x has 5 features, weight expects 3"):
-        net.summary((5,))
+    table = net.summary((5,))
+    assert (
+        table.rows == [("0", "Linear", "fails", table.rows[0][3])]
+        and "x has 5 features, weight expects 3" in table.fault
+    )
     assert [m.training for m in net] == [True, True, True, False, True]
     assert not any("forward" in vars(m) for m in net.modules())
+
+
+class Branches(nn.Module):
+    def __init__(self):
+        self.trunk = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+        self.heads = nn.ModuleList([nn.Linear(4, 2), nn.Sequential(nn.BatchNorm1d(4), nn.Linear(5, 1))])
+
+    def forward(self, x):
+        return [head(self.trunk(x)) for head in self.heads]
+
+
+MISFITS = [
+    (
+        lambda: nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(3, 1)),
+        (5,),
+        "Sequential 2 (Linear): linear: x has 4 features",
+    ),
+    (Branches, (3,), "Branches heads.1.1 (Linear): linear: x has 4 features, weight expects 5"),
+    (
+        lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.Sequential(nn.ReLU(), nn.Conv2d(3, 1, 1))),
+        (1, 4, 4),
+        "Sequential 1.1 (Conv2d): conv2d: x has 2 channels, weight expects 3",
+    ),
+    (
+        lambda: nn.Sequential({"flat": nn.Flatten(), "norm": nn.BatchNorm1d(3)}),
+        (2, 2),
+        "Sequential norm (BatchNorm1d): batch_norm: ",
+    ),
+    (
+        lambda: nn.Sequential(nn.Residual(nn.Linear(2, 3))),
+        (2,),
+        r"Sequential 0 (Residual): Residual: the module gives (1, 3), the way around it (1, 2)",
+    ),
+    (lambda: nn.Sequential(nn.Embedding(4, 2)), (3,), "Sequential 0 (Embedding): "),
+    (lambda: nn.Sequential(nn.ReLU(), nn.MaxPool2d(3)), (1, 2, 2), "Sequential 1 (MaxPool2d): max_pool2d: "),
+]
+
+
+@pytest.mark.parametrize(("make", "shape", "message"), MISFITS)
+def test_an_error_inside_a_model_names_the_layers_path(make, shape, message):
+    with pytest.raises((TypeError, ValueError, IndexError)) as caught:
+        make().eval()(ns.tensor(np.full((1, *shape), 0.5)).astype("float32"))
+    assert str(caught.value).startswith(message), str(caught.value)
+
+
+@pytest.mark.parametrize(("make", "shape", "message"), MISFITS)
+def test_summary_lists_up_to_the_fault(make, shape, message):
+    table = make().summary(shape)
+    assert (
+        table.fault.startswith(message) and str(table).endswith(table.fault) and table.fault[:20] in table._repr_html_()
+    )
+    assert [row[2] == "fails" for row in table.rows] == [False] * (len(table.rows) - 1) + ["Residual" not in message]
+
+
+def test_an_error_of_a_layer_by_itself_and_errors_of_other_kinds_stay_as_they_are():
+    class Broken(nn.Module):
+        def forward(self, x):
+            raise self.error
+
+    with pytest.raises(ValueError, match="^linear: x has 2 features"):
+        nn.Linear(3, 1)(ns.tensor([[1.0, 2.0]]))
+    for error in (
+        KeyError("a"),
+        RuntimeError("b"),
+        UnicodeDecodeError("utf-8", b"", 0, 1, "c"),
+        ValueError(),
+        Warning("d"),
+    ):
+        broken = Broken()
+        broken.error = error
+        before = str(error)
+        with pytest.raises(type(error)):
+            nn.Sequential(broken)(ns.tensor([1.0]))
+        assert str(error) == before
+    broken.error = ValueError("first")  # raised again: named once
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"^Sequential 0 \(Broken\): first$"):
+            nn.Sequential(broken)(ns.tensor([1.0]))
 
 
 def test_summary_counts_what_is_shared_once_and_knows_frozen_parameters():

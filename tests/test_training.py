@@ -771,7 +771,7 @@ BAD_X[3, 1] = np.nan
         ({"y": np.eye(4)[Y]}, ValueError, "cross_entropy: target has shape"),
         ({"y": ["a"] * 20}, TypeError, "fit: y is a list of dtype"),
         ({"x": "text"}, TypeError, "fit: x is a str"),
-        ({"x": X[:, :1]}, ValueError, "linear: x has 1 features"),
+        ({"x": X[:, :1]}, ValueError, r"Sequential 0 \(Linear\): linear: x has 1 features"),
         ({"x": [[1.0], [2.0, 3.0]]}, ValueError, "fit: x is a nested list"),
         ({"epochs": 0}, ValueError, "fit: epochs is 0, expected a whole number of at least 1"),
         ({"epochs": 1.5}, TypeError, "fit: epochs is 1.5"),

@@ -7,6 +7,7 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import _state, describe, no_grad
+from nnscratch.nn.place import MISFITS, name_layer
 from nnscratch.nn.summary import contents, summarise
 from nnscratch.tensor import Tensor
 
@@ -127,6 +128,9 @@ class Module:
         state.scope = outer, ref(self)
         try:
             return self.forward(*inputs, **settings) if settings else self.forward(*inputs)
+        except MISFITS as error:
+            name_layer(error, state.scope)
+            raise
         finally:
             state.scope = outer
 
@@ -398,7 +402,8 @@ class Module:
         """A table of the layers that an input passes through: their results' shapes and their parameters.
 
         An example batch, or one sample of zeros, is run through the module, in evaluation mode and without recording;
-        nothing of the module, its modes and the random numbers is changed.
+        nothing of the module, its modes and the random numbers is changed. Where it does not fit some layer, the table ends there,
+        and says why.
 
         Parameters
         ----------
@@ -417,8 +422,6 @@ class Module:
         ------
         TypeError
             Where something is neither an array nor a tuple of whole numbers.
-        ValueError
-            Where the input does not fit the module.
 
         Examples
         --------
@@ -428,6 +431,12 @@ class Module:
         0      Linear  (N, 4)          16
         1      ReLU    (N, 4)           0
         16 parameters: 16 trainable, 0 not; 64 bytes, with the 0 values in buffers
+        >>> ns.nn.Sequential(ns.nn.Linear(3, 4), ns.nn.Linear(5, 2)).summary((3,))
+        Layer  Type    Output  Parameters
+        0      Linear  (N, 4)          16
+        1      Linear  fails           12
+        28 parameters: 28 trainable, 0 not; 112 bytes, with the 0 values in buffers
+        Sequential 1 (Linear): linear: x has 4 features, weight expects 5 (x: (1, 4) float32, weight: (2, 5) float32); check in_features
         >>> ns.nn.Embedding(5, 2).summary(ns.data.iris()[1][:10]).rows
         [('-', 'Embedding', '(N, 2)', 10)]
         """

@@ -6,6 +6,7 @@ import numpy as np
 
 from nnscratch import backend, markup
 from nnscratch.autograd import no_grad
+from nnscratch.nn.place import MISFITS
 from nnscratch.tensor import Tensor
 
 _HEADINGS = ("Layer", "Type", "Output", "Parameters")
@@ -24,6 +25,8 @@ class Summary:
         The number of values in buffers.
     memory : int
         The size of all parameters and buffers in bytes.
+    fault : str
+        Why the table ends before the network does; "" where it does not.
 
     Examples
     --------
@@ -33,7 +36,8 @@ class Summary:
     (9, 36)
     """
 
-    def __init__(self, module, rows):
+    def __init__(self, module, rows, fault=""):
+        self.fault = fault
         parameters, buffers = list(module.parameters()), list(module.buffers())
         self.rows = rows
         self.total = sum(p.size for p in parameters)
@@ -48,10 +52,11 @@ class Summary:
             "  ".join(cell.ljust(n) for cell, n in zip(row[:3], widths, strict=False)) + "  " + row[3].rjust(widths[3])
             for row in table
         ]
-        return "\n".join([*lines, self._totals()])
+        return "\n".join([*lines, self._totals(), *filter(None, [self.fault])])
 
     def _repr_html_(self):
-        return f"<div>{markup.table(_HEADINGS, self._cells(), left=3)}<small>{self._totals()}</small></div>"
+        fault = f"<div><b>{html.escape(self.fault)}</b></div>" if self.fault else ""
+        return f"<div>{markup.table(_HEADINGS, self._cells(), left=3)}<small>{self._totals()}</small>{fault}</div>"
 
     def _cells(self):
         return [(*row[:3], f"{row[3]:,}") for row in self.rows]
@@ -96,18 +101,26 @@ def summarise(module, inputs, dtype):
     buffers = [(b, b.data.copy()) for b in module.buffers()]
     rows: list = []
     counted: set = set()
+    fault = ""
 
     def own(m):
         return {id(v) for v in vars(m).values()} & parameters.keys()
 
     def recording(m, inner):
         def forward(*arguments, **settings):
-            result = inner(*arguments, **settings)
-            fresh = own(m) - counted
-            counted.update(fresh)
-            size = sum(parameters[p].size for p in fresh)
-            rows.append((paths[id(m)] or "-", type(m).__name__, _shape(result), size))
-            return result
+            shape, before = "fails", len(rows)
+            try:
+                result = inner(*arguments, **settings)
+                shape = _shape(result)
+                return result
+            finally:
+                if shape != "fails" or [row[2] for row in rows[before:]][-1:] != [
+                    "fails"
+                ]:  # which a layer within has said
+                    fresh = own(m) - counted
+                    counted.update(fresh)
+                    size = sum(parameters[p].size for p in fresh)
+                    rows.append((paths[id(m)] or "-", type(m).__name__, shape, size))
 
         return forward
 
@@ -119,13 +132,15 @@ def summarise(module, inputs, dtype):
                 vars(m)["forward"] = recording(m, m.forward)
         with no_grad(), backend.same_random():
             module(*inputs)
+    except MISFITS as error:
+        fault = str(error)
     finally:
         for m, before in attributes:
             vars(m).clear()
             vars(m).update(before)
         for buffer, values in buffers:
             buffer.data[...] = values
-    return Summary(module, rows)
+    return Summary(module, rows, fault)
 
 
 def _batch(module, inputs, dtype):

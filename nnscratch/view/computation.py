@@ -5,6 +5,7 @@ import numpy as np
 from nnscratch import autograd, backend
 from nnscratch.autograd import Node, Result, describe, identity
 from nnscratch.backward_pass import BackwardPass
+from nnscratch.nn.place import outermost
 from nnscratch.tensor import Tensor
 
 #: What the fused losses call their inputs, in plainer words.
@@ -214,10 +215,7 @@ class Computation:
     def _owners(self, nodes):
         """The names of the parameters and buffers of the outermost modules, by id."""
         for node in nodes:
-            scope = node.scope
-            while scope is not None and scope[0] is not None:
-                scope = scope[0]
-            module = None if scope is None else scope[1]()
+            module = None if node.scope is None else outermost(node.scope)
             if module is not None:
                 self._roots[id(module)] = module
         owned: dict = {}
@@ -235,11 +233,7 @@ class Computation:
 
     def _frame(self, scope):
         if id(scope) not in self._frames:
-            module = scope[1]()
-            outer = scope
-            while outer[0] is not None:
-                outer = outer[0]
-            root = outer[1]()
+            module, root = scope[1](), outermost(scope)
             paths = {} if root is None else {id(m): path for path, m in root.named_modules()}
             kind = "Module" if module is None else type(module).__name__
             self._frames[id(scope)] = Frame(paths.get(id(module), "" if module is None else kind), kind)
