@@ -67,9 +67,20 @@ def test_the_text_and_the_page_show_the_same_numbers(system):
                 assert f"{said} = {value + 0.0:.6g}" in str(explanation) and said in shown
 
 
+SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+
+
 def value(said):
     """The value of a line's arithmetic."""
-    python = said.replace("·", "*").replace("²", "**2").replace("½", "(1 / 2)").replace("^", "**").replace("∞", "inf")
+    python = (
+        said.replace("·", "*")
+        .replace("²", "**2")
+        .replace("½", "(1 / 2)")
+        .replace("¼", "(1 / 4)")
+        .replace("^", "**")
+        .replace("∞", "inf")
+    )
+    python = re.sub("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda m: f"**({m[0].translate(SUPERSCRIPTS)})", python)
     python = re.sub(r"\|([^|]*)\|", r"abs(\1)", python)
     python = python.replace("[", "(").replace("]", ")").replace(" = ", " == ")
     python = re.sub(
@@ -165,6 +176,149 @@ def test_a_value_used_twice_gets_its_gradients_added():
     found = explanation.backward[-1].found
     assert [e.note for e in found] == ["from this use", "from this use", "all uses together"]
     assert found[-1].array.tolist() == [2.0, 4.0]
+
+
+@pytest.fixture
+def every_term(monkeypatch):
+    monkeypatch.setattr(working, "TERMS", 10**9)
+    monkeypatch.setattr(working, "DIGITS", 17)
+
+
+#: Operations whose sums are written out, and the inputs and results that are left to words.
+SUMS = {
+    "linear": {"x"},  # of a vector alone
+    "matmul": {"a", "b", "y"},
+    "conv2d": set(),
+    "conv2d_input": set(),
+    "conv2d_weight": set(),
+    "max_pool2d": {"index"},
+    "sum_pool2d": set(),
+    "standardize": {"mean"},
+    "dropped": set(),
+    "sum": {"x"},
+    "mean": set(),
+    "var": {"x"},
+    "max": {"x"},
+    "min": {"x"},
+    "softmax": {"x"},
+}
+
+
+@pytest.mark.parametrize(("name", "case"), [(n, c) for n in SUMS for c in OPS[n].samples], ids=lambda a: str(a)[:60])
+def test_sums_are_written_out_for_every_element(name, case, every_term):
+    rng = np.random.default_rng(0)
+    op, (args, kwargs) = OPS[name], case.make(rng)
+    args = [single(a) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in args]
+    kwargs = {k: single(a) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for k, a in kwargs.items()}
+    results = op(*args, **kwargs)
+    first = results[0] if op.outputs else results
+    if not first.size:
+        return
+    step = Computation(ns.sum(first * ns.tensor(rng.standard_normal(first.shape))), gradients=True).steps[0]
+    assert step.op is op
+    left = SUMS[name]
+    for k, v in enumerate(step.results):
+        for index in np.ndindex(v.shape):
+            said = working.result(step, index, k)
+            assert said or (op.outputs or ("y",))[k] in left, (index, k)
+            if said:
+                assert value(formula.text(said)) == pytest.approx(v.array[index], rel=1e-9, abs=1e-12), said
+    for position, d in step.gradients.items():
+        for index in np.ndindex(d.shape):
+            said = working.gradient(step, position, index)
+            assert said or op._input_name(position) in left, (op._input_name(position), index)
+            if said:
+                assert value(formula.text(said)) == pytest.approx(d[index], rel=1e-9, abs=1e-12), said
+
+
+@pytest.mark.parametrize(
+    "settings", [(2,), (3, 1, 1), ((2, 3), (1, 2), ((1, 0), (0, 2))), (2, 2, 0, 2), (2, 3, 0, 1, True), (3, 2, "same")]
+)
+def test_windows_of_pooling_are_those_of_the_engine(settings, every_term):
+    x = single(np.random.default_rng(0).permutation(60).reshape(1, 2, 5, 6) - 30)
+    step = Computation(ns.sum(F.max_pool2d(x, *settings) ** 2), gradients=True).steps[0]
+    for index in np.ndindex(step.result.shape):
+        assert value(formula.text(working.result(step, index))) == step.result.array[index]
+    for index in np.ndindex(x.shape):
+        assert value(formula.text(working.gradient(step, 0, index))) == step.gradients[0][index]
+
+
+def test_pooling_by_two_shows_its_windows():
+    x = single(np.arange(16.0).reshape(1, 1, 4, 4))
+    said = str(ns.explain(F.max_pool2d(x, 2).sum(), {"x": x}))
+    assert "values[0, 0, 0, 1] = max(2, 3, 6, 7) = 7" in said and "values[0, 0, 1, 0] = max(8, 9, 12, 13) = 13" in said
+
+
+def test_a_small_network_of_every_kind_of_layer_is_worked_out():
+    ns.manual_seed(0)
+    nn = ns.nn
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1, stride=2, dtype="float64"),
+        nn.BatchNorm2d(4, dtype="float64"),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Dropout(0.5),
+        nn.Flatten(),
+        nn.LayerNorm(16, dtype="float64"),
+        nn.Linear(16, 3, dtype="float64"),
+    )
+    x = single(np.random.default_rng(0).standard_normal((2, 1, 8, 8)))
+    explanation = ns.explain(F.cross_entropy(model(x), [0, 2], from_logits=True))
+    for what, said, expected in lines(explanation):
+        if "…" not in said:
+            assert value(said) == pytest.approx(float(expected), rel=1e-4, abs=1e-5), f"{what} = {said}"
+    told = {
+        part.title.split(" = ")[1].split("(")[0]: [bool(e.lines) for e in part.found] for part in explanation.forward
+    }
+    assert {name for name, found in told.items() if not found[0]} == {"reshape"}
+    untold = {
+        part.title.split(" = ")[1].split("(")[0]
+        for part in explanation.backward
+        if not all(e.lines for e in part.found)
+    }
+    assert untold == {"reshape", "sum_pool2d"}  # where each gradient is one number that came
+    mask = next(e for part in explanation.forward for e in part.given if e.name == "mask")
+    assert mask.note == "drawn at random: 0 for what is left out, else 1 / (1 - p)"
+
+
+def test_a_large_array_shows_its_largest_element_or_the_one_asked_for():
+    x = single(np.concatenate([np.zeros(50), [1.0, -7.0, 3.0]]).reshape(1, 53))
+    w = single(np.ones((1, 53)))
+    y = ns.sum(ns.tanh(x) * w)
+    at = {
+        part.title: [line[0] for e in part.found for line in e.lines]
+        for part in ns.explain(y, {"x": x, "w": w}).forward
+    }
+    assert at["h1 = tanh(x)"] == ["h1[0, 51]"]
+    said = str(ns.explain(y, {"x": x, "w": w}, element=(0, -1)))
+    assert "h1[0, 52] = (e³ - e⁻³) / (e³ + e⁻³) = 0.995055" in said and "∂y/∂w[0, 52] = 1 · 0.995055 = 0.995055" in said
+    said = str(ns.explain(y, {"x": x, "w": w}, element={"h1": (0, 50), "w": [0, 49]}))
+    assert "h1[0, 50] = (e¹ - e⁻¹) / (e¹ + e⁻¹) = 0.761594" in said and "∂y/∂w[0, 49] = 1 · 0 = 0" in said
+    page = ns.explain(y, {"x": x}, element={"h1": (0, 50)})
+    ElementTree.fromstring(page._repr_html_())
+
+
+def test_an_element_asked_for_is_shown_where_nothing_can_be_written():
+    x = single(np.arange(6.0))
+    said = str(ns.explain(ns.sum(ns.cumsum(x)), {"x": x}, element=3))
+    assert "h1[3] = 6" in said and "∂y/∂x[3] = 3" in said
+
+
+@pytest.mark.parametrize(
+    ("element", "error", "message"),
+    [
+        ((9, 9), ValueError, r"explain: element is \(9, 9\), and no array here has it; pass one of x \(6,\)"),
+        (0.5, TypeError, "explain: element is 0.5, expected whole numbers; pass a tuple"),
+        (True, TypeError, "explain: element is True, expected whole numbers"),
+        ({"z": 0}, ValueError, "explain: element names 'z', and no array here is called so; choose from x, h1, y"),
+        ({"x": 6}, ValueError, r"explain: element 6 lies outside x, of shape \(6,\); pass an index within"),
+        ({"x": "a"}, TypeError, "explain: element is 'a', expected whole numbers"),
+    ],
+)
+def test_an_element_that_is_not_there_is_refused(element, error, message):
+    x = single(np.arange(6.0))
+    with pytest.raises(error, match=message):
+        ns.explain(ns.sum(ns.tanh(x)), {"x": x}, element=element)
 
 
 def test_products_of_matrices_are_written_out():

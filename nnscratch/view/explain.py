@@ -2,7 +2,6 @@
 
 import html
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from nnscratch.view import formula, working
 from nnscratch.view.computation import Computation
 from nnscratch.view.folding import Uses
 
-#: Up to how many elements of a result each get a line of their own.
+#: Up to how many elements of a result each get a line of their own; of a larger one the element that is largest in size gets one.
 ELEMENTS = 4
 DIGITS = 6
 
@@ -27,6 +26,9 @@ COLOURS = ("#0072b2", "#d55e00")
 
 #: The fused losses and what they compute on the way without writing it down.
 INSIDE = {"softmax_cross_entropy": "softmax", "sigmoid_binary_cross_entropy": "sigmoid"}
+
+#: What a reader may wonder about arrays that operations were given and nobody passed.
+DRAWN = {("dropped", "mask"): "drawn at random: 0 for what is left out, else 1 / (1 - p)"}
 
 BACKWARD = "From the last step to the first. g (or G) is the gradient by the step's result; a derivative written without it is multiplied by it."
 
@@ -98,7 +100,7 @@ class Explanation:
     (['back through y = multiply(a, a)'], 2.0)
     """
 
-    def __init__(self, y, names=None):
+    def __init__(self, y, names=None, element=None):
         single = isinstance(y, Tensor) and y.size == 1
         self._computation = computation = Computation(y, names, gradients=single, what="explain")
         if computation.stale:
@@ -107,6 +109,7 @@ class Explanation:
                 f"parameters change"
             )
         self.notes = list(computation.notes)
+        self._places = _places(computation.values, element)
         self._used = Uses(computation)
         self.forward = [self._forward(step) for step in computation.steps]
         self.backward: list = []
@@ -124,12 +127,13 @@ class Explanation:
             Entry(
                 v.name,
                 v.array,
-                _elements(v.array, v.name, lambda i, k=k: working.result(step, i, k)),
+                self._elements(v, v.array, v.name, lambda i, k=k: working.result(step, i, k)),
                 f"not used on the way to {self._computation.output.name}" if self._used.unused(v) else "",
             )
             for k, v in enumerate(step.results)
         ]
-        given = [Entry(v.name, v.array) for v in _once(step)]
+        drawn = {id(v): DRAWN.get((step.op.name, name), "") for name, _, v in step.inputs}
+        given = [Entry(v.name, v.array, note=drawn[id(v)]) for v in _once(step)]
         inside = OPS.get(INSIDE.get(step.op.name, ""))
         if inside is not None:
             z = step.inputs[0][2].array
@@ -165,7 +169,7 @@ class Explanation:
                 Entry(
                     _slope(y, value.name),
                     d,
-                    _elements(d, _slope(y, value.name), lambda i, p=position: working.gradient(step, p, i)),
+                    self._elements(value, d, _slope(y, value.name), lambda i, p=position: working.gradient(step, p, i)),
                     f"by {name}" if len(step.gradients) > 1 and name != value.name else "",
                 )
             )
@@ -178,6 +182,26 @@ class Explanation:
         slopes = {name: _slope(y, v.name) for name, v in zip(step.op.outputs or (), step.results, strict=False)}
         whole = [(name, working.with_gradients(latex, slopes)) for name, latex in whole]
         return Part(f"back through {step.title}", step.where, step.formula, step.op.document, whole, given, found)
+
+    def _elements(self, value, array, name, written):
+        """The lines for elements of a value or of its gradient: those asked for, else all or the largest, where they can be written."""
+        asked = self._places.get(id(value))
+        if asked is not None:
+            places = [asked]
+        elif array.size > ELEMENTS:
+            places = [np.unravel_index(np.argmax(np.abs(array)), array.shape)]
+        else:
+            places = np.ndindex(array.shape)
+        lines = []
+        for index in places:
+            index = tuple(map(int, index))
+            latex = written(index)
+            if latex.strip("()") == f"{array[index]:.6g}":
+                latex = ""
+            if latex or asked is not None:
+                at = f"{name}[{', '.join(map(str, index))}]" if index else name
+                lines.append((at, latex, array[index]))
+        return lines
 
     def _uses(self):
         """How many gradients each value is still to be given."""
@@ -234,7 +258,7 @@ class Explanation:
         write_bytes("explain", path, (page if ending == "html" else f"{self}\n").encode())
 
 
-def explain(y, names=None):
+def explain(y, names=None, element=None):
     """Tell how a tensor was computed, and how its gradient goes back, step by step with the numbers.
 
     Parameters
@@ -243,6 +267,9 @@ def explain(y, names=None):
         Computed from tensors that require gradients; the backward pass is told where it has one element.
     names : dict of str to Tensor, optional
         What to call the tensors in it, such as ``locals()``. A module's parameters have its names for them.
+    element : tuple of int, or dict of str to tuple of int, optional
+        The element to put the numbers in for: of every array that has it, and its gradient, or by the arrays' names. By default
+        each of a few elements, and of many the one that is largest in size.
 
     Returns
     -------
@@ -252,9 +279,9 @@ def explain(y, names=None):
     Raises
     ------
     TypeError
-        Where `y` is no Tensor, or `names` no dict.
+        Where `y` is no Tensor, `names` no dict, or `element` no index.
     ValueError
-        Where nothing was recorded behind `y`.
+        Where nothing was recorded behind `y`, or no array has that element or name.
     RuntimeError
         Where something it came from was changed in place since, by an optimiser's step, say.
 
@@ -279,7 +306,7 @@ def explain(y, names=None):
            h1 = [1, -1]
            y = 1 + (-1) = 0
     """
-    return Explanation(y, names)
+    return Explanation(y, names, element)
 
 
 def _once(step):
@@ -291,15 +318,51 @@ def _slope(y, name):
     return f"∂{y}/∂{name}"
 
 
-def _elements(array, name, written):
-    """The lines for the first elements of an array, where the formula can be written out for them."""
-    lines = []
-    for index in islice(np.ndindex(array.shape), array.size if array.size <= ELEMENTS else 1):
-        latex = written(index)
-        if latex and latex.strip("()") != f"{array[index]:.6g}":
-            at = f"{name}[{', '.join(map(str, index))}]" if index else name
-            lines.append((at, latex, array[index]))
-    return lines
+def _places(values, element):
+    """The element asked for, by the id of each value that it is meant of."""
+    if element is None:
+        return {}
+    if not isinstance(element, dict):
+        index = _index(element)
+        found = {id(v): at for v in values if (at := _within(v, index)) is not None}
+        if not found:
+            raise ValueError(
+                f"explain: element is {element!r}, and no array here has it; pass one of {_shapes(values)}, or a dict from names "
+                f"to elements"
+            )
+        return found
+    named = {v.name: v for v in values}
+    found = {}
+    for name, index in element.items():
+        if name not in named:
+            raise ValueError(
+                f"explain: element names {name!r}, and no array here is called so; choose from {', '.join(named)}"
+            )
+        found[id(named[name])] = at = _within(named[name], _index(index))
+        if at is None:
+            raise ValueError(
+                f"explain: element {index!r} lies outside {name}, of shape {named[name].shape}; pass an index within"
+            )
+    return found
+
+
+def _index(element):
+    """An index as a tuple."""
+    index = element if isinstance(element, tuple | list) else (element,)
+    if not all(hasattr(i, "__index__") and not isinstance(i, bool) for i in index):
+        raise TypeError(f"explain: element is {element!r}, expected whole numbers; pass a tuple such as (0, 1)")
+    return tuple(i.__index__() for i in index)
+
+
+def _within(value, index):
+    """An index counted from the beginning, or None where the value has no such element."""
+    if len(index) != len(value.shape) or not all(-n <= i < n for i, n in zip(index, value.shape, strict=True)):
+        return None
+    return tuple(i % n for i, n in zip(index, value.shape, strict=True))
+
+
+def _shapes(values):
+    return ", ".join(f"{v.name} {v.shape}" for v in values[:6])
 
 
 def _numbers(array):
@@ -319,7 +382,9 @@ def _part_text(number, part):
     width = max((len(e.name) for e in part.given), default=0)
     lines += [f"       {e.name:{width}} = {_numbers(e.array)}{_remark(e)}" for e in part.given]
     for e in part.found:
-        lines += [f"       {at} = {formula.text(latex)} = {_numbers(value)}" for at, latex, value in e.lines]
+        lines += [
+            f"       {at}{' = ' * bool(latex)}{formula.text(latex)} = {_numbers(value)}" for at, latex, value in e.lines
+        ]
         if len(e.lines) != 1 or np.ndim(e.array):
             lines.append(f"     → {e.name} = {_numbers(e.array)}{_remark(e)}")
     return lines
@@ -349,7 +414,11 @@ def _part_html(number, part, back):
     rows = [_row(e.name, _numbers(e.array), _note(e)) for e in part.given]
     for e in part.found:
         rows += [
-            _row(at, f"{_typeset(latex)} = <span style='{CODE}'>{_numbers(value)}</span>", typeset=True)
+            _row(
+                at,
+                f"{_typeset(latex) + ' = ' if latex else ''}<span style='{CODE}'>{_numbers(value)}</span>",
+                typeset=True,
+            )
             for at, latex, value in e.lines
         ]
         if len(e.lines) != 1 or np.ndim(e.array):

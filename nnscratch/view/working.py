@@ -1,7 +1,7 @@
 r"""The numbers put in: for one element of a result or of a gradient, the operation's formula with its numbers, as LaTeX.
 
-Each operation whose sums can be written out has a line for its result in `RESULTS` and one for each input in
-`GRADIENTS`; an operation that works element by element needs none, as its own formula says it.
+Each operation whose sums can be written out has a line for its result in `RESULTS` (for a further one of several results under
+"operation.result") and one for each input in `GRADIENTS`; an operation that works element by element needs none, as its own formula says it.
 """
 
 import re
@@ -10,9 +10,14 @@ import numpy as np
 
 from nnscratch.autograd import OPS
 from nnscratch.ops.cross_entropy import distributions
+from nnscratch.ops.shape import normalise_axis
+from nnscratch.view.windows import Windows
 
 #: How many products of a sum are written before the rest becomes an ellipsis.
 TERMS = 4
+
+#: How many digits numbers have.
+DIGITS = 6
 
 RESULTS: dict = {}
 GRADIENTS: dict = {}
@@ -39,8 +44,9 @@ def result(step, index, which=0):
     x = _inputs(step)
     if any(a is None for a in x.values()) or step.results[which].array is None:
         return ""
-    if step.op.name in RESULTS and which == 0:
-        return _plain_start(RESULTS[step.op.name](x, index, step))
+    written = RESULTS.get(f"{step.op.name}.{step.op.outputs[which]}" if which else step.op.name)
+    if written is not None:
+        return _plain_start(written(x, index, step))
     numbers = _element(step, x, index, which)
     formulas = re.split(BETWEEN, step.op.formula) if step.op.outputs else [step.op.formula]
     if numbers is None or len(formulas) != len(step.results):
@@ -120,7 +126,7 @@ def number(value):
     >>> print(number(0.1), number(-2.0), number(1.5e-7))
     0.1 (-2) 1.5 \cdot 10^{-7}
     """
-    text = f"{float(value) + 0.0:.6g}"  # -0 is 0
+    text = f"{float(value) + 0.0:.{DIGITS}g}"  # -0 is 0
     if text in ("nan", "inf", "-inf"):
         return {"nan": r"\text{nan}", "inf": r"\infty", "-inf": r"(-\infty)"}[text]
     if "e" in text:
@@ -138,9 +144,14 @@ def total(terms):
     1 + 2 and 1 + 2 + 3 + \ldots + 6
     """
     terms = list(terms)
-    if len(terms) > TERMS + 1:
-        terms = [*terms[: TERMS - 1], r"\ldots", terms[-1]]
-    return " + ".join(terms) if terms else "0"
+    return _series(len(terms), terms.__getitem__)
+
+
+def _series(n, term, between=" + "):
+    """What `n` terms come to in writing, of which only those that are written are asked for."""
+    if n > TERMS + 1:
+        return between.join([*map(term, range(TERMS - 1)), r"\ldots", term(n - 1)])
+    return between.join(map(term, range(n))) or "0"
 
 
 def product(*factors):
@@ -208,7 +219,14 @@ def _put_in(latex, numbers):
 
 
 def _pairs(a, b):
-    return total(product(p, q) for p, q in zip(np.ravel(a), np.ravel(b), strict=True))
+    a, b = np.ravel(a), np.ravel(b)
+    return _series(len(a), lambda i: product(a[i], b[i]))
+
+
+def _all(a):
+    """The sum of an array's elements."""
+    a = np.ravel(a)
+    return _series(len(a), lambda i: number(a[i]))
 
 
 def _linear(x, index, step):
@@ -217,9 +235,30 @@ def _linear(x, index, step):
     return f"{text} + {number(x['bias'][o])}" if "bias" in x else text
 
 
+def _matrices(a):
+    """Two arrays as stacks of matrices with the same leading axes, or None where one is a vector."""
+    if any(len(v.shape) < 2 for v in a):
+        return None
+    leading = np.broadcast_shapes(*(v.shape[:-2] for v in a))
+    return [np.broadcast_to(v, leading + v.shape[-2:]) for v in a]
+
+
 def _matmul(x, index, step):
-    a, b = x["a"], x["b"]
-    return _pairs(a[index[0]], b[:, index[1]]) if a.ndim == b.ndim == 2 else ""
+    found = _matrices((x["a"], x["b"]))
+    if found is None:
+        return ""
+    (a, b), (*batch, i, j) = found, index
+    return _pairs(a[(*batch, i)], b[tuple(batch)][:, j])
+
+
+def _by_factor(x, g, index, name):
+    """The gradient by one factor of a product of matrices, where that is as often there as the product."""
+    found = _matrices((x["a"], x["b"]))
+    if found is None or x[name].shape[:-2] != g.shape[:-2]:
+        return ""
+    (a, b), (*batch, i, j) = found, index
+    batch = tuple(batch)
+    return _pairs(g[batch][i], b[batch][j]) if name == "a" else _pairs(a[batch][:, i], g[batch][:, j])
 
 
 def _rows(a):
@@ -230,14 +269,16 @@ def _rows(a):
 GRADIENTS["linear"] = {
     "x": lambda x, g, index, step: _pairs(g[index[:-1]], x["weight"][:, index[-1]]),
     "weight": lambda x, g, index, step: _pairs(_rows(g)[:, index[0]], _rows(x["x"])[:, index[1]]),
-    "bias": lambda x, g, index, step: total(map(number, _rows(g)[:, index[0]])),
+    "bias": lambda x, g, index, step: _all(_rows(g)[:, index[0]]),
 }
 RESULTS["linear"] = _linear
 RESULTS["matmul"] = _matmul
 GRADIENTS["matmul"] = {
-    "a": lambda x, g, index, step: _pairs(g[index[0]], x["b"][index[1]]) if g.ndim == x["b"].ndim == 2 else "",
-    "b": lambda x, g, index, step: _pairs(x["a"][:, index[0]], g[:, index[1]]) if g.ndim == x["a"].ndim == 2 else "",
+    "a": lambda x, g, index, step: _by_factor(x, g, index, "a"),
+    "b": lambda x, g, index, step: _by_factor(x, g, index, "b"),
 }
+RESULTS["dropped"] = lambda x, index, step: product(x["x"][index], x["mask"][index])
+GRADIENTS["dropped"] = {"x": lambda x, g, index, step: product(g[index], x["mask"][index])}
 
 
 def _share(step, n):
@@ -330,7 +371,7 @@ def _of_outcome(x, g, index, step):
 
 
 def _binary_logits(x, index, step):
-    terms = (rf"\ln(1 + e^{{{f'{z:.6g}'}}}) - {product(y, z)}" for z, y in _both(x["z"], x["q"]))
+    terms = (rf"\ln(1 + e^{{{f'{z:.{DIGITS}g}'}}}) - {product(y, z)}" for z, y in _both(x["z"], x["q"]))
     return _summed(step, terms, x["z"].size)
 
 
@@ -344,46 +385,228 @@ GRADIENTS["sigmoid_binary_cross_entropy"] = {
 }
 
 
+# Reductions
+
+
+def _setting(step, name):
+    return step.settings.get(name, step.op.defaults.get(name))
+
+
+def _axes(step, x):
+    return normalise_axis(_setting(step, "axis"), x.ndim, step.op.name)
+
+
+def _reduced(step, x, index):
+    """What one element of a reduction of `x` comes from."""
+    axes = _axes(step, x)
+    kept = [i for a, i in enumerate(index) if a not in axes] if _setting(step, "keepdims") else index
+    kept = iter(kept)
+    return x[tuple(slice(None) if a in axes else next(kept) for a in range(x.ndim))].ravel()
+
+
+def _come_to(step, x, g, index):
+    """The gradient by the element of a reduction that one element of `x` went into."""
+    axes = _axes(step, x)
+    return g[tuple(0 if a in axes else i for a, i in enumerate(index) if _setting(step, "keepdims") or a not in axes)]
+
+
+def _mean_of(step, x, index):
+    parts = _reduced(step, x, index)
+    return rf"\frac{{1}}{{{len(parts)}}} ({_all(parts)})"
+
+
+def _variance(x, index, step):
+    parts = _reduced(step, x["x"], index)
+    return _spread(parts, parts.mean(dtype=np.float64), len(parts) - _setting(step, "ddof"))
+
+
+def _spread(parts, centre, n):
+    squares = _series(len(parts), lambda i: f"{_difference(parts[i], centre)}^2")
+    return rf"\frac{{1}}{{{n:g}}} ({squares})"
+
+
+def _extreme(word):
+    def written(x, index, step):
+        parts = _reduced(step, x["x"], index)
+        return _listed(word, parts)
+
+    return written
+
+
+def _listed(word, parts):
+    """The greatest or least of some numbers."""
+    return rf"\{word}({_series(len(parts), lambda i: f'{parts[i]:.{DIGITS}g}', ', ')})"
+
+
 def _softmax(x, index, step):
-    if step.settings.get("axis", -1) not in (-1, x["x"].ndim - 1):
-        return ""
-    powers = [f"e^{{{z:.6g}}}" for z in x["x"][index[:-1]]]
-    return rf"\frac{{{powers[index[-1]]}}}{{{total(powers)}}}"
+    axis = _setting(step, "axis") % x["x"].ndim
+    row = x["x"][(*index[:axis], slice(None), *index[axis + 1 :])]
+    return (
+        rf"\frac{{e^{{{row[index[axis]]:.{DIGITS}g}}}}}{{{_series(len(row), lambda i: f'e^{{{row[i]:.{DIGITS}g}}}')}}}"
+    )
 
 
 RESULTS["softmax"] = _softmax
-RESULTS["sum"] = lambda x, index, step: total(map(number, x["x"].flat)) if "axis" not in step.settings else ""
-RESULTS["mean"] = lambda x, index, step: (
-    rf"\frac{{1}}{{{x['x'].size}}} ({total(map(number, x['x'].flat))})" if "axis" not in step.settings else ""
-)
-GRADIENTS["sum"] = {"x": lambda x, g, index, step: number(g) if g.ndim == 0 else ""}
-GRADIENTS["mean"] = {"x": lambda x, g, index, step: rf"\frac{{{number(g)}}}{{{x['x'].size}}}" if g.ndim == 0 else ""}
+RESULTS["sum"] = lambda x, index, step: _all(_reduced(step, x["x"], index))
+RESULTS["mean"] = lambda x, index, step: _mean_of(step, x["x"], index)
+RESULTS["var"] = _variance
+RESULTS["max"], RESULTS["min"] = _extreme("max"), _extreme("min")
+GRADIENTS["sum"] = {"x": lambda x, g, index, step: number(_come_to(step, x["x"], g, index))}
+GRADIENTS["mean"] = {
+    "x": lambda x, g, index, step: (
+        rf"\frac{{{number(_come_to(step, x['x'], g, index))}}}{{{x['x'].size // max(g.size, 1)}}}"
+    )
+}
 
 
-def _window(step, x, kernel, index):
-    """The part of the images that one element of a convolution or pooling looks at, where nothing is padded; else None."""
-    stride = step.settings.get("stride", 1)
-    if any(np.any(step.settings.get(name, 0)) for name in ("padding", "ceil_mode")) or np.any(
-        np.asarray(step.settings.get("dilation", 1)) != 1
-    ):
-        return None
-    (top, left), (height, width) = np.asarray(index[2:]) * stride, np.broadcast_to(kernel, 2)
-    return x[index[0], :, top : top + height, left : left + width]
+# Convolution and pooling
+
+
+def _windows(step, size, kernel):
+    names = ("stride", "padding", "dilation", "ceil_mode", "groups")
+    given = {name: value for name in names if (value := _setting(step, name)) is not None}
+    if _setting(step, "stride") is None:  # pooling's windows lie side by side
+        given["stride"] = kernel
+    return Windows(size, kernel, **given)
 
 
 def _conv2d(x, index, step):
-    weight = x["weight"][index[1]]
-    window = _window(step, x["x"], weight.shape[1:], index)
-    if window is None or window.shape != weight.shape:
-        return ""
-    text = _pairs(window, weight)
+    windows = _windows(step, x["x"].shape[2:], x["weight"].shape[2:])
+    text = _pairs(*windows.convolved(x["x"], x["weight"], index))
     return f"{text} + {number(x['bias'][index[1]])}" if "bias" in x else text
 
 
-def _max_pool2d(x, index, step):
-    window = _window(step, x["x"], step.settings["kernel_size"], index)
-    return "" if window is None else rf"\max({', '.join(f'{v:.6g}' for v in window[index[1]].flat)})"
+def _by_image(d, weight, size, index, step):
+    return _pairs(*_windows(step, size, weight.shape[2:]).by_input(d, weight, index))
+
+
+def _by_filter(d, x, kernel, index, step):
+    return _pairs(*_windows(step, x.shape[2:], kernel).by_weight(d, x, index))
+
+
+def _convolved(x, weight, index, step):
+    return _pairs(*_windows(step, x.shape[2:], weight.shape[2:]).convolved(x, weight, index))
 
 
 RESULTS["conv2d"] = _conv2d
-RESULTS["max_pool2d"] = _max_pool2d
+GRADIENTS["conv2d"] = {
+    "x": lambda x, g, index, step: _by_image(g, x["weight"], x["x"].shape[2:], index, step),
+    "weight": lambda x, g, index, step: _by_filter(g, x["x"], x["weight"].shape[2:], index, step),
+    "bias": lambda x, g, index, step: _all(g[:, index[0]]),
+}
+RESULTS["conv2d_input"] = lambda x, index, step: _by_image(x["d"], x["weight"], step.settings["size"], index, step)
+GRADIENTS["conv2d_input"] = {
+    "d": lambda x, g, index, step: _convolved(g, x["weight"], index, step),
+    "weight": lambda x, g, index, step: _by_filter(x["d"], g, x["weight"].shape[2:], index, step),
+}
+RESULTS["conv2d_weight"] = lambda x, index, step: _by_filter(x["d"], x["x"], step.settings["kernel"], index, step)
+GRADIENTS["conv2d_weight"] = {
+    "d": lambda x, g, index, step: _convolved(x["x"], g, index, step),
+    "x": lambda x, g, index, step: _by_image(x["d"], g, x["x"].shape[2:], index, step),
+}
+
+
+def _pooled(x, index, step):
+    """The cells that one element of a pooling looks at."""
+    windows = _windows(step, x["x"].shape[2:], step.settings["kernel_size"])
+    return x["x"][index[:2]][np.ix_(*windows.cells(index[2:]))].ravel()
+
+
+def _chosen(x, g, index, step):
+    """Of the windows that cover a cell the gradients of those that found their maximum in it."""
+    windows = _windows(step, x["x"].shape[2:], step.settings["kernel_size"])
+    places, (down, across) = windows.covering(index[2:])
+    own = np.ix_(*places)
+    found = step.results[1].array[index[:2]][own] == down[:, None] * windows.kernel[1] + across
+    return _all(g[index[:2]][own][found])
+
+
+RESULTS["max_pool2d"] = lambda x, index, step: _listed("max", _pooled(x, index, step))
+GRADIENTS["max_pool2d"] = {"x": _chosen}
+RESULTS["sum_pool2d"] = lambda x, index, step: _all(_pooled(x, index, step))
+GRADIENTS["sum_pool2d"] = {
+    "x": lambda x, g, index, step: _all(
+        g[index[:2]][np.ix_(*_windows(step, x["x"].shape[2:], step.settings["kernel_size"]).covering(index[2:])[0])]
+    )
+}
+
+
+# Normalisation
+
+
+def _moments(step, index):
+    """The mean and the variance that an element is standardised by."""
+    return [v.array[tuple(0 if n == 1 else i for n, i in zip(v.shape, index, strict=True))] for v in step.results[1:]]
+
+
+def _factor(x, name, index, shape):
+    return np.broadcast_to(x[name], shape)[index] if name in x else None
+
+
+def _scale(step, variance):
+    return rf"\sqrt{{{number(variance)} + {number(_setting(step, 'eps'))}}}"
+
+
+def _standardized(x, index, step):
+    mean, variance = _moments(step, index)
+    above = _difference(x["x"][index], mean)[1:-1] if _setting(step, "centred") else f"{x['x'][index]:.{DIGITS}g}"
+    text = rf"\frac{{{above}}}{{{_scale(step, variance)}}}"
+    weight, bias = (_factor(x, name, index, x["x"].shape) for name in ("weight", "bias"))
+    text += "" if weight is None else rf" \cdot {number(weight)}"
+    return text if bias is None else f"{text} + {number(bias)}"
+
+
+def _together(step, a, index):
+    """The elements of an array that are standardised with one, or give an element of the mean."""
+    axes = normalise_axis(step.settings["axis"], a.ndim, step.op.name)
+    return a[tuple(slice(None) if k in axes else i for k, i in enumerate(index))].ravel()
+
+
+def _second_moment(x, index, step):
+    parts = _together(step, x["x"], index)
+    if _setting(step, "centred"):
+        return _spread(parts, step.results[1].array[index], len(parts))
+    return rf"\frac{{1}}{{{len(parts)}}} ({_series(len(parts), lambda i: f'{number(parts[i])}^2')})"
+
+
+def _first_moment(x, index, step):
+    parts = _together(step, x["x"], index)
+    return rf"\frac{{1}}{{{len(parts)}}} ({_all(parts)})" if _setting(step, "centred") else ""
+
+
+def _normal(x, step):
+    """The values before they are scaled and shifted."""
+    mean, variance = (v.array for v in step.results[1:])
+    return (x["x"] - mean) / np.sqrt(variance + _setting(step, "eps"))
+
+
+def _through_standardize(x, g, index, step):
+    _, variance = _moments(step, index)
+    h = g * x["weight"] if "weight" in x else g.astype(np.float64)
+    own, along = _normal(x, step), _together(step, h, index)
+    inner = product(g[index], _factor(x, "weight", index, g.shape)) if "weight" in x else number(g[index])
+    if _setting(step, "centred"):
+        inner += f" - {number(along.mean(dtype=np.float64))}"
+    slope = np.mean(along * _together(step, own, index), dtype=np.float64)
+    return rf"\frac{{1}}{{{_scale(step, variance)}}} ({_plain_start(inner)} - {product(own[index], slope)})"
+
+
+def _each(x, name, index):
+    """Where in the values an element of a weight or bias, which are broadcast, is used."""
+    return np.broadcast_to(np.arange(x[name].size).reshape(x[name].shape), x["x"].shape) == np.ravel_multi_index(
+        index, x[name].shape
+    )
+
+
+def _by_scale(x, g, index, step):
+    own = _each(x, "weight", index)
+    return _pairs(g[own], _normal(x, step)[own])
+
+
+RESULTS["standardize"] = _standardized
+RESULTS["standardize.mean"], RESULTS["standardize.variance"] = _first_moment, _second_moment
+GRADIENTS["standardize"] = {
+    "x": _through_standardize,
+    "weight": _by_scale,
+    "bias": lambda x, g, index, step: _all(g[_each(x, "bias", index)]),
+}
