@@ -10,6 +10,9 @@ import sys
 import nnscratch
 from nnscratch import backend
 
+#: How wide a table is at most where no terminal says how wide it is.
+LINE = 120
+
 
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one sentence, with status 2; the usage is for those who ask with --help."""
@@ -202,18 +205,19 @@ def _check(arguments):
     import time
 
     from nnscratch.testing.operations import check_operation
+    from nnscratch.view.formula import text
 
     start = time.perf_counter()
     operations = arguments.operations or _table_of_operations().values()
     checks = [check_operation(op, arguments.seed) for op in operations]
     if arguments.json is not None:
         _write_figures(arguments.json, checks)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    width = shutil.get_terminal_size((LINE, 24)).columns if sys.stdout.isatty() else LINE
     rows = [("operation", "documents", "forward, ulp", "first", "second", "pass", "formula")]
     for c in checks:
-        document = c.document if width is None else _cut(c.document, 20)
+        document = _cut(c.document, 20)
         figures = (_figure(c.forward, ".2f"), _figure(c.first, ".1e"), _figure(c.second, ".1e"))
-        rows.append((c.operation, document, *figures, "yes" if c.passed else "NO", c.formula))
+        rows.append((c.operation, document, *figures, "yes" if c.passed else "NO", text(c.formula)))
     _print_table(rows, width)
     problems = [p for c in checks for p in c.problems]
     if problems:

@@ -93,13 +93,24 @@ def test_check_prints_a_line_for_each_operation_and_a_summary(capsys):
     assert run("check", "relu", "conv2d", "isnan", "--seed", "7") == 0
     head, relu, conv, isnan, blank, summary = capsys.readouterr().out.splitlines()
     assert head.split() == "operation documents forward, ulp first second pass formula".split()
-    assert re.match(r"relu +F3: 000 §4; .* \d\.\d\d +\d\.\de-1\d +\d\.\de-1\d +yes +f\(x\) = \\max\(0, x\)", relu)
+    assert re.match(r"relu +F3: 000 §4; .* \d\.\d\d +\d\.\de-1\d +\d\.\de-1\d +yes +f\(x\) = max\(0, x\)", relu)
     assert conv.startswith("conv2d ") and blank == ""
     assert re.search(r" 0\.00 +- +- +yes ", isnan)
     assert re.fullmatch(
         r"3 of 3 operations pass, \d+ rows; worst relative error of a first derivative \S+, of a second \S+; \S+ s",
         summary,
     )
+
+
+def test_check_fits_the_line_and_writes_formulas_as_text(capsys, monkeypatch):
+    for names in (["standardize", "conv2d"], ["linear", "softmax_cross_entropy", "dropped"]):
+        assert run("check", *names) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines[: len(names) + 1])) <= 120 and "\\" not in "".join(lines)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "70")
+    assert run("check", "standardize", "conv2d") == 0
+    assert max(map(len, capsys.readouterr().out.splitlines()[:3])) == 70
 
 
 def test_check_fails_where_an_operation_does(monkeypatch, capsys, tmp_path):

@@ -510,12 +510,80 @@ def test_saving(tmp_path):
         assert (tmp_path / f"g{ending}").read_text(encoding="utf-8") == expected + "\n"
     graph.save(tmp_path / "g.HTML")
     assert graph.svg() in (tmp_path / "g.HTML").read_text(encoding="utf-8")
-    for wrong, said in {"g.png": "its ending is .png", "g": "its ending is missing"}.items():
-        with pytest.raises(ValueError, match=rf"{said}; end it with .svg, .html, .mmd, .txt"):
+    for wrong, said in {"g.gif": "its ending is .gif", "g": "its ending is missing"}.items():
+        with pytest.raises(ValueError, match=rf"{said}; end it with .svg, .html, .mmd, .txt, .png, .pdf"):
             graph.save(tmp_path / wrong)
     with pytest.raises(TypeError, match="graph: path is a int"):
         graph.save(1)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["g.HTML", "g.mmd", "g.svg", "g.txt"]
+
+
+def printed_from(x, y, width, height, file):
+    """The part of a printed drawing in a rectangle, of numbers from 0 to 1."""
+    from matplotlib.image import imread
+
+    pixels = imread(file)
+    scale = pixels.shape[1] / float(re.search(r'width="(\d+)"', printed_from.svg)[1])
+    left, top = int(x * scale), int(y * scale)
+    return pixels[top : int((y + height) * scale), left : int((x + width) * scale), :3]
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_picture_has_every_box_and_label_where_they_were_laid_out(name, tmp_path):
+    _, loss = SYSTEMS[name]()
+    graph = ns.graph(loss, gradients=True)
+    graph.save(tmp_path / "g.png")
+    graph.save(tmp_path / "g.pdf")
+    assert (tmp_path / "g.pdf").read_bytes()[:5] == b"%PDF-"
+    before = (tmp_path / "g.pdf").read_bytes()
+    graph.save(tmp_path / "g.pdf")
+    assert (tmp_path / "g.pdf").read_bytes() == before
+    printed_from.svg, pen = graph._drawn(graph._group, graph.notes)
+    for x, y, width, height, words in pen.labels:
+        if words.strip():
+            part = printed_from(x, y, width, height, tmp_path / "g.png")
+            assert part.min() < 0.75 and part.max() > 0.85, words  # something dark on something light
+    for x, y, width, _, kind in pen.boxes:
+        if kind in ("parameter", "operation", "output"):
+            edge = printed_from(x + width / 2 - 2, y - 1, 4, 3, tmp_path / "g.png")
+            assert edge.min() < 0.6, kind
+
+
+def test_pictures_of_odd_words_and_long_graphs(tmp_path):
+    @ns.op(formula=r"\text{odd } 漢字 \& <x>")
+    def odd(x):
+        return x * 1
+
+    odd.rule("x")(lambda g: g)
+    y = x = ns.tensor([1.0, float("nan")], requires_grad=True)
+    for _ in range(200):
+        y = odd(y)
+    graph = ns.graph(y, {"$x_1$ <a>": x}, gradients=False)
+    graph.save(tmp_path / "g.png")
+    assert (tmp_path / "g.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("steps", [2, 4, 7])
+@pytest.mark.parametrize("kind", ["apart", "one array", "projected"])
+def test_the_steps_of_an_unrolled_network_follow_each_other(steps, kind):
+    rng = np.random.default_rng(0)
+    wx, wh = (ns.tensor(rng.standard_normal(s), requires_grad=True) for s in ((3, 2), (3, 3)))
+    whole, h = ns.tensor(rng.standard_normal((1, steps, 2)), requires_grad=True), ns.tensor(np.zeros((1, 3)))
+    for t in range(steps):
+        x = ns.tensor(rng.standard_normal((1, 2))) if kind == "apart" else whole[:, t]
+        if kind == "projected":
+            x = ns.tanh(x)
+        h = ns.tanh(F.linear(x, wx) + F.linear(h, wh))
+    graph = ns.graph(h.sum())
+    labels = graph._drawn(graph._group)[1].labels
+    high = {int(words.partition(" · ")[0]): y for _, y, _, _, words in labels if re.match(r"\d+ · ", words)}
+    last = {}
+    for number, name in ((s.number, s.op.name) for s in graph._computation.steps):
+        if name in ("linear", "add"):
+            last.setdefault(name, []).append(high[number])
+    added = last["add"]
+    assert added == sorted(added)
+    assert all(before < now for before, now in zip(added, last["linear"][2::2], strict=False))
 
 
 def test_errors_are_one_sentence():

@@ -196,6 +196,23 @@ def test_curves_of_nothing_but_nan_have_no_best_epoch():
     assert [line.get_label() for line in figure.axes[0].lines] == ["training"]
 
 
+@pytest.mark.parametrize(
+    ("lists", "wide", "high"),
+    [
+        ({"loss": [0.7]}, (0.5, 1.5), (0, 0.77)),
+        ({"loss": [1.0, 1.0]}, None, (0, 1.1)),
+        ({"loss": [-2.0], "val_loss": [-2.0]}, (0.5, 1.5), (-2.2, 0)),
+        ({"loss": [0.0, np.nan, 0.0]}, None, (-1, 1)),
+    ],
+)
+def test_curves_of_one_epoch_or_of_one_value_are_not_enlarged(lists, wide, high):
+    (axes,) = pictures.curves(History(lists)).axes
+    assert axes.get_ylim() == pytest.approx(high)
+    assert wide is None or axes.get_xlim() == wide
+    shown = [tick for tick in axes.get_xticks() if axes.get_xlim()[0] <= tick <= axes.get_xlim()[1]]
+    assert shown == list(range(1, len(lists["loss"]) + 1))
+
+
 # filters
 
 
@@ -306,7 +323,7 @@ def test_what_a_model_draws_and_counts_while_it_is_looked_at_is_taken_back():
 def test_an_error_on_the_way_leaves_the_model_as_it_was():
     model = cnn()
     before = state(model)
-    with pytest.raises(ValueError, match="^linear"):
+    with pytest.raises(ValueError, match=r"^Sequential 5 \(Linear\): linear"):
         pictures.activations(model, np.eye(9))
     assert state(model) == before
 

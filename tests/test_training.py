@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -436,6 +437,29 @@ def test_live_curves_are_redrawn_in_one_place_and_end_with_all_epochs(monkeypatc
     assert notebook.places == [shown]
     trainer.fit(*blobs(20), epochs=1, verbose=False, callbacks=callbacks)
     assert notebook.places == [shown, [1]]  # another fit, another place
+
+
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_the_bar_leaves_the_steps_that_compile_out_of_its_rate(accumulate, capsys, monkeypatch):
+    clock = [1000.0]
+    for name in ("time.time", "tqdm.std.time"):
+        monkeypatch.setattr(name, lambda: clock[0])
+    trainer = classifier()
+    update, number = trainer.step.update, [0]
+
+    def slow(*batch):
+        number[0] += 1
+        clock[0] += 60 if number[0] in (1, max(2, accumulate)) else 1
+        return update(*batch)
+
+    trainer.step.update = slow
+    samples = len(X)
+    trainer.fit(X, Y, epochs=3, batch_size=samples // 10, accumulate=accumulate)
+    times = re.findall(r"\[(\d+:\d\d)<(\d+:\d\d|\?), +([\d.]+|\?) samples/s", capsys.readouterr().err)
+    known = [float(rate) for _, _, rate in times if rate != "?"]
+    # Two samples a second; a GPU's values are read a few steps later, so that some come together.
+    assert known and all(1 < rate < 4 for rate in known)
+    assert all(left == "?" or left < "01:00" for _, left, _ in times)
 
 
 def test_live_curves_show_nothing_where_there_is_no_notebook(monkeypatch, capsys):

@@ -65,7 +65,13 @@ def curves(history):
             if best is not None:
                 axes.axvline(best, label=f"best {monitor}: epoch {best}", zorder=1, **style.REFERENCE)
             axes.set(xlabel="epoch", ylabel=name)
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+            if history.epochs == 1:  # around which matplotlib would enlarge thousandths
+                axes.set_xlim(0.5, 1.5)
+            drawn = np.array([v for key in (name, f"val_{name}") if key in history for v in history[key]], float)
+            drawn = drawn[np.isfinite(drawn)]
+            if drawn.size and drawn.min() == drawn.max():
+                axes.set_ylim(*sorted((0.0, 1.1 * drawn[0])) if drawn[0] else (-1, 1))
             axes.grid()
             axes.legend()
     return figure

@@ -42,6 +42,7 @@ class Loop:
             staying = self.step.staying()
             if verbose and staying:
                 bar.write(f"in evaluation mode, as they were put there: {', '.join(staying)}")
+            bar.uncounted = max(2, accumulate)
             for epoch in range(done + 1, epochs + 1):
                 if self.stop_training:
                     break
@@ -75,7 +76,7 @@ class Loop:
                     for callback in listening:
                         callback.on_batch_end(self, number, values)
                     bar.set_postfix({n: f"{v:.4f}" for n, v in values.items()}, refresh=False)
-                    bar.update(flat[0])
+                    _advance(bar, flat[0])
         return _computed(what, totals)
 
     def _updates(self, totals, batches, what, accumulate):
@@ -150,6 +151,18 @@ class Loop:
                 array = array.astype(self._parameter().dtype, copy=False)
         check_finite(what, array)
         return array
+
+
+def _advance(bar, samples):
+    """Move a progress bar; the first steps, in which kernels are compiled, say nothing of how long the rest takes."""
+    if bar.disable or not bar.uncounted:
+        bar.update(samples)
+        return
+    bar.uncounted -= 1
+    bar.n += samples
+    bar.initial = bar.last_print_n = bar.n
+    bar.start_t = bar.last_print_t = time.time()
+    bar.refresh()
 
 
 def _computed(what, totals):

@@ -8,6 +8,7 @@ from nnscratch.tensor import Tensor
 from nnscratch.view import drawing, formula
 from nnscratch.view.computation import Computation
 from nnscratch.view.folding import Group, Uses, gathered
+from nnscratch.view.printing import printed
 from nnscratch.view.svg import valid_in_xml
 
 #: How many boxes are drawn at most.
@@ -142,7 +143,7 @@ class Graph:
         Parameters
         ----------
         path : str or os.PathLike
-            Its ending says how: .svg and .html (the drawing), .mmd (Mermaid), .txt (the list).
+            Its ending says how: .svg, .html, .png and .pdf (the drawing), .mmd (Mermaid), .txt (the list).
 
         Raises
         ------
@@ -165,12 +166,14 @@ class Graph:
         """
         path = as_path("graph", path)
         ways = {".svg": self.svg, ".html": self._page, ".mmd": self.mermaid, ".txt": self.__str__}
+        ways |= {f".{kind}": lambda kind=kind: printed(self.svg(), kind) for kind in ("png", "pdf")}
         ending = re.search(r"(\.\w+)?$", path.lower()).group()
         if ending not in ways:
             raise ValueError(
                 f"graph: cannot write {path}, its ending is {ending or 'missing'}; end it with {', '.join(ways)}"
             )
-        write_bytes("graph", path, (ways[ending]() + "\n").encode())
+        content = ways[ending]()
+        write_bytes("graph", path, content if isinstance(content, bytes) else f"{content}\n".encode())
 
     def _page(self):
         return (

@@ -147,7 +147,12 @@ def _ranks(boxes, edges):
     ranks: dict = {}
     for b in boxes:
         ranks[id(b)] = max((ranks[s] + 1 for s in before[id(b)]), default=0)
-    # A leaf that stands first would have long wires: it moves down to the first that needs it.
+    # What hangs on leaves, or on one box, alone would have long wires if it stood first: it moves down to the first that needs it,
+    # so that the steps of an unrolled network follow each other.
+    inner = {id(b) for b in boxes if not b.leaf}
+    for b in reversed(boxes):
+        if before[id(b)] and after[id(b)] and len(inner.intersection(before[id(b)])) <= 1:
+            ranks[id(b)] = min(ranks[t] for t in after[id(b)]) - 1
     for b in boxes:
         if b.leaf and not before[id(b)] and after[id(b)]:
             ranks[id(b)] = min(ranks[t] for t in after[id(b)]) - 1
