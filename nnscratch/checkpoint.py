@@ -14,6 +14,7 @@ from nnscratch.files import as_path, write_bytes
 from nnscratch.tensor import Tensor
 
 FORMAT = 2  # of what `write_checkpoint` adds; a file of another format is refused
+TREE = 1  # of what `save` adds where more than arrays are saved
 METADATA = "nnscratch"
 
 
@@ -58,7 +59,7 @@ def save(obj, path):
     except RecursionError:
         raise ValueError("save: the dict contains itself, or is nested too deeply; take that out of it") from None
     flat = all(told == {"array": name} for name, told in tree["dict"].items())
-    metadata = None if flat else {METADATA: json.dumps({"format": FORMAT, "tree": tree})}
+    metadata = None if flat else {METADATA: json.dumps({"format": TREE, "tree": tree})}
     write_bytes("save", path, _pack("save", arrays, metadata))
 
 
@@ -97,9 +98,9 @@ def load(path):
         tree = content["tree"]
     except (KeyError, TypeError, ValueError):  # arrays alone, or a training run's
         return arrays
-    if content.get("format") != FORMAT:
+    if content.get("format") != TREE:
         raise ValueError(
-            f"load: {os.fsdecode(path)} has format {content.get('format')}, this nnscratch reads format {FORMAT}; "
+            f"load: {os.fsdecode(path)} has format {content.get('format')}, this nnscratch reads format {TREE}; "
             f"load it with the version that wrote it"
         )
     try:
