@@ -4,6 +4,7 @@ It stands outside of the package: pytest loads plugins before any conftest.py, a
 whose number of threads a conftest.py may still have to set.
 """
 
+import argparse
 import functools
 import inspect
 import itertools
@@ -16,11 +17,26 @@ _TALLY = pytest.StashKey[dict]()
 def pytest_addoption(parser):
     parser.getgroup("nnscratch", "gradient checks").addoption(
         "--gradcheck-seed",
-        type=int,
+        type=_seeds,
         default=0,
         metavar="N",
-        help="seed of the checks that tests make with the fixture gradcheck, where they set none (default: 0)",
+        help="seed of the checks that tests make with the fixture gradcheck, where they set none, or several: 0,3 or 0-9 "
+        "(default: 0)",
     )
+
+
+def _seeds(text):
+    """A seed, or a list of several."""
+    try:
+        seeds = []
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            seeds += range(int(first), int(last or first) + 1)
+        return seeds if len(seeds) > 1 else seeds[0]
+    except (ValueError, IndexError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no seed; give a whole number, or several as 0,3 or 0-9"
+        ) from None
 
 
 @pytest.fixture(scope="session")  # a test under hypothesis may use it, too
@@ -107,5 +123,5 @@ def pytest_terminal_summary(terminalreporter, config):
     if tally["checks"]:
         terminalreporter.write_line(
             "gradcheck: {checks} checks, {failed} failed, derivatives right: {derivatives} (relative error at most {error:.1e}), "
-            "seed {seed}".format(**tally, seed=config.getoption("--gradcheck-seed"))
+            "seed {seed}".format(**tally, seed=str(config.getoption("--gradcheck-seed")).strip("[]"))
         )

@@ -221,4 +221,15 @@ def test_a_seed_that_is_no_number_is_refused(tmp_path):
         [sys.executable, "-m", "pytest", "--gradcheck-seed", "x"], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 4
-    assert "argument --gradcheck-seed: invalid int value: 'x'" in done.stderr
+    assert "argument --gradcheck-seed: 'x' is no seed; give a whole number, or several as 0,3 or 0-9" in done.stderr
+
+
+def test_several_seeds_check_each_in_turn(tmp_path):
+    suite = (
+        "def test_it(gradcheck):\n"
+        "    import numpy, nnscratch\n"
+        "    report = gradcheck(nnscratch.exp, [numpy.ones(3)])\n"
+        "    assert report.seed == (0, 4, 5, 6) and len(report.compared) == 4\n"
+    )
+    printed = run(tmp_path, suite, "--gradcheck-seed", "0,4-6")
+    assert "1 passed" in printed and "derivatives right: 4 " in printed and "seed 0, 4, 5, 6" in printed

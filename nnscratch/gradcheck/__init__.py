@@ -1,5 +1,7 @@
 """Checking derivatives against central differences: `gradcheck`, also for functions that never saw a Tensor."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from nnscratch import backend
@@ -54,12 +56,17 @@ def gradcheck(
         The relative error allowed; 1e-7 by default.
     atol : float, optional
         An absolute error allowed beside it, for derivatives near 0; by default only what rounding explains.
-    seed : int
-        Of the random numbers.
-    gradient : callable, optional
+    seed : int or sequence of int
+        Of the random numbers. With several, such as ``range(10)``, the check is made from each, and the report has the
+        rows of all.
+    gradient : callable or sequence of callables, optional
         The gradient of `fn` on plain arrays. Where `fn` returns one number: ``gradient(*inputs)`` returns the gradient by
         each of the float64 inputs, in their shapes (an array, a tuple in their order, or a dict by name; None in the
         place of other inputs is fine). Where it returns an array: ``gradient(*inputs, g)``, with the gradient of that.
+        `fn` is called at the same inputs just before each call of it, so that it may use what that has kept.
+        For ``order=2`` two functions, ``[first, second]``: ``second(*inputs, v)`` returns the gradient by each input of the
+        sum of v times what ``first(*inputs)`` returns (v is a tuple where there are several float64 inputs), and
+        ``second(*inputs, g, v)`` that by g, too.
     parameters : dict, Module or iterable of Tensor, optional
         Tensors that `fn` uses beside its inputs, to be checked too.
     raises : bool
@@ -104,6 +111,13 @@ def gradcheck(
             if error.report is None:
                 raise
             return error.report
+    seeds = _seeds(seed)
+    if len(seeds) > 1:
+        settings = (order, mode, step, rtol, atol)
+        found = [gradcheck(fn, inputs, *settings, s, gradient=gradient, parameters=parameters) for s in seeds]
+        from nnscratch.gradcheck.report import joined
+
+        return joined(found)
 
     from nnscratch.gradcheck.check import check
     from nnscratch.gradcheck.functions import ArrayFunction, TensorFunction, argument_names
@@ -113,6 +127,8 @@ def gradcheck(
     arguments = _arrays(given)
     names = argument_names(fn, len(arguments))
     for name, a in zip(names, arguments, strict=False):
+        if _library(a):
+            raise TypeError(f"gradcheck: {name} is {_library(a)}, expected an array; {_RECIPE}")
         if isinstance(a, np.ndarray):
             _check_values(name, a)
     tensors = _parameters(fn, parameters)
@@ -121,9 +137,10 @@ def gradcheck(
             "gradcheck: no input is of a floating-point dtype, so there is nothing to check; pass float64 arrays"
         )
     there = next((t.device for t in (*tensors.values(), *given) if isinstance(t, Tensor)), None)
-    settings = (order, mode, step, rtol, atol, seed)
+    settings = (order, mode, step, rtol, atol, seeds[0])
     if gradient is not None:
-        return check(ArrayFunction(fn, arguments, names, gradient), *settings)
+        first, *later = gradient if isinstance(gradient, list | tuple) else [gradient]
+        return check(ArrayFunction(fn, arguments, names, first, later), *settings)
     before = [(t, t.data) for t in (*tensors.values(), *getattr(fn, "buffers", tuple)())]
     try:
         for name, t in tensors.items():
@@ -137,9 +154,38 @@ def gradcheck(
             t.data = data
 
 
+#: What to do with a function of another library's tensors.
+_RECIPE = (
+    "pass a function of NumPy arrays that makes tensors of them, with gradient=..., as in docs/gradcheck.md, "
+    "'Check a function of PyTorch or JAX'"
+)
+
+
+_LIBRARIES = {"torch": "PyTorch", "jax": "JAX", "jaxlib": "JAX", "tensorflow": "TensorFlow"}
+
+
+def _library(a):
+    """What a floating-point tensor or a module of another library is called; "" for anything else."""
+    if not hasattr(a, "named_parameters") and "float" not in str(getattr(a, "dtype", "")):
+        return ""
+    libraries = {base.__module__.partition(".")[0] for base in type(a).__mro__} & _LIBRARIES.keys()
+    return f"{_LIBRARIES[libraries.pop()]}'s {type(a).__name__}" if libraries else ""
+
+
+def _seeds(seed):
+    """The seeds as a list: of one, or of as many as were given."""
+    seeds = [seed] if isinstance(seed, int | np.integer) else list(seed) if isinstance(seed, Iterable) else []
+    if not seeds or not all(isinstance(s, int | np.integer) and s >= 0 for s in seeds):
+        raise ValueError(f"gradcheck: seed is {seed!r}, expected a whole number or several; pass for example range(10)")
+    return seeds
+
+
 def _check_settings(fn, order, mode, step, rtol, atol, gradient, parameters):
-    for what, f in (("fn", fn), ("gradient", gradient)):
-        if not callable(f) and not (f is None and what == "gradient"):
+    if _library(fn):
+        raise TypeError(f"gradcheck: fn is {_library(fn)}, whose graph is its own; {_RECIPE}")
+    gradients = gradient if isinstance(gradient, list | tuple) else [] if gradient is None else [gradient]
+    for what, f in (("fn", fn), *(("gradient", g) for g in gradients)):
+        if not callable(f):
             raise TypeError(f"gradcheck: {what} is {describe(f)}, expected a function; pass one")
     if isinstance(order, bool) or not isinstance(order, int) or order < 1:
         raise ValueError(f"gradcheck: order is {order!r}, expected 1 or more; pass order=1 for first derivatives")
@@ -152,9 +198,10 @@ def _check_settings(fn, order, mode, step, rtol, atol, gradient, parameters):
             raise ValueError(
                 f"gradcheck: {what} is {value!r}, expected a positive number; leave it out for the default"
             )
-    if gradient is not None and order > 1:
+    if gradient is not None and order != len(gradients):
         raise ValueError(
-            "gradcheck: order 2 needs a function of Tensors, whose gradient can be differentiated again; leave order out"
+            f"gradcheck: order {order} needs {order} gradient functions, got {len(gradients)}; pass gradient=[first, second] for "
+            f"order=2, where second(*inputs, v) is the gradient of the sum of v times what first(*inputs) returns"
         )
     if gradient is not None and parameters is not None:
         raise ValueError(

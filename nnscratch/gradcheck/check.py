@@ -55,6 +55,8 @@ class _Order:
             self._elsewhere()
             self.seeds = [weights(r.shape, rng) for r in results]
             self.gradients = self.pull([s.copy() for s in self.seeds])
+            if not self.tensors:
+                self._same_gradient(results)
         except GradientError as error:
             self.report.problems.append(str(error))
             self.report.operations += [error.operation] if error.operation else []
@@ -99,6 +101,21 @@ class _Order:
                 "the same random numbers each time (ns.manual_seed within it), or call .eval() on the module"
             )
 
+    def _same_gradient(self, results):
+        """The same gradient a second time, and the same results after it."""
+        again = self.pull([s.copy() for s in self.seeds])
+        for name, a, b in zip(self.function.names, self.gradients, again, strict=True):
+            if not np.array_equal(a, b, equal_nan=True):
+                raise ValueError(
+                    f"gradcheck: gradient gives something else for {name} the second time, though the function was called just before "
+                    f"it, too; let it start from 0, and not add to what an earlier call has left"
+                )
+        if not all(map(np.array_equal, self.function.values(self.function.variables), results)):
+            raise ValueError(
+                "gradcheck: the function gives different results once gradient was called, so differences mean nothing; let "
+                "gradient change nothing that the function uses"
+            )
+
     def _elsewhere(self):
         """Call the function at another point before its derivative is taken, as training does: nothing may go stale."""
         with suppress(ValueError, ArithmeticError):
@@ -112,6 +129,7 @@ class _Order:
             comparison.along_a_direction()
         report = self.report
         report.rows += comparison.rows
+        report.unclear += comparison.unclear
         if comparison.kinks:
             found = blame.kinks(self.outputs, self.settings.rng) or comparison.kinks
             report.kinks += [text for text in found if text not in report.kinks]
@@ -125,8 +143,8 @@ class _Order:
         of = f"of {row.output} " if row.output else ""
         what = "the derivative" if self.settings.order == 1 else f"the derivative of order {self.settings.order}"
         return (
-            f"{what} {of}by {by} is {row.analytic:.9g} by the rules and {row.numeric:.9g} numerically, "
-            f"{row.units:.2g} times the tolerance apart"
+            f"{what} {of}by {by} is {row.analytic:.9g} by {row.source} and {row.numeric:.9g} numerically, "
+            f"{row.error:.2g} of its size apart, {row.units:.2g} times the tolerance"
         )
 
     def _layouts(self):

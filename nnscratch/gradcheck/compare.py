@@ -1,10 +1,23 @@
 """The derivatives of a function by one of its variables, compared: along a random direction, or element by element."""
 
 import warnings
+from contextlib import suppress
 
 import numpy as np
 
-from nnscratch.gradcheck.difference import EPS, START, Verdict, along, differentiate, jumps, projected, sizes, weights
+from nnscratch.gradcheck.difference import (
+    EPS,
+    START,
+    TINY,
+    Verdict,
+    along,
+    differentiate,
+    jumps,
+    norm,
+    projected,
+    sizes,
+    weights,
+)
 from nnscratch.gradcheck.functions import ArrayFunction
 from nnscratch.gradcheck.report import Row, element
 
@@ -15,6 +28,10 @@ MOST_KINKS = 24
 ROUNDING = 1e-8
 #: A right rule is closer than this, unless rounding explains it; what is not is asked along another direction, too.
 CLOSE = 1e-10
+#: Elements and results whose share of a derivative is less than so many tolerances are compared again without the others.
+HIDDEN = 10
+#: How often that is done.
+LAYERS = 5
 
 _STATUS = np.array(["right", "wrong", "kink", "unclear"])
 _RIGHT, _WRONG, _KINK, _UNCLEAR = range(4)
@@ -41,6 +58,8 @@ class Comparison:
     rows : list of Row
     kinks : list of str
         Where the function is not differentiable, in words.
+    unclear : list of str
+        What could not be measured, why, and what to do, in words.
     faults : list of (Row, array)
         The derivatives found wrong, each with the direction it was found along.
     """
@@ -52,6 +71,7 @@ class Comparison:
         self.settings = settings
         self.rows: list = []
         self.kinks: list = []
+        self.unclear: list = []
         self.faults: list = []
         self.refused = None
 
@@ -87,12 +107,13 @@ class Comparison:
 
         return self._line(w, reduce)
 
-    def _verdict(self, analytic, d, scale, more=0.0):
-        return Verdict(analytic, d, scale, self.settings.rtol, self.settings.atol + more)
+    def _verdict(self, analytic, d, scale, more=0.0, **known):
+        return Verdict(analytic, d, scale, self.settings.rtol, self.settings.atol + more, **known)
 
     def _judge(self, verdict, d, line):
         """The status of each derivative, kinks told apart from mistakes; and the jumps."""
-        status = np.where(verdict.measured, np.where(verdict.wrong, _WRONG, _RIGHT), _UNCLEAR)
+        right = np.where(verdict.seen, _RIGHT, _UNCLEAR)
+        status = np.where(verdict.wrong, np.where(verdict.measured, _WRONG, _UNCLEAR), right)
         jump = np.zeros(status.shape)
         if (status != _RIGHT).any() or d.jump.any():
             jump = np.abs(jumps(line))
@@ -116,52 +137,131 @@ class Comparison:
         tried = []
         for w in self._directions():
             w = w if mask is None else w * mask
-            row, kink = self._along(w, seeds, gradient)
+            found = self._along(w, seeds, gradient)
+            row = found.row
             if row.status == "right" and row.error > CLOSE and abs(row.analytic - row.numeric) > 4 * row.uncertainty:
                 # errors of both signs may cancel along a direction, but hardly along two
                 w = np.abs(w) * weights(w.shape, self.settings.rng)
-                row, kink = self._along(w, seeds, gradient)
-            tried.append((row, w))
-            if kink and first:
+                found = self._along(w, seeds, gradient)
+                row = found.row
+            tried.append((found, w))
+            if found.kink and first:
                 continue
             if row.status == "wrong":
-                found, near = self._worst_element(w, seeds, gradient)
+                element_row, near = self._worst_element(w, seeds, gradient)
                 if near:
                     continue  # each element is right when its step is small enough
-                self._found_wrong(row, found, w)
+                self._found_wrong(row, element_row, w)
                 return
             if row.status == "right":
                 self.rows.append(row)
+                self._hidden(w, seeds, gradient, found.tolerance, gradient, LAYERS)
                 return
-        row, w = tried[0]
+        found, w = tried[0]
+        row = found.row
         if row.status == "wrong":
             row.status = "unclear"
         if not (first and row.status == "kink" and self._around_kinks(w)):
             self.rows.append(row)
+            if row.status == "unclear":
+                self.unclear.append(f"{self.name}, {found.why}")
 
-    def _along(self, w, seeds, gradient):
-        """The row for one direction, and whether there is a kink."""
+    def _along(self, w, seeds, gradient, around=0.0):
+        """What is found along one direction; the rules' rounding is at least `around`."""
         analytic, scale = along(gradient, w)
-        line = self._projected(w, seeds)
+        line, length = self._projected(w, seeds), norm(w)
         d = differentiate(line, self.settings.start, 1e-12 * scale)
         verdict, method = self._verdict(analytic, d, scale), "differences"
-        # only what was measured can tell whether a complex step is to be believed
-        if isinstance(self.function, ArrayFunction) and verdict.measured[0] and self._complex_step(w, seeds, d):
-            verdict, method = self._verdict(analytic, d, scale), "complex step"
+        if isinstance(self.function, ArrayFunction) and self._complex_step(w, seeds, d, verdict, analytic):
+            method = "complex step"
+        d.uncertainty = d.uncertainty + around
+        verdict = self._verdict(analytic, d, scale, least=length)
         if verdict.wrong[0] and abs(analytic - d.value[0]) <= ROUNDING * d.magnitude[0]:
-            verdict = self._verdict(analytic, d, scale, 10 * self._rounding(w, seeds, analytic, d))
+            # where a gradient saturates nothing moves, and its derivative is still a difference of numbers of its size
+            least = 1e-12 * d.magnitude[0] if self.settings.order > 1 else 0.0
+            more = 10 * max(least, self._rounding(w, seeds, analytic))
+            verdict = self._verdict(analytic, d, scale, more, least=length)
+        if not (verdict.wrong[0] or verdict.seen[0]) and scale > 0:
+            # rules that give nothing but rounding say that there is no derivative
+            nothing = 100 * self._rounding(w, seeds, analytic)
+            verdict = self._verdict(analytic, d, scale, least=length, nothing=nothing)
         status, jump = self._judge(verdict, d, line)
-        return self._row(status, analytic, d, verdict, 0, np.sqrt(np.sum(w * w)), method), jump[0] > 0
+        row = self._row(status, analytic, d, verdict, 0, length, method)
+        return _Found(row, bool(jump[0] > 0), float(verdict.tolerance[0]), self._why(d, scale, length))
 
-    def _rounding(self, w, seeds, analytic, d):
+    def _rounding(self, w, seeds, analytic):
         """The rounding in the rules' derivative: how far it moves when each input does by its last digit."""
-        # where a gradient saturates nothing moves, and its derivative is still a difference of numbers of its size
-        most = 1e-12 * d.magnitude[0] if self.settings.order > 1 else 0.0
+        most = 0.0
         for _ in range(3):
             moved = [x + EPS * self.settings.rng.choice([-2, 2], x.shape) * x for x in self.function.variables]
-            pull = self.function.record(moved)[1]
-            most = max(most, abs(along(pull(seeds)[self.place], w)[0] - analytic))
+            with suppress(ValueError, ArithmeticError):  # the edge of the domain may be that close
+                pull = self.function.record(moved)[1]
+                most = max(most, abs(along(pull(seeds)[self.place], w)[0] - analytic))
         return most
+
+    def _why(self, d, scale, length, k=0):
+        """Why a derivative could not be measured, and what to do."""
+        size, unsure, rounding = float(d.magnitude[k]), float(d.uncertainty[k]), float(d.rounding[k])
+        if not np.isfinite(size) or (size > 1e290 and not np.isfinite(unsure)):
+            return "too large to tell: values overflow on the way; scale the inputs or the result down"
+        if 0 < size < TINY or 0 < scale < TINY:
+            return f"too small to tell: numbers of {min(size, scale):.1g} lose their digits; scale the inputs or the result up"
+        if unsure <= 8 * rounding + EPS * size:
+            said = f"a derivative of {scale / length:.2g}" if scale else "a derivative"
+            return (
+                f"too rough to tell: {said} drowns in the rounding of values of {size:.2g}, beside which less than "
+                f"{unsure / length:.1g} cannot be seen; check the part that changes without what is added to it"
+            )
+        return (
+            f"too rough to tell: differences with several steps are {unsure / length:.1g} apart; choose other inputs, set a step, or "
+            f"let the function lose fewer digits (differences of large numbers, float32 on the way)"
+        )
+
+    # What larger derivatives hide
+
+    def _hidden(self, w, seeds, gradient, tolerance, whole, layers):
+        """Compare by themselves the elements, and the results, in which a mistake would be too small to be seen along `w`."""
+        if not layers:
+            return
+        share = np.abs(np.where(w == 0, 0.0, gradient) * w)
+        small = (w != 0) & ~(share > HIDDEN * tolerance)
+        if small.any() and not small[w != 0].all():
+            self._alone(small, seeds, gradient, whole, layers)
+        if sum(s.size for s in seeds) > 1:
+            up, down = (self._each(w)(t)[0] for t in (self.settings.start, -self.settings.start))
+            flat = np.concatenate([np.ravel(s) for s in seeds])
+            share = np.abs(flat * (up - down)) / (2 * self.settings.start)
+            small = (flat != 0) & ~(share > HIDDEN * tolerance)
+            if small.any() and not small[flat != 0].all():
+                seeds = _split(np.where(small, flat, 0.0), self.shapes)
+                self._alone(w != 0, seeds, self.pull(seeds)[self.place], whole, layers)
+
+    def _alone(self, mask, seeds, gradient, whole, layers):
+        """Compare along a direction through the elements in `mask`, for results weighted by `seeds`."""
+        r = np.zeros(self.x.shape)
+        r[mask] = weights((int(mask.sum()),), self.settings.rng)
+        own = np.zeros(self.x.shape)
+        own[mask] = sizes(self.x[mask])
+        # The rules may have added up much larger numbers, of which these are what is left.
+        rounding = 16 * EPS * norm(np.where(np.isfinite(whole), whole, 0.0))
+        for w in (r * own, r * np.maximum(own, 1.0)):
+            found = self._along(w, seeds, gradient, rounding * norm(w))
+            if found.row.status == "wrong":
+                element_row, near = self._worst_element(w, seeds, gradient)
+                if near:
+                    continue
+                self.rows.clear()  # what was right as a whole
+                self._found_wrong(found.row, element_row, w)
+                return
+            if found.row.status == "right":
+                self._hidden(w, seeds, gradient, found.tolerance, whole, layers - 1)
+                return
+        unseen = np.flatnonzero(mask)
+        largest = float(np.max(np.abs(gradient[mask]), initial=0.0))
+        if largest or found.row.uncertainty > 1e-9 * norm(whole):
+            shown = ", ".join(element(self.name, self._index(k)) for k in unseen[:3])
+            more = f" and {unseen.size - 3} more" if unseen.size > 3 else ""
+            self.unclear.append(f"{shown}{more}, small beside the others: {found.why}")
 
     def _around_kinks(self, w):
         """Leave out what is not differentiable, whole results or else elements of the variable, and compare the rest."""
@@ -189,13 +289,13 @@ class Comparison:
         # Tied elements that move together have a derivative again.
         together = sizes(self.x) * (1 - mask)
         gradient = self.pull(self.seeds)[self.place]
-        row, kink = self._along(together, self.seeds, gradient)
-        if not kink and row.status == "wrong":
-            self._found_wrong(row, None, together)
+        found = self._along(together, self.seeds, gradient)
+        if not found.kink and found.row.status == "wrong":
+            self._found_wrong(found.row, None, together)
         elif mask.any():
             self.along_a_direction(mask=mask)
-        elif not kink:
-            self.rows.append(row)
+        elif not found.kink:
+            self.rows.append(found.row)
         else:
             return False
         return True
@@ -218,9 +318,30 @@ class Comparison:
     def _element(self, k):
         return f"{element(self.name, np.unravel_index(k, self.x.shape))} = {self.x.ravel()[k]:.6g}"
 
-    def _complex_step(self, w, seeds, d):
-        """Put a complex step, which has no rounding, in the place of the difference where the function takes one."""
-        h = 1e-30
+    def _complex_step(self, w, seeds, d, verdict, analytic):
+        """Put a complex step, which has no rounding, in the place of the difference where the function takes one.
+
+        It is believed where the differences measured the same: abs and the like take complex numbers, too, and give something
+        else. Where they could not measure, it may only bear the rules out.
+        """
+        found = [self._imaginary(w, seeds, h) for h in (1e-30, 0.7e-30, 0.3e-30)]
+        if None in found:
+            return False
+        value = found[0]
+        # by how much steps of other lengths differ are the powers of the step, the derivative's own where it is 0, and rounding
+        rounding = 8 * EPS * abs(value) + 8 * float(np.ptp(found))
+        if verdict.measured[0]:
+            believed = abs(value - d.value[0]) <= 4 * d.uncertainty[0] + 1e-7 * abs(value)
+            rounding = min(rounding + 4 * EPS * d.magnitude[0], d.uncertainty[0])
+        else:
+            believed = value != 0 and abs(value - analytic) <= self.settings.rtol * abs(value)
+            believed = believed and not abs(value - d.value[0]) > 4 * d.uncertainty[0]
+        if believed:
+            d.value, d.uncertainty = np.array([value]), np.array([rounding])
+        return believed
+
+    def _imaginary(self, w, seeds, h):
+        """The derivative along `w` by an imaginary step of the length h, or None where the function takes none."""
         moved = list(self.function.variables)
         moved[self.place] = self.x + (1j * h) * w
         try:
@@ -228,15 +349,11 @@ class Comparison:
                 warnings.simplefilter("error")
                 results = self.function.complex_values(moved)
         except Exception:  # whatever it says, it takes none
-            return False
+            return None
         if [r.shape for r in results] != self.shapes or any(r.dtype.kind != "c" for r in results):
-            return False
+            return None
         value = sum(float(np.sum(s * r.imag)) for s, r in zip(seeds, results, strict=True)) / h
-        # abs and the like take complex numbers, too, and give something else
-        if not abs(value - d.value[0]) <= 4 * d.uncertainty[0] + 1e-7 * abs(value):
-            return False
-        d.value, d.uncertainty = np.array([value]), np.array([8 * EPS * abs(value)])
-        return True
+        return value if np.isfinite(value) else None
 
     # Element by element
 
@@ -246,26 +363,28 @@ class Comparison:
         total = sum(int(np.prod(s)) for s in self.shapes)
         jacobian = np.array([self.pull(_unit(m, self.shapes))[self.place].ravel() for m in range(total)])
         finite = jacobian[np.isfinite(jacobian)]
-        norm = float(np.sqrt(np.mean(finite * finite))) if finite.size else 0.0
+        size = norm(finite) / np.sqrt(finite.size) if finite.size else 0.0
         steps = np.maximum(sizes(self.x), 1e-3).ravel()
         own = np.abs(self.x.ravel())
         for k in range(self.x.size):
-            found = self._by_element(k, steps[k], jacobian[:, k], norm)
+            found = self._by_element(k, steps[k], jacobian[:, k], size)
             if found[0] > 1 and 0 < own[k] < steps[k]:
-                found = self._by_element(k, own[k], jacobian[:, k], norm)
-            rank, kink, row, w = found
+                found = self._by_element(k, own[k], jacobian[:, k], size)
+            rank, kink, row, w, why = found
             kinks += [self._element(k)] if kink else []
             if worst is None or rank > worst[0]:
-                worst = (rank, row, w)
+                worst = (rank, row, w, why)
         if kinks:
             self.kinks.append("at " + ", ".join(kinks[:4]) + (f" and {len(kinks) - 4} more" if len(kinks) > 4 else ""))
-        _, row, w = worst
+        _, row, w, why = worst
         self.rows.append(row)
+        if row.status == "unclear":
+            self.unclear.append(f"{row.output} by {element(self.name, row.index)}, {why}")
         if row.status == "wrong":
             self.faults.append((row, w))
 
-    def _by_element(self, k, step, column, norm):
-        """Compare one column of the Jacobian: how bad its worst entry is, whether it has a kink, that entry's row."""
+    def _by_element(self, k, step, column, size):
+        """Compare one column of the Jacobian: how bad its worst entry is, whether it has a kink, that entry's row, and why it is unclear."""
         w = np.zeros(self.x.size)
         w[k] = step
         w = w.reshape(self.x.shape)
@@ -273,8 +392,9 @@ class Comparison:
         line = self._each(w)
         d = differentiate(line, self.settings.start, 1e-12 * np.abs(analytic))
         # an entry that cancels to nearly nothing holds the rounding of its neighbours
-        verdict = self._verdict(analytic, d, np.abs(analytic), 1e-12 * norm * step)
-        verdict.error = np.minimum(verdict.error, np.abs(analytic - d.value) / max(1e-3 * norm * step, 1e-300))
+        rounding = 1e-12 * size * step
+        verdict = self._verdict(analytic, d, np.abs(analytic), rounding, least=step, nothing=rounding)
+        verdict.error = np.minimum(verdict.error, np.abs(analytic - d.value) / max(1e-3 * size * step, 1e-300))
         status, jump = self._judge(verdict, d, line)
         # On a kink any derivative between those of the two sides will do.
         beyond = np.isfinite(jump) & ~(np.abs(analytic - d.value) <= jump / 2 + verdict.tolerance)
@@ -285,7 +405,7 @@ class Comparison:
         m = int(np.argmax(rank))
         row = self._row(status, analytic, d, verdict, m, step, "differences")
         row.index, row.output = self._index(k), self._output(m)
-        return rank[m], bool((status == _KINK).any()), row, w
+        return rank[m], bool((status == _KINK).any()), row, w, self._why(d, abs(float(analytic[m])), step, m)
 
     # Towards the element at fault
 
@@ -365,6 +485,7 @@ class Comparison:
     def _row(self, status, analytic, d, verdict, m, length, method):
         length = float(length) or 1.0
         return Row(
+            source="your gradient" if isinstance(self.function, ArrayFunction) else "the rules",
             order=self.settings.order,
             input=self.name,
             shape=self.x.shape,
@@ -378,6 +499,15 @@ class Comparison:
             method=method,
             status=str(_STATUS[status[m]]),
         )
+
+
+class _Found:
+    """What was found along a direction: its row, whether there is a kink, the tolerance, and why it would be unclear."""
+
+    __slots__ = ("kink", "row", "tolerance", "why")
+
+    def __init__(self, row, kink, tolerance, why):
+        self.row, self.kink, self.tolerance, self.why = row, kink, tolerance, why
 
 
 def _part(w, a, b):

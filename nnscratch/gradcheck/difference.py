@@ -8,6 +8,12 @@ import math
 import numpy as np
 
 EPS = float(np.finfo(np.float64).eps)
+#: Below this numbers lose digits, and a step may be too small to move them.
+TINY = float(np.finfo(np.float64).tiny) / EPS
+#: The distance between the least numbers.
+_LEAST = 5e-324
+#: Rules are called wrong, or right, where the uncertainty is at most this share of the derivative.
+CONVICTS, ACQUITS = 1e-4, 1e-2
 
 #: The largest step, as a share of each element's size, and how often it may be halved.
 START = 0.125
@@ -28,7 +34,16 @@ class Difference:
         "uncertainty",  # how far they may be off: what the extrapolation left, and rounding
         "jump",  # by how much the one-sided derivatives differ; 0 where they do not, inf at a step or the edge of the domain
         "magnitude",  # the size of the function's values
+        "rounding",  # the part of the uncertainty that their last digits explain
     )
+
+
+def norm(a):
+    """The root of the sum of squares, of which none overflows or sinks to 0."""
+    greatest = float(np.max(np.abs(a), initial=0.0))
+    if greatest == 0 or not np.isfinite(greatest):
+        return greatest
+    return greatest * float(np.sqrt(np.sum(np.square(np.divide(a, greatest)))))
 
 
 def weights(shape, rng):
@@ -41,8 +56,9 @@ def sizes(x, least=0.1):
     magnitude = np.abs(x)
     if not magnitude.any():
         return np.ones_like(x)
-    rms = np.sqrt(np.mean(magnitude * magnitude))
-    return np.maximum(magnitude, least * rms if least else np.min(magnitude[magnitude > 0]))
+    rms = norm(magnitude) / math.sqrt(magnitude.size)
+    # a share of the least of all numbers would be 0
+    return np.maximum(magnitude, max(TINY, least * rms if least else float(np.min(magnitude[magnitude > 0]))))
 
 
 def differentiate(line, start=START, enough=0.0):
@@ -88,7 +104,7 @@ def differentiate(line, start=START, enough=0.0):
                 entries.append((halving, row[column], off, magnitude, sunk))
             roughness.append(np.where(np.isfinite(least), least, 0.0) * t)
             before = row
-            bends.append((up - 2 * here + down) / t)
+            bends.append(((up - here) + (down - here)) / t)
             reached.append(np.all(least + rounding <= np.maximum(enough, 2 * rounding)))
             if reached[-2:] == [True, True]:  # once may be chance
                 break
@@ -98,6 +114,7 @@ def differentiate(line, start=START, enough=0.0):
         best = Difference()
         best.value, best.uncertainty = np.zeros_like(here), np.full(here.shape, np.inf)
         best.magnitude = np.array(size)
+        best.rounding = np.full(here.shape, np.inf)
         noise = np.zeros_like(here)
         # Where values change steadily and then no more, the step has sunk below their digits, and says nothing.
         steady = np.zeros(here.shape, bool)
@@ -111,13 +128,14 @@ def differentiate(line, start=START, enough=0.0):
             best.value = np.where(better, value, best.value)
             best.uncertainty = np.where(better, off, best.uncertainty)
             best.magnitude = np.where(better, magnitude, best.magnitude)
-        best.jump = _steady(bends[-3:], rounding)
+            best.rounding = np.where(better, 2 * EPS * magnitude / (start * _step(halving)), best.rounding)
+        best.jump = _steady(here, bends[-3:], rounding)
     return best
 
 
 def _rounding(magnitude, up, down, t):
     """What rounding does to a difference: that of the function's values, and that of x + t·w."""
-    return 2 * EPS * (magnitude + np.abs(up - down) / (2 * t)) / t
+    return 2 * np.fmax(EPS * (magnitude + np.abs(up - down) / (2 * t)), _LEAST) / t
 
 
 def _step(k):
@@ -139,12 +157,12 @@ def _jumps_at(line, step):
     with np.errstate(all="ignore"):
         for t in (step, step / 2, step / 4):
             (up, _), (down, _) = line(t), line(-t)
-            bends.append((up - 2 * here + down) / t)
+            bends.append(((up - here) + (down - here)) / t)
         rounding = _rounding(size, up, down, t)
-        return _steady(bends, rounding), _SEEN * rounding
+        return _steady(here, bends, rounding), _SEEN * rounding
 
 
-def _steady(bends, rounding):
+def _steady(here, bends, rounding):
     """The limit of the bend (f(t) - 2 f(0) + f(-t)) / t as t is halved, where it has one that is not 0."""
     if len(bends) < 3:
         return np.zeros_like(bends[0])
@@ -154,18 +172,33 @@ def _steady(bends, rounding):
     doubles = (np.abs(third) > 1.6 * np.abs(second)) & (np.abs(second) > 1.6 * np.abs(first))
     seen = np.abs(third) > _SEEN * rounding
     jump = np.where(seen & steady, 2 * third - second, np.where(seen & doubles, np.inf, 0.0))
-    return np.where(np.isfinite(third), jump, np.inf)  # not even defined on both sides
+    # Not even defined on both sides; but where the sum at the point overflows, that tells nothing of them.
+    return np.where(np.isfinite(third), jump, np.where(np.isfinite(here), np.inf, 0.0))
 
 
 class Verdict:
-    """How derivatives by the rules and numerical ones compare; arrays of one shape."""
+    """How derivatives by the rules and numerical ones compare; arrays of one shape.
 
-    __slots__ = ("error", "measured", "tolerance", "units", "wrong")
+    Attributes
+    ----------
+    error, units : array
+        The difference relative to the derivative's size, and in units of the tolerance.
+    tolerance : array
+    wrong : array of bool
+        Whether they differ by more than that.
+    measured : array of bool
+        Whether the difference is well enough known to call the rules wrong: beside the derivative, or the function itself.
+    seen : array of bool
+        Whether it is known well enough to call them right: beside what they say, or, where they say 0, beside `least`.
+    """
 
-    def __init__(self, analytic, d, scale, rtol, atol):
+    __slots__ = ("error", "measured", "seen", "tolerance", "units", "wrong")
+
+    def __init__(self, analytic, d, scale, rtol, atol, least=np.inf, nothing=0.0):
         off = np.abs(analytic - d.value)
         off = np.where(np.isnan(off), np.inf, off)
-        scale = np.maximum(np.where(np.isfinite(scale), scale, 0.0), np.abs(d.value))
+        own = np.where(np.isfinite(scale), scale, 0.0)
+        scale = np.maximum(own, np.abs(d.value))
         self.tolerance = rtol * scale + atol + 4 * d.uncertainty
         with np.errstate(all="ignore"):
             self.units = np.where(off > 0, off / self.tolerance, 0.0)
@@ -173,19 +206,26 @@ class Verdict:
             self.error = np.where(off > 0, off / np.maximum(scale, 1e-5 * d.magnitude), 0.0)
         self.units, self.error = (np.where(np.isnan(v), np.inf, v) for v in (self.units, self.error))
         self.wrong = self.units > 1
-        # A derivative is measured where its uncertainty is small beside it, or beside the function itself.
-        self.measured = (d.uncertainty <= 1e-4 * scale) | (d.uncertainty <= 1e-7 * d.magnitude)
+        known = np.isfinite(d.uncertainty) & np.isfinite(d.magnitude)
+        near = d.uncertainty <= CONVICTS * scale
+        beside = d.uncertainty <= 1e-7 * d.magnitude
+        self.measured = known & (near | beside)
+        # no derivative is as good as any that is smaller than can be seen, which is no matter where that is next to nothing
+        near = d.uncertainty <= ACQUITS * scale
+        self.seen = known & (near | ((own <= nothing) & (d.uncertainty <= 1e-4 * least)))
 
 
 def projected(values, seeds, floors=None):
     """One number of several arrays: their sum weighted by `seeds`, and the size of what was added; arrays of shape (1,)."""
     parts = [s * v for s, v in zip(seeds, values, strict=True)]
     total = sum(float(np.sum(p)) for p in parts)
-    size = np.sqrt(sum(float(np.sum(p * p)) for p in parts))
+    size = norm(np.array([norm(p) for p in parts]))
     return np.array([total]), np.array([max(size, *floors) if floors else size])
 
 
 def along(gradient, w):
     """The derivative along `w` by a gradient, and the size of what it adds up."""
-    parts = np.where(w == 0, 0.0, gradient) * w
-    return float(np.sum(parts)), float(np.sqrt(np.sum(parts * parts)))
+    moved = np.where(w == 0, 0.0, gradient)
+    parts = moved * w
+    # what sinks to 0 on the way is not the same as no derivative
+    return float(np.sum(parts)), norm(parts) or (_LEAST if moved.any() else 0.0)

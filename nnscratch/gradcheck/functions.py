@@ -137,18 +137,21 @@ class TensorFunction(Function):
 
 
 class ArrayFunction(Function):
-    """A plain NumPy function, and another that computes its gradient."""
+    """A plain function of arrays, and another that computes its gradient; `later` are the gradients of that, in turn."""
 
-    def __init__(self, fn, arguments, names, gradient):
+    def __init__(self, fn, arguments, names, gradient, later=(), result_names=None):
         super().__init__(fn, arguments, names)
-        self.gradient = gradient
+        self.by_hand, self.later, self.result_names = gradient, later, result_names
+        self.all_names = names
+        #: Whether the gradient takes that of the result: of a gradient always, of a function it depends on its signature.
+        self.upstream, self.several = result_names is not None, False
 
     def _results(self, variables):
         arguments = self.filled(variables)
         y = self.call(arguments, arguments, variables)
         several = isinstance(y, tuple | list)
-        found = {name: np.asarray(r) for name, r in named_results(y, self.fn).items()}
-        self.results = list(found)
+        found = {name: array_of(r, "the function returned") for name, r in named_results(y, self.fn).items()}
+        self.results = list(found) if self.result_names is None else self.result_names
         return arguments, list(found.values()), several
 
     def values(self, variables):
@@ -163,29 +166,66 @@ class ArrayFunction(Function):
     def record(self, variables):
         """The results as arrays, `pull`, and no Tensors."""
         arguments, results, several = self._results(variables)
-        scalar = len(results) == 1 and results[0].size == 1
-        own = hasattr(self.gradient, "__code__")  # a library's function may take a further argument for a setting
-        upstream = self._takes(len(arguments) + 1) and not (self._takes(len(arguments)) and (scalar or not own))
-        if not scalar and not upstream:
+        self.several = several
+        if self.result_names is None:
+            self.upstream = self._takes_upstream(results)
+        upstream = self.upstream
+
+        fresh = [self.points]  # the gradient may use what the call just before it has kept, and use it up
+
+        def pull(seeds):
+            if fresh.pop() != self.points:
+                self._results(variables)
+            fresh.append(-1)
+            given = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
+            if upstream:
+                shaped = tuple(np.reshape(s, r.shape) for s, r in zip(seeds, results, strict=True))
+                given.append(shaped if several else shaped[0])
+            found = self._per_variable(self.by_hand(*given))
+            return found if upstream else [d * seeds[0].reshape(()) for d in found]
+
+        return [_floating(r) for r in results], pull, []
+
+    def _takes_upstream(self, results):
+        """Whether the gradient takes that of the result as one more argument."""
+        count, scalar = len(self.arguments), len(results) == 1 and results[0].size == 1
+        own = hasattr(self.by_hand, "__code__")  # a library's function may take a further argument for a setting
+        if self._takes(count + 1) and not (self._takes(count) and (scalar or not own)):
+            return True
+        if not scalar:
             shapes = ", ".join(str(r.shape) for r in results)
             raise ValueError(
                 f"gradcheck: the function returned {shapes}, and a gradient of the inputs alone belongs to a single number; "
                 f"reduce it to one, or let gradient take one more argument, the gradient of the result"
             )
+        return False
 
-        def pull(seeds):
-            given = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
-            if upstream:
-                shaped = tuple(np.reshape(s, r.shape) for s, r in zip(seeds, results, strict=True))
-                given.append(shaped if several else shaped[0])
-            found = self._per_variable(self.gradient(*given))
-            return found if upstream else [d * seeds[0].reshape(()) for d in found]
+    def gradient(self, rng):
+        """The gradient as a function of the same arguments and, where it takes that, of the one that it starts from."""
+        results, _, _ = self.record(self.variables)
+        count, several = len(self.arguments), self.upstream and self.several
+        starts = [np.asarray(rng.standard_normal(r.shape)) for r in results] if self.upstream else []
+        names = [*self.all_names[:count], *map(gradient_name, self.results if starts else [])]
 
-        return [_floating(r) for r in results], pull, []
+        def packed(given):
+            return (*given[:count], tuple(given[count:])) if several else given
+
+        def first(*given):
+            self.fn(*given[:count])
+            found = self._per_variable(self.by_hand(*packed(given)))
+            return found[0] if len(found) == 1 else tuple(found)
+
+        def second(*given):
+            first(*given[:-1])
+            found = self.later[0](*packed(given[:-1]), given[-1])
+            return (*found[:-1], *found[-1]) if several and isinstance(found, tuple | list) else found
+
+        shown = [f"the gradient by {name}" for name in self.names]
+        return ArrayFunction(first, [*self.arguments, *starts], names, second, self.later[1:], shown)
 
     def _takes(self, count):
         try:
-            inspect.signature(self.gradient).bind(*[None] * count)
+            inspect.signature(self.by_hand).bind(*[None] * count)
         except TypeError:
             return False
         except ValueError:  # a function without a signature, such as a built-in
@@ -206,7 +246,7 @@ class ArrayFunction(Function):
             )
         checked = []
         for d, x, name in zip(found, self.variables, self.names, strict=True):
-            d = np.asarray(d.numpy() if isinstance(d, Tensor) else d)
+            d = array_of(d, f"gradient returned for {name}")
             if d.dtype.kind not in "fiub":
                 raise TypeError(
                     f"gradcheck: gradient returned {d.dtype} for {name}, expected float64 {x.shape}; return an array for it"
@@ -222,6 +262,17 @@ class ArrayFunction(Function):
                 )
             checked.append(d.astype(np.float64))
         return checked
+
+
+def array_of(a, what):
+    """A result of the user's as NumPy's array."""
+    try:
+        return np.asarray(a.numpy() if isinstance(a, Tensor) else a)
+    except Exception as error:  # a tensor of another library that is in its graph or on a GPU
+        raise TypeError(
+            f"gradcheck: {what} a {type(a).__module__.partition('.')[0]} {type(a).__name__} that is no array ({error}); "
+            f"return one, of PyTorch .detach().cpu().numpy()"
+        ) from error
 
 
 def host(a):
