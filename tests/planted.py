@@ -22,15 +22,20 @@ RIGHT = []
 class Planted:
     """A function to be checked: what is odd about it, how its inputs are drawn, up to which order it is checked."""
 
-    def __init__(self, kind, name, function, draws, order, operation=None):
+    def __init__(self, kind, name, function, draws, order, operation=None, gradient=None):
         self.kind, self.name, self.function, self.draws, self.order = kind, name, function, draws, order
-        self.operation = operation
+        self.operation, self.gradient = operation, gradient
 
     def check(self, seed, **settings):
         """The checker's report, from inputs that belong to the seed."""
         rng = np.random.default_rng(seed)
         inputs = [draw.make(rng) if hasattr(draw, "make") else draw(rng) for draw in self.draws]
-        return ns.gradcheck(self.function, inputs, **{"order": self.order, "seed": seed, **settings})
+        gradient = self.gradient
+        if isinstance(gradient, list):
+            gradient = gradient[: settings.get("order", self.order)]
+        return ns.gradcheck(
+            self.function, inputs, **{"order": self.order, "seed": seed, "gradient": gradient, **settings}
+        )
 
     def verdict(self, seed):
         """Whether the check from a seed ends as it should, whether it names the right operation, and what it said."""
@@ -56,6 +61,11 @@ def fault(kind, name, forward, rules, use, *draws, order=1, constant=(), outputs
     """Plant an operation that is wrong; `use` is the function in which it stands, of it and the inputs."""
     operation = made(name, forward, rules, constant, outputs)
     FAULTS.append(Planted(kind, name, functools.partial(use, operation), draws, order, name))
+
+
+def fault_by_hand(kind, name, function, gradient, *draws, order=1):
+    """Plant a wrong gradient of a NumPy function."""
+    FAULTS.append(Planted(kind, name, function, draws, order, gradient=gradient))
 
 
 def right(kind, name, function, *draws, order=2):
@@ -1291,6 +1301,403 @@ def _dropped(x, w):
 right("random", "dropout from a fixed seed", _dropped, normal(4, 3), normal(3, 5))
 
 
+# Gradients of NumPy functions: small beside large, large beside nothing, at 0, with a cache, of the second order
+
+
+def scaled(*shape, by):
+    """Normal numbers, each in units of its own."""
+    return lambda rng: rng.normal(size=shape) * by
+
+
+def zeros(*shape):
+    return lambda rng: np.zeros(shape)
+
+
+UNITS = np.array([1e7, 1.0, 1.0])
+FEATURES = np.random.default_rng(5).normal(size=(50, 3))
+
+
+def squares_of(features):
+    """The loss of a regression on features in these units, and its gradient."""
+    return (
+        lambda w: np.mean((features @ w - 1) ** 2),
+        lambda w: 2 * features.T @ (features @ w - 1) / len(features),
+    )
+
+
+for name, units, factors in (
+    ("third weight forgotten", [1e7, 1.0, 1.0], [1.0, 1.0, 0.0]),
+    ("second weight's sign", [1e5, 1.0, 1e5], [1.0, -1.0, 1.0]),
+    ("last weight doubled", [1e6, 1e3, 1.0], [1.0, 1.0, 2.0]),
+    ("every small weight forgotten", [1.0, 1e6, 1.0], [0.0, 1.0, 0.0]),
+):
+    loss, slope = squares_of(FEATURES * units)
+    fault_by_hand(
+        "small beside large",
+        name,
+        loss,
+        lambda w, slope=slope, factors=factors: slope(w) * factors,
+        lambda rng: rng.uniform(0.1, 1.0, 3) * rng.choice([-1, 1], 3),
+    )
+fault_by_hand(
+    "small beside large",
+    "small result forgotten",
+    lambda x: (1e6 * np.sin(x), np.cos(x)),
+    lambda x, g: 1e6 * np.cos(x) * g[0],
+    normal(4),
+)
+fault_by_hand(
+    "small beside large",
+    "last of elements of many sizes",
+    lambda x: np.sin(x) * np.array([1e6, 1.0, 1e-3]),
+    lambda x, g: g * np.cos(x) * np.array([1e6, 1.0, 0.0]),
+    lambda rng: rng.uniform(0.2, 1.2, 3),
+)
+fault_by_hand(
+    "small beside large",
+    "bias forgotten for one unit",
+    lambda x, b: np.tanh(x + b) * np.array([1e7, 1e7, 1.0]),
+    lambda x, b, g: (
+        (1 - np.tanh(x + b) ** 2) * g * np.array([1e7, 1e7, 1.0]),
+        ((1 - np.tanh(x + b) ** 2) * g * np.array([1e7, 1e7, 0.0])).sum(0),
+    ),
+    normal(4, 3),
+    normal(3),
+)
+fault_by_hand(
+    "squares overflow", "values of 1e200", lambda x: np.sum(x) * 1e200, lambda x: np.full_like(x, 2e200), normal(4)
+)
+fault_by_hand(
+    "squares overflow", "inputs of 1e160", lambda x: np.sum(x), lambda x: np.full_like(x, -1.0), scaled(4, by=1e160)
+)
+fault_by_hand(
+    "squares overflow",
+    "gradient of 1e250",
+    lambda x: 1e250 * np.sin(x),
+    lambda x, g: 1e250 * np.sin(x) * g,
+    normal(4),
+)
+fault_by_hand(
+    "squares sink to 0", "inputs of 1e-200", lambda x: np.sum(x), lambda x: np.full_like(x, 0.5), scaled(4, by=1e-200)
+)
+fault_by_hand("squares sink to 0", "values of 1e-200", lambda x: 1e-200 * np.sin(x), lambda x, g: 1e-200 * g, normal(4))
+fault_by_hand("at 0", "cube and line at 0", lambda x: np.sum(x**3 + x), lambda x: 3 * x**2, zeros(3))
+fault_by_hand("at 0", "tangent at 0", lambda x: np.tanh(x), lambda x, g: g * np.tanh(x), zeros(2, 2))
+fault_by_hand("at 0", "quotient at 0", lambda x: np.sum(x * np.exp(x)), lambda x: x * np.exp(x), zeros(3))
+fault_by_hand(
+    "at 0",
+    "product of which one factor is 0",
+    lambda x: np.prod(x),
+    lambda x: np.where(x == 0, 0.0, np.prod(x) / np.where(x == 0, 1.0, x)),
+    lambda rng: rng.permutation([0.0, *rng.uniform(0.5, 2.0, 3)]),
+)
+
+
+class Cached:
+    """A layer of forward and backward methods: `forward` keeps what `backward` needs."""
+
+    def __init__(self, function, slope):
+        self.function, self.slope, self.kept = function, slope, []
+
+    def forward(self, *inputs):
+        y = self.function(*inputs)
+        self.kept.append((*inputs, y))
+        return y
+
+    def backward(self, g):
+        return self.slope(g, *self.kept.pop())
+
+
+def cached(kind, name, function, slope, *draws, plant):
+    layer = Cached(function, slope)
+    plant(kind, name, layer.forward, lambda *given: layer.backward(given[-1]), *draws)
+
+
+cached(
+    "a cache",
+    "slope by the input kept",
+    lambda x: np.tanh(x),
+    lambda g, x, y: g * (1 - x**2),
+    normal(4, 3),
+    plant=fault_by_hand,
+)
+cached(
+    "a cache",
+    "product kept",
+    lambda x, w: x @ w,
+    lambda g, x, w, y: (g @ w, x.T @ g),
+    normal(4, 3),
+    normal(3, 3),
+    plant=fault_by_hand,
+)
+cached(
+    "a cache",
+    "normalised without its mean",
+    lambda x: (x - x.mean(0)) / x.std(0),
+    lambda g, x, y: (g - y * (g * y).mean(0)) / x.std(0),
+    normal(6, 3),
+    plant=fault_by_hand,
+)
+cached(
+    "a cache",
+    "softmax kept",
+    lambda x: np.exp(x) / np.exp(x).sum(-1, keepdims=True),
+    lambda g, x, y: g * y - y * y,
+    normal(3, 4),
+    plant=fault_by_hand,
+)
+
+
+def _changing_g(x, w, g):
+    g *= w
+    return g, g * x
+
+
+fault_by_hand(
+    "in-place change",
+    "gradient changed before it is used again",
+    lambda x, w: x * w,
+    _changing_g,
+    normal(3, 4),
+    normal(3, 4),
+)
+fault_by_hand(
+    "mask inverted",
+    "dropout by hand",
+    lambda x: np.where(np.arange(12).reshape(3, 4) % 3 > 0, x / 0.6, 0.0),
+    lambda x, g: np.where(np.arange(12).reshape(3, 4) % 3 > 0, g, 0.0),
+    normal(3, 4),
+)
+fault_by_hand(
+    "dtype changed",
+    "gradient by way of float16",
+    lambda x: np.sum(np.sin(x)),
+    lambda x: np.cos(x).astype("f2").astype("f8"),
+    normal(6),
+)
+fault_by_hand(
+    "second derivative by hand",
+    "cube's curvature",
+    lambda x: np.sum(x**3),
+    [lambda x: 3 * x**2, lambda x, v: 3 * x * v],
+    normal(4),
+    order=2,
+)
+fault_by_hand(
+    "second derivative by hand",
+    "quadratic form's curvature",
+    lambda x: x @ np.arange(9.0).reshape(3, 3) @ x,
+    [
+        lambda x: (np.arange(9.0).reshape(3, 3) + np.arange(9.0).reshape(3, 3).T) @ x,
+        lambda x, v: 2 * np.arange(9.0).reshape(3, 3) @ v,
+    ],
+    normal(3),
+    order=2,
+)
+fault_by_hand(
+    "second derivative by hand",
+    "gradient's own gradient forgotten",
+    lambda x: np.sin(x),
+    [lambda x, g: np.cos(x) * g, lambda x, g, v: (-np.sin(x) * g * v, np.zeros_like(g))],
+    normal(4),
+    order=2,
+)
+fault_by_hand(
+    "second derivative by hand",
+    "mixed derivative's sign",
+    lambda x, w: np.sum(x * w**2),
+    [lambda x, w: (w**2, 2 * x * w), lambda x, w, v: (-2 * w * v[1], 2 * w * v[0] + 2 * x * v[1])],
+    normal(4),
+    normal(4),
+    order=2,
+)
+
+# Operations: at 0, at ties of large numbers, by way of views, of several results
+
+fault(
+    "second derivative at 0",
+    "square_but_at_0",
+    lambda x: x * x,
+    {"x": lambda g, x: g * ns.where(ns.equal(x, 0), 0.0, 2 * x)},
+    lambda f, x: weighed(f(x)),
+    zeros(3),
+    order=2,
+)
+fault(
+    "second derivative at 0",
+    "logarithm_of_cosh",
+    lambda x: np.log(np.cosh(x)),
+    {"x": lambda g, x: g * array(ns.tanh(x))},
+    lambda f, x: weighed(f(x)),
+    zeros(2, 2),
+    order=2,
+)
+fault(
+    "power at 0",
+    "square_by_division",
+    lambda x: x**2,
+    {"x": lambda g, x, y: ns.divide(2 * g * y, x)},
+    lambda f, x: weighed(f(x) + x),
+    lambda rng: np.append(rng.normal(size=3), 0.0),
+)
+fault(
+    "power at 0",
+    "line_as_a_power",
+    lambda x: x**1.0,
+    {"x": lambda g, x: g * ns.where(ns.equal(x, 0), 0.0, 1.0)},
+    lambda f, x: weighed(ns.sin(f(x))),
+    lambda rng: np.append(rng.normal(size=3), 0.0),
+)
+fault_by_hand(
+    "squares overflow",
+    "least for the greatest",
+    lambda x: np.max(x),
+    lambda x: (x == np.min(x)) * 1.0,
+    lambda rng: rng.permutation([1e200, 2e200, 5e200]),
+)
+
+
+def _through_a_view(g, x):
+    flat = np.reshape(array(g), -1)
+    flat *= np.cos(array(x)).ravel()
+    return flat.reshape(x.shape)
+
+
+fault(
+    "in-place change",
+    "sine_through_a_view",
+    lambda x: np.sin(x),
+    {"x": _through_a_view},
+    lambda f, x: weighed(f(x) + x),
+    normal(3, 4),
+)
+_TOTAL = np.zeros((3, 4))
+
+
+def _added_up(g, x):
+    _TOTAL[...] += array(g) * np.cos(array(x))
+    return _TOTAL.copy()
+
+
+fault(
+    "stale saved value",
+    "sine_added_up",
+    lambda x: np.sin(x),
+    {"x": _added_up},
+    lambda f, x: weighed(f(x)),
+    normal(3, 4),
+)
+fault(
+    "detached branch",
+    "exponential_by_numpy",
+    lambda x: np.exp(x),
+    {"x": lambda g, y: g * np.exp(np.log(array(y)))},
+    lambda f, x: weighed(f(x)),
+    normal(3, 4),
+    order=2,
+)
+fault(
+    "several results: a small one forgotten",
+    "large_and_small",
+    lambda x: (1e6 * np.sin(x), np.cos(x)),
+    {"x": lambda g_large, x: 1e6 * g_large * ns.cos(x)},
+    lambda f, x: f(x),
+    normal(4),
+    outputs=("large", "small"),
+)
+
+# Right: the same, where nothing is wrong
+
+
+def right_by_hand(kind, name, function, gradient, *draws, order=1):
+    RIGHT.append(Planted(kind, name, function, draws, order, gradient=gradient))
+
+
+for units in (1e3, 1e5, 1e7):
+    right_by_hand(
+        "small beside large",
+        f"features of {units:g} and 1",
+        *squares_of(FEATURES * [units, 1.0, 1.0]),
+        lambda rng: rng.uniform(0.1, 1.0, 3) * rng.choice([-1, 1], 3),
+    )
+right_by_hand(
+    "small beside large",
+    "results of 1e6 and 1",
+    lambda x: (1e6 * np.sin(x), np.cos(x)),
+    lambda x, g: 1e6 * np.cos(x) * g[0] - np.sin(x) * g[1],
+    normal(4),
+)
+cached(
+    "a cache", "tangent kept", lambda x: np.tanh(x), lambda g, x, y: g * (1 - y**2), normal(4, 3), plant=right_by_hand
+)
+cached(
+    "a cache",
+    "inputs kept",
+    lambda x, w: x @ w,
+    lambda g, x, w, y: (g @ w.T, x.T @ g),
+    normal(4, 3),
+    normal(3, 2),
+    plant=right_by_hand,
+)
+right_by_hand(
+    "second derivative by hand",
+    "sine, twice",
+    lambda x: np.sin(x),
+    [lambda x, g: np.cos(x) * g, lambda x, g, v: (-np.sin(x) * g * v, np.cos(x) * v)],
+    normal(4),
+    order=2,
+)
+
+#: Right gradients of NumPy functions that are asked at points where differences have a hard time: nothing may be called wrong.
+CURVES = {
+    "x^2": (lambda x: x**2, lambda x: 2 * x),
+    "x^3": (lambda x: x**3, lambda x: 3 * x**2),
+    "x^4": (lambda x: x**4, lambda x: 4 * x**3),
+    "x^5": (lambda x: x**5, lambda x: 5 * x**4),
+    "x^2 sin x": (lambda x: x**2 * np.sin(x), lambda x: 2 * x * np.sin(x) + x**2 * np.cos(x)),
+    "tanh": (lambda x: np.tanh(x), lambda x: 1 - np.tanh(x) ** 2),
+    "tanh^3": (lambda x: np.tanh(x) ** 3, lambda x: 3 * np.tanh(x) ** 2 * (1 - np.tanh(x) ** 2)),
+    "1 - cos": (lambda x: 1 - np.cos(x), lambda x: np.sin(x)),
+    "arctan": (lambda x: np.arctan(x), lambda x: 1 / (1 + x * x)),
+    "softplus": (lambda x: np.logaddexp(0, x), lambda x: 0.5 + 0.5 * np.tanh(x / 2)),
+    "sigmoid": (lambda x: 0.5 + 0.5 * np.tanh(x / 2), lambda x: (1 - np.tanh(x / 2) ** 2) / 4),
+    "bell": (lambda x: np.exp(-x * x), lambda x: -2 * x * np.exp(-x * x)),
+    "line": (lambda x: 3 * x, lambda x: 3 + 0 * x),
+    "constant": (lambda x: 7 + 0 * x, lambda x: 0 * x),
+    "abs x^3": (lambda x: np.abs(x) ** 3, lambda x: 3 * x * np.abs(x)),
+    "relu": (lambda x: np.maximum(x, 0), lambda x: (x > 0) * 1.0),
+    "relu^2": (lambda x: np.maximum(x, 0) ** 2, lambda x: 2 * np.maximum(x, 0)),
+}
+SIZES = [
+    0.0,
+    *(sign * size for sign in (1, -1) for size in (5e-324, 1e-310, 1e-200, 1e-30, 1e-8, 1.0, 1e3, 1e8, 1e30, 1e100)),
+]
+
+
+def point_alarms(seeds):
+    """How many checks of `CURVES` were made at 0, tiny and huge points and at mixtures of them, what was said of their rows, and which were wrong."""
+    alarms, said, checks = [], {}, 0
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        for name, (curve, slope) in CURVES.items():
+            for x in (np.full(2, rng.choice(SIZES)), rng.choice(SIZES, 3), np.zeros((2, 2))):
+                for pair in (
+                    (curve, lambda x, g, slope=slope: g * slope(x)),
+                    (lambda x, curve=curve: np.sum(curve(x)), lambda x, slope=slope: slope(x)),
+                ):
+                    with np.errstate(all="ignore"):
+                        if not np.isfinite(pair[0](x)).all():
+                            continue
+                        for mode in ("projection", "full"):
+                            report = ns.gradcheck(pair[0], [x], gradient=pair[1], seed=seed, mode=mode, raises=False)
+                            checks += 1
+                            for row in report.rows:
+                                said[row.status] = said.get(row.status, 0) + 1
+                            if not report.passed:
+                                alarms.append(f"{name} at {x}, seed {seed}, {mode}: {report}")
+    return checks, said, alarms
+
+
 def main():
     """Check everything from many seeds, and print how often each check ended as it should."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -1311,6 +1718,10 @@ def main():
                 print(f"    seed {bad[0][0]}: {bad[0][1]}")
             wrong += len(bad)
         print()
+    checks, said, alarms = point_alarms([] if options.names else range(options.seeds))
+    print(f"{checks} checks of right gradients at 0, ±tiny and ±huge: {len(alarms)} called wrong; rows {said}")
+    print(*alarms[:5], sep="\n")
+    wrong += len(alarms)
     print(f"{len(FAULTS)} faults and {len(RIGHT)} right functions from {options.seeds} seeds each: ", end="")
     print(f"{wrong} checks ended otherwise, {time.perf_counter() - begun:.0f} s")
     raise SystemExit(wrong > 0)

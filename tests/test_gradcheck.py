@@ -409,6 +409,266 @@ def test_nothing_is_claimed_of_rough_functions():
     assert "no derivative was compared" in str(report)
 
 
+# What cannot be measured
+
+
+def energies(constant, factor):
+    """c + x², as an operation whose rule is off by a factor."""
+    energy = ns.op(lambda x: constant + x * x, name="energy")
+    energy.rule("x")(lambda g, x: factor * 2 * g * x)
+    return energy
+
+
+@given(
+    exponent=st.floats(0, 22),
+    factor=st.sampled_from([-1.0, 0.0, 0.5, 2.0]),
+    size=st.sampled_from([1e-3, 1.0, 30.0]),
+    seed=st.integers(0, 9),
+    mode=st.sampled_from(["projection", "full"]),
+)
+def test_a_wrong_rule_beside_a_large_constant_is_never_called_right(exponent, factor, size, seed, mode):
+    x = size * np.array([0.7, 1.3])
+    report = ns.gradcheck(energies(10.0**exponent, factor), [x], seed=seed, mode=mode, raises=False)
+    assert "right" not in statuses(report)
+    assert report.passed == (statuses(report) == ["unclear"]) == bool(report.unclear)
+    assert report.operation in (None, "energy")
+
+
+@given(exponent=st.floats(0, 22), seed=st.integers(0, 9))
+def test_a_right_rule_beside_a_large_constant_is_never_called_wrong(exponent, seed):
+    report = ns.gradcheck(energies(10.0**exponent, 1.0), [np.array([0.7, 1.3])], seed=seed)
+    assert statuses(report) == (["right"] if exponent < 9 else statuses(report))
+
+
+UNCLEAR = {
+    "a large constant": (
+        lambda x: 1e15 + np.sum(np.abs(x) ** 2),
+        np.ones(2),
+        lambda x: -2 * x,
+        "drowns in the rounding of values of 1",
+    ),
+    "a constant beyond all digits": (lambda x: 1e19 + np.sum(x), np.ones(2), lambda x: 0 * x, "drowns"),
+    "a large constant taken off": (lambda x: np.sum((x + 3e16) - 3e16), np.full(2, 0.3), np.zeros_like, "too rough"),
+    "a sum that overflows": (lambda x: x * 1.5e308, np.ones(4), lambda x, g: g, "values overflow"),
+    "numbers that sink to 0": (lambda x: np.sum(x**2), np.full(2, 1e-200), lambda x: 3 * x, "too small to tell"),
+    "waves finer than any step": (
+        lambda x: np.sum(np.cos(x)),
+        np.full(2, 1e25),
+        lambda x: np.ones_like(x),
+        "too rough",
+    ),
+}
+
+
+@pytest.mark.cpu
+@pytest.mark.parametrize("name", UNCLEAR)
+def test_what_is_not_measured_is_unclear_and_says_why(name):
+    fn, x, wrong, words = UNCLEAR[name]
+    report = ns.gradcheck(fn, [x], gradient=wrong, raises=False)
+    assert statuses(report) == ["unclear"] and report.passed and not report.compared
+    assert words in report.unclear[0] and ";" in report.unclear[0]
+    assert f"not measured: {report.unclear[0]}" in str(report) and "none could be measured" in report.headline()
+
+
+@given(
+    spread=st.floats(0, 12),
+    missing=st.integers(0, 3),
+    factor=st.sampled_from([0.0, -1.0, 2.0]),
+    seed=st.integers(0, 9),
+    mode=st.sampled_from(["projection", "full"]),
+)
+def test_a_wrong_element_beside_larger_ones_is_found_or_named_as_not_seen(spread, missing, factor, seed, mode):
+    features = normal(20, 4) * 10.0 ** (spread * np.array([0.0, 0.3, 0.7, 1.0]))
+    w = np.random.default_rng(seed).uniform(0.1, 1.0, 4)
+    factors = np.ones(4)
+    factors[missing] = factor
+
+    def squares(w):
+        return np.mean((features @ w - 1) ** 2)
+
+    def slope(w):
+        return 2 * features.T @ (features @ w - 1) / 20
+
+    wrong = ns.gradcheck(squares, [w], gradient=lambda w: slope(w) * factors, seed=seed, mode=mode, raises=False)
+    if wrong.passed:
+        assert spread > 6 and (f"w[{missing}]" in " ".join(wrong.unclear))
+    else:
+        assert wrong.worst.index == (missing,)
+    assert ns.gradcheck(squares, [w], gradient=slope, seed=seed, mode=mode).passed
+
+
+def test_a_wrong_result_beside_larger_ones_is_found():
+    def fn(x):
+        return 1e9 * np.sin(x), np.cos(x), 1e-6 * np.exp(x)
+
+    def slope(x, g, factors):
+        parts = 1e9 * np.cos(x) * g[0], -np.sin(x) * g[1], 1e-6 * np.exp(x) * g[2]
+        return sum(f * p for f, p in zip(factors, parts, strict=True))
+
+    assert ns.gradcheck(fn, [normal(3)], gradient=lambda x, g: slope(x, g, [1, 1, 1])).passed
+    for k in range(3):
+        factors = [0.0 if j == k else 1.0 for j in range(3)]
+        report = ns.gradcheck(fn, [normal(3)], gradient=lambda x, g, f=factors: slope(x, g, f), raises=False)
+        assert not report.passed and report.worst.output.startswith(f"result {k}")
+
+
+# Layers with a cache
+
+
+class Tanh:
+    def forward(self, x):
+        self.y = np.tanh(x)
+        return self.y
+
+    def backward(self, g):
+        return g * (1 - self.y**2)
+
+
+class Affine:
+    """Keeps a stack of its inputs, as a layer used twice does."""
+
+    def __init__(self):
+        self.inputs = []
+
+    def forward(self, x, w):
+        self.inputs.append((x, w))
+        return x @ w
+
+    def backward(self, g):
+        x, w = self.inputs.pop()
+        return g @ w.T, x.T @ g
+
+
+class Loss:
+    """One number; forgets what it kept once that was used."""
+
+    def forward(self, z):
+        self.p = 1 / (1 + np.exp(-z))
+        return -np.mean(np.log(self.p))
+
+    def backward(self):
+        p, self.p = self.p, None
+        return (p - 1) / p.size
+
+
+class Twice:
+    def __init__(self):
+        self.layers = Tanh(), Tanh()
+
+    def forward(self, x):
+        return self.layers[1].forward(2 * self.layers[0].forward(x))
+
+    def backward(self, g):
+        return self.layers[0].backward(2 * self.layers[1].backward(g))
+
+
+@pytest.mark.parametrize("mode", ["projection", "full"])
+@pytest.mark.parametrize("factor", [1, 1.01, -1])
+@pytest.mark.parametrize(
+    ("layer", "inputs", "backward"),
+    [
+        (Tanh, [normal(4, 3)], lambda layer, x, g: layer.backward(g)),
+        (Affine, [W, normal(2, 3)], lambda layer, x, w, g: layer.backward(g)),
+        (Loss, [normal(5)], lambda layer, z: layer.backward()),
+        (Twice, [normal(2, 3)], lambda layer, x, g: layer.backward(g)),
+    ],
+)
+def test_a_layer_that_keeps_what_its_backward_needs(layer, inputs, backward, factor, mode):
+    made = layer()
+
+    def slope(*given):
+        found = backward(made, *given)
+        return tuple(factor * d for d in found) if isinstance(found, tuple) else factor * found
+
+    if len(inputs) == 1:
+        chosen = (lambda x: slope(x)) if layer is Loss else (lambda x, g: slope(x, g))
+    else:
+        chosen = lambda x, w, g: slope(x, w, g)  # noqa: E731
+    report = ns.gradcheck(made.forward, inputs, gradient=chosen, mode=mode, raises=False)
+    assert report.passed == (factor == 1), str(report)
+    assert len(report.compared) == len(report.rows)
+
+
+# The second order by hand, and several seeds
+
+
+SECOND = {
+    "one number": (lambda x: np.sum(x**3), [lambda x: 3 * x**2, lambda x, v: 6 * x * v], [normal(3)]),
+    "two inputs": (
+        lambda x, w: np.sum(x * w**2),
+        [lambda x, w: (w**2, 2 * x * w), lambda x, w, v: (2 * w * v[1], 2 * w * v[0] + 2 * x * v[1])],
+        [normal(3), normal(3, seed=1)],
+    ),
+    "an array": (
+        lambda x: np.sin(x),
+        [lambda x, g: np.cos(x) * g, lambda x, g, v: (-np.sin(x) * g * v, np.cos(x) * v)],
+        [normal(2, 3)],
+    ),
+    "two results": (
+        lambda x: (x**2, np.sin(x)),
+        [
+            lambda x, g: 2 * x * g[0] + np.cos(x) * g[1],
+            lambda x, g, v: ((2 * g[0] - np.sin(x) * g[1]) * v, (2 * x * v, np.cos(x) * v)),
+        ],
+        [normal(4)],
+    ),
+    "labels beside": (
+        lambda x, k: np.sum(x[k] ** 2),
+        [
+            lambda x, k: (2 * np.bincount(k, minlength=4) * x, None),
+            lambda x, k, v: (2 * np.bincount(k, minlength=4) * v, None),
+        ],
+        [normal(4), np.array([0, 2, 2])],
+    ),
+}
+
+
+@pytest.mark.parametrize("mode", ["projection", "full"])
+@pytest.mark.parametrize("name", SECOND)
+def test_second_derivatives_by_hand(name, mode):
+    fn, (first, second), inputs = SECOND[name]
+    report = ns.gradcheck(fn, inputs, 2, mode, gradient=[first, second])
+    assert len(report.compared) == len(report.rows) and {r.order for r in report.rows} == {1, 2}
+
+    def doubled(*given):
+        found = second(*given)
+        one = found[0] if isinstance(found, tuple) else found
+        return (2 * one, *found[1:]) if isinstance(found, tuple) else 2 * one
+
+    wrong = ns.gradcheck(fn, inputs, 2, mode, gradient=[first, doubled], raises=False)
+    assert not wrong.passed and wrong.worst.order == 2 and wrong.worst.input == "x"
+    assert "the derivative of order 2" in wrong.headline()
+
+
+def test_several_seeds_make_one_report():
+    report = ns.gradcheck(lambda x: F.relu(x).sum(), [np.array([-1.0, 0.0, 2.0])], seed=range(4))
+    assert report.passed and report.seed == (0, 1, 2, 3) and len(report.rows) == 4 and len(report.kinks) == 1
+    assert "seed (0, 1, 2, 3)" in str(report)
+    single = [ns.gradcheck(ns.exp, [normal(3)], seed=s).rows[0].numeric for s in (5, 6)]
+    assert [r.numeric for r in ns.gradcheck(ns.exp, [normal(3)], seed=[5, 6]).rows] == single
+    wrong = ns.gradcheck(lambda x: np.sum(x**2), [normal(3)], gradient=lambda x: x, seed=(7, 8), raises=False)
+    assert not wrong.passed and wrong.seed == 7
+
+
+# Tensors of other libraries
+
+
+def test_tensors_and_modules_of_other_libraries_are_sent_to_the_recipe():
+    def kind(module, name, **attributes):
+        return type(name, (), {"__module__": module, **attributes})
+
+    tensor = kind("torch", "Tensor", dtype="torch.float64", shape=(2,))()
+    module = type("Mine", (kind("torch.nn.modules.module", "Module", named_parameters=None, __call__=None),), {})()
+    array = kind("jaxlib._jax", "ArrayImpl", dtype=np.dtype("float64"), shape=(2,))()
+    for call, words in (
+        (lambda: ns.gradcheck(loss, [tensor]), "w is PyTorch's Tensor"),
+        (lambda: ns.gradcheck(loss, [array, X], gradient=gradient), "w is JAX's ArrayImpl"),
+        (lambda: ns.gradcheck(module, [X]), "fn is PyTorch's Mine"),
+    ):
+        with pytest.raises(TypeError, match=f"{words}.*docs/gradcheck.md, 'Check a function of PyTorch or JAX'"):
+            call()
+
+
 # Bad use
 
 
@@ -418,6 +678,32 @@ def in_place(x):
 
 
 calls = iter(range(10**6))
+
+
+def adding_up():
+    total = np.zeros_like(W)
+
+    def added(w, x):
+        total[...] += gradient(w, x)[0]
+        return total.copy(), gradient(w, x)[1]
+
+    return added
+
+
+class Stepping:
+    """A layer whose backward pass changes its weight."""
+
+    weight = 1.0
+
+    def forward(self, x):
+        return np.sum(x) * self.weight
+
+    def backward(self, x):
+        self.weight *= 0.5
+        return np.ones_like(x)
+
+
+STEPPING = Stepping()
 
 BAD = {
     "float32": (lambda: ns.gradcheck(F.relu, [np.ones(3, np.float32)]), TypeError, "digits are too few"),
@@ -495,7 +781,24 @@ BAD = {
         TypeError,
         "float32 for w",
     ),
-    "order 2 of a pair": (lambda: ns.gradcheck(loss, [W, X], 2, gradient=gradient), ValueError, "order 2 needs"),
+    "order 2 of a pair": (
+        lambda: ns.gradcheck(loss, [W, X], 2, gradient=gradient),
+        ValueError,
+        "order 2 needs 2 gradient functions, got 1; pass gradient=.first, second.",
+    ),
+    "two gradients of order 1": (lambda: ns.gradcheck(loss, W, gradient=[gradient] * 2), ValueError, "order 1 needs 1"),
+    "seed": (lambda: ns.gradcheck(F.relu, [np.ones(3)], seed="a"), ValueError, "seed is 'a'"),
+    "no seeds": (lambda: ns.gradcheck(F.relu, [np.ones(3)], seed=[]), ValueError, "range"),
+    "a gradient that adds up": (
+        lambda: ns.gradcheck(loss, [W, X], gradient=adding_up()),
+        ValueError,
+        "something else for w the second time.*let it start from 0",
+    ),
+    "a gradient that takes a step": (
+        lambda: ns.gradcheck(STEPPING.forward, [np.ones(3)], gradient=STEPPING.backward),
+        ValueError,
+        "different results once gradient was called",
+    ),
     "gradient is no function": (lambda: ns.gradcheck(loss, [W, X], gradient=W), TypeError, "gradient is"),
     "parameters of a pair": (
         lambda: ns.gradcheck(loss, [W, X], gradient=gradient, parameters=[]),
@@ -576,6 +879,17 @@ def test_html_is_well_formed_and_escaped():
     assert "#c0392b" in wrong_report().report._repr_html_()
     report.rows[0].input = "<script>"
     assert "<script>" not in report._repr_html_()
+
+
+def test_a_report_says_by_what_and_relative_to_what():
+    by_hand = ns.gradcheck(loss, [W, X], gradient=gradient)
+    assert "by your gradient" in str(by_hand) and "by the rules" not in str(by_hand)
+    assert by_hand.rows[0].source == "your gradient" and "by your gradient" in repr(by_hand.rows[0])
+    wrong = ns.gradcheck(loss, [W, X], gradient=lambda w, x: (gradient(w, x)[0], 0 * x), raises=False)
+    assert "by your gradient and" in wrong.headline() and "of its size apart" in wrong.headline()
+    assert "your gradient" in wrong._repr_html_()
+    rules = str(ns.gradcheck(ns.exp, [X]))
+    assert "by the rules" in rules and "relative error: of the derivative's size (along a direction" in rules
 
 
 def test_a_failed_check_can_be_returned():

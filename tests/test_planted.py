@@ -7,7 +7,10 @@ import importlib.util
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 import nnscratch as ns
 
@@ -35,6 +38,14 @@ KINDS = {
     "in-place change",
     "wrong only for strided input",
     "wrong in one corner element",
+    "small beside large",
+    "squares overflow",
+    "squares sink to 0",
+    "at 0",
+    "a cache",
+    "second derivative by hand",
+    "second derivative at 0",
+    "power at 0",
 }
 
 
@@ -68,6 +79,25 @@ def test_right_rules_pass(right):
 def test_wrong_second_derivatives_have_right_first_ones(fault):
     for seed in SEEDS:
         assert fault.check(seed, order=1).passed
+
+
+def test_right_gradients_at_0_and_at_tiny_and_huge_points_are_not_called_wrong():
+    checks, said, alarms = planted.point_alarms(SEEDS)
+    assert checks > 100 * len(SEEDS) and said["right"] > 0.8 * checks
+    assert not alarms, alarms[0]
+
+
+@pytest.mark.parametrize("name", planted.CURVES)
+@given(data=st.data(), seed=st.integers(0, 99), mode=st.sampled_from(["projection", "full"]))
+def test_right_gradients_are_not_called_wrong_anywhere(name, data, seed, mode):
+    curve, slope = planted.CURVES[name]
+    number = st.sampled_from(planted.SIZES) | st.floats(-1e100, 1e100) | st.floats(-3, 3)
+    x = np.array(data.draw(st.lists(number, min_size=1, max_size=4)))
+    with np.errstate(all="ignore"):
+        assume(np.isfinite(curve(x)).all())
+        assert ns.gradcheck(curve, [x], gradient=lambda x, g: g * slope(x), seed=seed, mode=mode).passed
+        if np.isfinite(np.sum(curve(x))):
+            assert ns.gradcheck(lambda x: np.sum(curve(x)), [x], gradient=slope, seed=seed, mode=mode).passed
 
 
 @pytest.mark.parametrize("fault", by_name(p for p in planted.FAULTS if p.order == 1))

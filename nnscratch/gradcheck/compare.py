@@ -11,6 +11,7 @@ from nnscratch.gradcheck.difference import (
     TINY,
     Verdict,
     along,
+    blurred,
     differentiate,
     jumps,
     norm,
@@ -134,7 +135,7 @@ class Comparison:
         first = seeds is None and mask is None
         seeds = self.seeds if seeds is None else seeds
         gradient = self.pull(seeds)[self.place]
-        tried = []
+        tried, lost = [], []
         for w in self._directions():
             w = w if mask is None else w * mask
             found = self._along(w, seeds, gradient)
@@ -151,12 +152,18 @@ class Comparison:
                 element_row, near = self._worst_element(w, seeds, gradient)
                 if near:
                     continue  # each element is right when its step is small enough
+                if element_row is None:
+                    lost.append((row, w))  # which may be the step's fault, too: no part of it is wrong
+                    continue
                 self._found_wrong(row, element_row, w)
                 return
             if row.status == "right":
                 self.rows.append(row)
                 self._hidden(w, seeds, gradient, found.tolerance, gradient, LAYERS)
                 return
+        if lost:
+            self._found_wrong(lost[0][0], None, lost[0][1])
+            return
         found, w = tried[0]
         row = found.row
         if row.status == "wrong":
@@ -169,7 +176,7 @@ class Comparison:
     def _along(self, w, seeds, gradient, around=0.0):
         """What is found along one direction; the rules' rounding is at least `around`."""
         analytic, scale = along(gradient, w)
-        line, length = self._projected(w, seeds), norm(w)
+        line, length = self._projected(w, seeds), norm(w) or 1.0
         d = differentiate(line, self.settings.start, 1e-12 * scale)
         verdict, method = self._verdict(analytic, d, scale), "differences"
         if isinstance(self.function, ArrayFunction) and self._complex_step(w, seeds, d, verdict, analytic):
@@ -234,7 +241,8 @@ class Comparison:
             small = (flat != 0) & ~(share > HIDDEN * tolerance)
             if small.any() and not small[flat != 0].all():
                 seeds = _split(np.where(small, flat, 0.0), self.shapes)
-                self._alone(w != 0, seeds, self.pull(seeds)[self.place], whole, layers)
+                gradient = self.pull(seeds)[self.place]
+                self._alone(w != 0, seeds, gradient, gradient, layers)
 
     def _alone(self, mask, seeds, gradient, whole, layers):
         """Compare along a direction through the elements in `mask`, for results weighted by `seeds`."""
@@ -244,11 +252,15 @@ class Comparison:
         own[mask] = sizes(self.x[mask])
         # The rules may have added up much larger numbers, of which these are what is left.
         rounding = 16 * EPS * norm(np.where(np.isfinite(whole), whole, 0.0))
+        lost = []
         for w in (r * own, r * np.maximum(own, 1.0)):
             found = self._along(w, seeds, gradient, rounding * norm(w))
             if found.row.status == "wrong":
                 element_row, near = self._worst_element(w, seeds, gradient)
                 if near:
+                    continue
+                if element_row is None:
+                    lost.append((found.row, w))
                     continue
                 self.rows.clear()  # what was right as a whole
                 self._found_wrong(found.row, element_row, w)
@@ -256,6 +268,12 @@ class Comparison:
             if found.row.status == "right":
                 self._hidden(w, seeds, gradient, found.tolerance, whole, layers - 1)
                 return
+        if lost:
+            self.rows.clear()
+            self._found_wrong(lost[0][0], None, lost[0][1])
+            return
+        if found.kink:
+            found.why = "no derivative is seen: the function has a kink there or close by; choose other inputs, or check them alone"
         unseen = np.flatnonzero(mask)
         largest = float(np.max(np.abs(gradient[mask]), initial=0.0))
         if largest or found.row.uncertainty > 1e-9 * norm(whole):
@@ -287,7 +305,8 @@ class Comparison:
         mask[elements] = 0.0
         mask = mask.reshape(self.x.shape)
         # Tied elements that move together have a derivative again.
-        together = sizes(self.x) * (1 - mask)
+        together = np.zeros(self.x.shape)
+        together[mask == 0] = sizes(self.x[mask == 0])
         gradient = self.pull(self.seeds)[self.place]
         found = self._along(together, self.seeds, gradient)
         if not found.kink and found.row.status == "wrong":
@@ -336,6 +355,8 @@ class Comparison:
         else:
             believed = value != 0 and abs(value - analytic) <= self.settings.rtol * abs(value)
             believed = believed and not abs(value - d.value[0]) > 4 * d.uncertainty[0]
+        if not believed and d.value[0] == 0 and abs(value) > rounding:
+            d.uncertainty = np.array([abs(value)])  # the steps may have been too small to move the values at all
         if believed:
             d.value, d.uncertainty = np.array([value]), np.array([rounding])
         return believed
@@ -368,8 +389,11 @@ class Comparison:
         own = np.abs(self.x.ravel())
         for k in range(self.x.size):
             found = self._by_element(k, steps[k], jacobian[:, k], size)
-            if found[0] > 1 and 0 < own[k] < steps[k]:
-                found = self._by_element(k, own[k], jacobian[:, k], size)
+            for step in (max(own[k], 1.0), own[k]):
+                if found[0] > 1 and 0 < step != steps[k]:
+                    again = self._by_element(k, step, jacobian[:, k], size)
+                    # with a wider step the values may move that do not with a smaller, but kinks beside the point come in, too
+                    found = again if step < steps[k] or 0 <= again[0] <= 1 else found
             rank, kink, row, w, why = found
             kinks += [self._element(k)] if kink else []
             if worst is None or rank > worst[0]:
@@ -437,10 +461,13 @@ class Comparison:
             if not max(left, right):
                 return None, False
             a, b = (a, middle) if left >= right else (middle, b)
-        part = _part(np.where(self.x == 0, w, self.x), a, b)
+        part = _part(np.where(self.x == 0, np.clip(w, -1.0, 1.0), self.x), a, b)
         step = part.ravel()[a]
         off, analytic, d, verdict = compared(part)
-        if not off:
+        wider = np.sign(part) * np.maximum(np.abs(part), part != 0)
+        if not off or (np.any(wider != part) and compared(wider)[3].right[0]):
+            return None, True
+        if self._may_be_a_kink(part, seeds, analytic, d):
             return None, True
         wrong = np.array([_WRONG])
         row = self._row(wrong, analytic, d, verdict, 0, step, "differences")
@@ -454,6 +481,17 @@ class Comparison:
             row.output = self._output(m)
         row.index = self._index(a)
         return row, False
+
+    def _may_be_a_kink(self, part, seeds, analytic, d):
+        """Whether there is a kink, or may be one that is lost in rounding: the rules' derivative lies between those of the two sides."""
+        line, t = self._projected(part, seeds), self.settings.start
+        if jumps(line).any():
+            return True
+        if abs(analytic - d.value[0]) > blurred(d.magnitude[0]):
+            return False
+        here, up, down = (line(s)[0][0] for s in (0.0, t, -t))
+        low, high = sorted([(up - here) / t, (here - down) / t])
+        return bool(low - 4 * d.uncertainty[0] <= analytic <= high + 4 * d.uncertainty[0])
 
     def _worst_output(self, part, d, seeds):
         flat = np.concatenate([s.ravel() for s in seeds])

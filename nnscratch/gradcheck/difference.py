@@ -21,7 +21,7 @@ HALVINGS = 26
 #: Columns of the extrapolation: each cancels one more even power of the step in the error.
 COLUMNS = 6
 #: Steps at which a kink is told from a curve: the smaller tell more kinks from what is beside them, the larger see more.
-NEAR, FAR = START * 2.0**-21, START * 2.0**-11
+NEAR, FAR, FARTHER = START * 2.0**-21, START * 2.0**-11, START * 2.0**-5
 #: How far above rounding a bend must be to count.
 _SEEN = 200
 
@@ -105,7 +105,9 @@ def differentiate(line, start=START, enough=0.0):
             roughness.append(np.where(np.isfinite(least), least, 0.0) * t)
             before = row
             bends.append(((up - here) + (down - here)) / t)
-            reached.append(np.all(least + rounding <= np.maximum(enough, 2 * rounding)))
+            # what is expected of the derivative counts only where there is one of about that size
+            asked = np.fmin(enough, 1e-6 * np.abs(row[-1]))
+            reached.append(np.all(least + rounding <= np.fmax(asked, 2 * rounding)))
             if reached[-2:] == [True, True]:  # once may be chance
                 break
         else:
@@ -128,7 +130,9 @@ def differentiate(line, start=START, enough=0.0):
             best.value = np.where(better, value, best.value)
             best.uncertainty = np.where(better, off, best.uncertainty)
             best.magnitude = np.where(better, magnitude, best.magnitude)
-            best.rounding = np.where(better, 2 * EPS * magnitude / (start * _step(halving)), best.rounding)
+            best.rounding = np.where(
+                better, 2 * np.fmax(EPS * magnitude, _LEAST) / (start * _step(halving)), best.rounding
+            )
         best.jump = _steady(here, bends[-3:], rounding)
     return best
 
@@ -145,10 +149,18 @@ def _step(k):
 
 def jumps(line):
     """By how much the one-sided derivatives of `line` at 0 differ; 0 where they do not, inf where there are none."""
-    near, visible = _jumps_at(line, NEAR)
-    far, _ = _jumps_at(line, FAR)
-    # What small steps would have shown, and did not, is a kink beside the point.
-    return np.where((near == 0) & (np.abs(far) <= visible), far, near)
+    jump, visible = _jumps_at(line, NEAR)
+    for step in (FAR, FARTHER):
+        wider, seen = _jumps_at(line, step)
+        # What small steps would have shown, and did not, is a kink beside the point.
+        jump = np.where((jump == 0) & (np.abs(wider) <= visible), wider, jump)
+        visible = np.fmin(visible, seen)
+    return jump
+
+
+def blurred(magnitude):
+    """How large a jump between one-sided derivatives may be without being seen, where values have this magnitude."""
+    return _SEEN * 2 * EPS * magnitude / (FARTHER / 4)
 
 
 def _jumps_at(line, step):
@@ -194,6 +206,11 @@ class Verdict:
 
     __slots__ = ("error", "measured", "seen", "tolerance", "units", "wrong")
 
+    @property
+    def right(self):
+        """Whether they agree, as far as is known well enough."""
+        return self.seen & ~self.wrong
+
     def __init__(self, analytic, d, scale, rtol, atol, least=np.inf, nothing=0.0):
         off = np.abs(analytic - d.value)
         off = np.where(np.isnan(off), np.inf, off)
@@ -207,9 +224,13 @@ class Verdict:
         self.units, self.error = (np.where(np.isnan(v), np.inf, v) for v in (self.units, self.error))
         self.wrong = self.units > 1
         known = np.isfinite(d.uncertainty) & np.isfinite(d.magnitude)
+        # steps that are too wide for the function's waves and bends see as much noise as function
+        resolved = (d.uncertainty <= CONVICTS * np.abs(d.value)) | (
+            d.uncertainty <= np.fmax(0.1 * d.magnitude, 8 * d.rounding)
+        )
         near = d.uncertainty <= CONVICTS * scale
         beside = d.uncertainty <= 1e-7 * d.magnitude
-        self.measured = known & (near | beside)
+        self.measured = known & resolved & (near | beside)
         # no derivative is as good as any that is smaller than can be seen, which is no matter where that is next to nothing
         near = d.uncertainty <= ACQUITS * scale
         self.seen = known & (near | ((own <= nothing) & (d.uncertainty <= 1e-4 * least)))
