@@ -1,5 +1,10 @@
 """The gradient checker: what it compares, what it refuses, what its report says. Wrong rules are in test_planted.py."""
 
+import inspect
+import re
+import textwrap
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -667,6 +672,50 @@ def test_tensors_and_modules_of_other_libraries_are_sent_to_the_recipe():
     ):
         with pytest.raises(TypeError, match=f"{words}.*docs/gradcheck.md, 'Check a function of PyTorch or JAX'"):
             call()
+
+
+def recipes(library):
+    """The blocks of the recipe's section in docs/gradcheck.md that are of one library."""
+    page = Path(__file__).parent.parent / "docs" / "gradcheck.md"
+    section = re.search(
+        r"^## Check a function of PyTorch or JAX$(.*?)^## ", page.read_text(encoding="utf-8"), re.M | re.S
+    )[1]
+    blocks = [textwrap.dedent(b) for b in re.findall(r"(?:^    .*\n(?:\n(?=    ))?)+", section, re.M)]
+    return [b for b in blocks if library in b]
+
+
+@pytest.mark.cpu
+@pytest.mark.parametrize(("library", "checks"), [("torch", 2), ("jax", 1)])
+def test_the_recipes_for_other_libraries(library, checks):
+    pytest.importorskip(library, reason=f"{library} is not installed, which the recipe is for")
+    reports = []
+
+    class Watched:
+        @staticmethod
+        def gradcheck(*args, gradient, **kwargs):
+            reports.append(ns.gradcheck(*args, gradient=gradient, **kwargs))
+
+            def doubled(*given):
+                first, *others = gradient(*given)
+                return (2 * first, *others)
+
+            signature = inspect.signature(gradient)
+            doubled.__signature__ = signature
+            with pytest.raises(ns.GradientError, match="by your gradient"):
+                ns.gradcheck(*args, gradient=doubled, **kwargs)
+
+    names = {"ns": Watched, "np": np}
+    for block in recipes(library):
+        exec(compile(block, "docs/gradcheck.md", "exec"), names)
+    assert len(reports) == checks
+    assert all(r.passed and len(r.compared) == len(r.rows) for r in reports)
+
+
+@pytest.mark.cpu
+def test_the_recipes_are_there():
+    assert len(recipes("torch")) == 2 and len(recipes("jax")) == 1
+    for block in recipes("torch") + recipes("jax"):
+        compile(block, "docs/gradcheck.md", "exec")
 
 
 # Bad use
