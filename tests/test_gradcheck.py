@@ -517,6 +517,12 @@ def test_a_wrong_result_beside_larger_ones_is_found():
         assert not report.passed and report.worst.output.startswith(f"result {k}")
 
 
+@pytest.mark.parametrize("x", [[300.0, 1.0], [0.0, 1e-30, 300.0], [300.0, 5e-324]])
+def test_what_a_rule_subtracts_from_itself_is_rounding(x):
+    """A log-probability of -1e-130 has all its digits, but 1 - p none."""
+    assert ns.gradcheck(F.log_softmax, [np.array(x)], order=2, seed=range(5)).passed
+
+
 # Layers with a cache
 
 
