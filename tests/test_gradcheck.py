@@ -693,7 +693,7 @@ def recipes(library):
 @pytest.mark.cpu
 @pytest.mark.parametrize(("library", "checks"), [("torch", 2), ("jax", 1)])
 def test_the_recipes_for_other_libraries(library, checks):
-    pytest.importorskip(library, reason=f"{library} is not installed, which the recipe is for")
+    pytest.importorskip(library, reason="the recipe is for another framework, which is not installed")
     reports = []
 
     class Watched:
