@@ -1,9 +1,8 @@
 """NumPy's BLAS, kept to one thread where its own would keep ours waiting.
 
 A thread of OpenBLAS that has no work looks for more for some milliseconds, on a processor that one of ours could use. So all
-products but the largest get one thread of BLAS, and are divided among ours where that is worth it. OpenBLAS rounds some shapes
-differently by how many threads it has: how a product is computed depends on its shape and on the settings alone, and never on what
-ran before.
+products but the largest get one thread. OpenBLAS rounds some shapes differently by how many threads it has: how a product is
+computed depends on its shape and on BLAS's setting alone, and never on what ran before.
 """
 
 import ctypes
@@ -12,8 +11,6 @@ import os
 import threading
 
 import numpy as np
-
-from . import threads
 
 #: Multiplications up to which a product is not left to BLAS's own threads.
 MOST = 1 << 25
@@ -97,10 +94,8 @@ def dot(a, b):
     11.0
     """
     work = a.size * b.size  # the multiplications, times the length of the sums
-    if work <= LEAST or threads.count() == 1 or work > MOST * a.shape[-1]:
+    if work <= LEAST or work > MOST * a.shape[-1]:
         return a.dot(b)
-    if work // a.shape[-1] >= 2 * threads.LEAST and a.ndim == b.ndim == 2:
-        return _divided(a, b)
     functions = _number_of_threads()
     if functions is None:
         return a.dot(b)
@@ -109,20 +104,13 @@ def dot(a, b):
     with one_thread._lock:
         if not one_thread._inside:
             one_thread._before = number()
-            set_number(1)
+            if one_thread._before != 1:
+                set_number(1)
         one_thread._inside += 1
     try:
         return a.dot(b)
     finally:
         with one_thread._lock:
             one_thread._inside -= 1
-            if not one_thread._inside:
+            if not one_thread._inside and one_thread._before != 1:
                 set_number(one_thread._before)
-
-
-def _divided(a, b):
-    """The product of two matrices, the rows of the first divided among our threads."""
-    out = np.empty((len(a), b.shape[1]), np.result_type(a, b))
-    with one_thread():
-        threads.split(len(a), a.size * b.shape[1], lambda begin, end: np.dot(a[begin:end], b, out=out[begin:end]))
-    return out

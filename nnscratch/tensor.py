@@ -573,6 +573,10 @@ autograd._TENSOR_TYPES.add(Tensor)
 _OUR_UFUNCS = {
     "absolute": "abs",
     "fabs": "abs",
+    "bitwise_and": "logical_and",  # an operator's name with an array on its left
+    "bitwise_or": "logical_or",
+    "bitwise_xor": "logical_xor",
+    "invert": "logical_not",
     **{f"arc{name}": f"a{name}" for name in ("cos", "cosh", "sin", "sinh", "tan", "tanh")},
 }
 #: NumPy's functions that are a property of the tensor, wherever it lives.

@@ -745,7 +745,8 @@ def test_arrays_on_the_left_of_a_tensor():
     ):
         assert found._node.op.name == name
     assert (a[None] @ x).item() == 14.0 and (np.float64(2) * x).tolist() == [2.0, 6.0]
-    assert (a > x).tolist() == [True, True]
+    assert (a > x).tolist() == [True, True] and ((a > 3) & (x > 2)).tolist() == [False, True]
+    assert ((a > 3) | (x > 9)).tolist() == [False, True] and ((a > 3) ^ (x > 2)).tolist() == [False, False]
     with pytest.raises(
         TypeError, match=r"^np\.add: it cannot write a tensor's result into an array; assign what ns\.add returns"
     ):

@@ -8,15 +8,14 @@ import threading
 
 import numpy as np
 import pytest
-from nnscratch.kernels import blas, threads
+from nnscratch.kernels import blas
 
 
 @pytest.fixture
 def numbers(monkeypatch):
-    """BLAS's number of threads as it is set, 2 at the beginning; and two of ours, for products of any size."""
+    """BLAS's number of threads as it is set, 2 at the beginning, for products of any size."""
     found = [2]
     monkeypatch.setattr(blas, "_number_of_threads", lambda: (found.append, lambda: found[-1]))
-    monkeypatch.setattr(threads, "count", lambda: 2)
     monkeypatch.setattr(blas, "LEAST", 0)
     return found
 
@@ -37,25 +36,7 @@ def test_threads_are_given_back_after_an_error(numbers):
 def test_left_alone(numbers, monkeypatch):
     monkeypatch.setattr(blas, "MOST", 23)
     assert blas.dot(np.ones((2, 3)), np.ones((3, 4))).shape == (2, 4), "a product too large"
-    monkeypatch.undo()
-    monkeypatch.setattr(blas, "_number_of_threads", lambda: pytest.fail("one thread of ours"))
-    monkeypatch.setattr(threads, "count", lambda: 1)
-    assert blas.dot(np.ones((2, 3)), np.ones((3, 4))).shape == (2, 4)
     assert numbers == [2]
-
-
-def test_great_products_are_divided_among_our_threads(numbers, monkeypatch):
-    monkeypatch.setattr(threads, "LEAST", 1)
-    rng = np.random.default_rng(0)
-    a, b = rng.standard_normal((7, 5)), rng.standard_normal((5, 3))
-    for left, right in ((a, b), (b.T, a.T), (a.astype("f"), b)):
-        found = blas.dot(left, right)
-        np.testing.assert_allclose(found, left @ right, rtol=1e-12)
-        assert found.dtype == np.result_type(left, right) and found.flags.c_contiguous
-    assert numbers == [2, *[1, 2] * 3]
-    with pytest.raises(ValueError, match="shapes"):
-        blas.dot(a, a)
-    assert numbers[-1] == 2
 
 
 def test_the_last_thread_to_leave_sets_the_number_back(numbers):
@@ -118,7 +99,6 @@ def test_of_very_small_products_blas_decides_itself(numbers, monkeypatch):
 
 
 def test_another_blas(monkeypatch):
-    monkeypatch.setattr(threads, "count", lambda: 2)
     monkeypatch.setattr(blas, "_number_of_threads", lambda: None)
     monkeypatch.setattr(blas, "LEAST", 0)
     assert blas.dot(np.ones((2, 3)), np.ones((3, 4))).shape == (2, 4)
