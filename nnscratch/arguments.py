@@ -52,6 +52,18 @@ def number(owner, what, value, low=-math.inf, high=math.inf, ends="[]"):
     return float(value)
 
 
+def is_basic(index):
+    """Whether an index is made of whole numbers, slices, new axes and an ellipsis alone: no array, no list.
+
+    Examples
+    --------
+    >>> is_basic((0, slice(None), None)), is_basic([0])
+    (True, False)
+    """
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(p is None or p is Ellipsis or isinstance(p, slice | int) for p in parts)
+
+
 def floating(owner, dtype):
     """A floating-point dtype.
 

@@ -72,7 +72,7 @@ class BackwardPass:
         """What reaches the first input of the node before this one by the fused node, and not by the rules of the two."""
         before = node.args[0]
         start, end = g if node.op.outputs is None else g[0], identity(before.args[0])
-        d = autograd._pull(node.fused, start, wanted={end}, retain=True)[end][1]
+        d = autograd.pull(node.fused, start, wanted={end}, retain=True)[end][1]
         self._around[id(before)] = self._around[id(before)] + d if id(before) in self._around else d
 
     def _give(self, to, d, shown_alone=False):

@@ -5,8 +5,8 @@ import inspect
 
 import numpy as np
 
-from nnscratch import autograd, backend, markup
-from nnscratch.autograd import OPS
+from nnscratch import arguments, autograd, backend, markup
+from nnscratch.autograd import OPS, handles
 
 
 def _wrap(array, version=None, new=object.__new__):
@@ -64,7 +64,7 @@ class Tensor:
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        autograd._TENSOR_TYPES.add(cls)
+        handles.TYPES.add(cls)
 
     def __init__(self, data, dtype=None, device=None, requires_grad=False):
         if isinstance(data, Tensor):
@@ -356,7 +356,7 @@ class Tensor:
         try:
             if isinstance(value, list | tuple):
                 value = here.as_result(np.asarray(value, self.dtype))
-            if here is backend.cpu or autograd.is_basic(index):
+            if here is backend.cpu or arguments.is_basic(index):
                 self.data[index] = value
             else:  # a GPU lets indices out of range pass, and values for one place in any order
                 self.data[...] = OPS["put"](self.data, index, value)
@@ -565,8 +565,8 @@ class Tensor:
         return OPS["abs"](self)
 
 
-autograd.Tensor, autograd._wrap = Tensor, _wrap
-autograd._TENSOR_TYPES.add(Tensor)
+handles.Tensor, handles.wrap = Tensor, _wrap
+handles.TYPES.add(Tensor)
 
 
 #: What NumPy's elementwise functions are called here, where that differs.

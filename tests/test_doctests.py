@@ -50,7 +50,7 @@ def test_the_examples_of_operations_and_kernels_are_found():
         for name in (
             "nnscratch.ops.elementwise",
             "nnscratch.ops.conv",
-            "nnscratch.autograd",
+            "nnscratch.autograd.operation",
             "nnscratch.kernels.activation.definition",
         )
         for test in doctest.DocTestFinder().find(importlib.import_module(name))
@@ -60,7 +60,7 @@ def test_the_examples_of_operations_and_kernels_are_found():
         "nnscratch.ops.elementwise.exp",
         "nnscratch.ops.elementwise.greater_equal",
         "nnscratch.ops.conv.conv2d",
-        "nnscratch.autograd.Op.rule",
+        "nnscratch.autograd.operation.Op.rule",
         "nnscratch.kernels.activation.definition.sigmoid",
     } <= found
 

@@ -81,7 +81,7 @@ class Audit(BackwardPass):
         return fitted
 
     def _run_again(self, node):
-        raw = [autograd._raw(a) for a in node.args]
+        raw = [autograd.raw(a) for a in node.args]
         try:
             with _Frozen(raw):
                 node.op.forward(*raw, **node.kwargs)
@@ -162,7 +162,7 @@ def _rule_against_differences(node, i, gradients, raw, settings):
         rough = jumps(each).reshape(g.shape) != 0
         if rough.any():
             g = np.where(rough, 0.0, g)
-            there = backend.of(autograd._raw(node.args[i]))
+            there = backend.of(autograd.raw(node.args[i]))
             parts = iter(np.split(g, np.cumsum([gradients[k].size for k in came])[:-1]))
             given = [None if a is None else there.asarray(next(parts).reshape(a.shape)) for a in gradients]
             pair = _disagreement(each, g, rule(given), w, settings)
@@ -184,7 +184,7 @@ def _disagreement(each, g, gradient, w, settings):
 
 def _sentence(node, i, analytic, numeric, which):
     given = ", ".join(
-        f"{node.op._input_name(j)}: {autograd.describe(autograd._raw(a))}" for j, a in enumerate(node.args)
+        f"{node.op._input_name(j)}: {autograd.describe(autograd.raw(a))}" for j, a in enumerate(node.args)
     )
     text = f"{node.op.name}: its rule for {node.op._input_name(i)}{which} gives {analytic:.6g} where differences give {numeric:.6g}"
     ratio = analytic / numeric if numeric else 0.0
@@ -196,7 +196,7 @@ def _sentence(node, i, analytic, numeric, which):
 
 def _forward(node, raw):
     """What a node's operation gives for arrays of the CPU, a list of its results, computed where the node's own are."""
-    kept = map(autograd._raw, node.args)
+    kept = map(autograd.raw, node.args)
     there = [backend.of(k).asarray(a) if backend.is_array(k) else a for k, a in zip(kept, raw, strict=True)]
     y = node.op.forward(*there, **node.kwargs)
     return [np.asarray(backend.to_numpy(a)) for a in (y if node.op.outputs else [y])]
@@ -211,7 +211,7 @@ def other_with_a_graph(audit):
                 continue
             name, g = node.op._input_name(i), audit.gradient(node)
             g = [None if a is None else Tensor(a) for a in g] if node.op.outputs else Tensor(g)
-            d = autograd._raw(autograd.fit(autograd.ask_rule(node, i, g, create_graph=True), node, i))
+            d = autograd.raw(autograd.fit(autograd.ask_rule(node, i, g, create_graph=True), node, i))
             if not np.allclose(host(d), host(audit.returned[id(node), i]), 1e-9, 0, equal_nan=True):
                 found.append(
                     (
@@ -227,7 +227,7 @@ def wrong_second_rules(outputs, settings):
     """The operations whose rule, right in itself, has a wrong derivative: pairs of name and sentence."""
     found = []
     for node in nodes_of(y._node for y in outputs):
-        raw = [autograd._raw(a) for a in node.args]
+        raw = [autograd.raw(a) for a in node.args]
         active = list(node.active)
 
         def fn(*tensors, node=node, raw=raw, active=active):

@@ -277,7 +277,7 @@ def array_of(a, what):
 
 def host(a):
     """An argument or a result that a node keeps, on the CPU where it is an array."""
-    a = autograd._raw(a)
+    a = autograd.raw(a)
     return backend.to_numpy(a) if backend.is_array(a) else a
 
 

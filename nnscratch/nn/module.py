@@ -6,7 +6,7 @@ from weakref import ref
 import numpy as np
 
 from nnscratch import backend
-from nnscratch.autograd import _state, describe, no_grad
+from nnscratch.autograd import describe, no_grad, recording
 from nnscratch.nn.place import MISFITS, name_layer
 from nnscratch.nn.summary import contents, summarise
 from nnscratch.tensor import Tensor
@@ -123,7 +123,7 @@ class Module:
         raise NotImplementedError(f"{name}: has no forward; write `def forward(self, x)` in the class {name}")
 
     def __call__(self, *inputs, **settings):
-        state = _state
+        state = recording.state
         outer = state.scope
         state.scope = outer, ref(self)
         try:

@@ -5,7 +5,7 @@ MISFITS = TypeError, ValueError, IndexError
 
 
 def outermost(scope):
-    """The outermost module of a scope (see `nnscratch.autograd._State`), or None where it is gone."""
+    """The outermost module of a scope (see `nnscratch.autograd.recording.State`), or None where it is gone."""
     while scope[0] is not None:
         scope = scope[0]
     return scope[1]()

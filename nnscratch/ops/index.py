@@ -3,8 +3,8 @@
 import numpy as np
 
 from nnscratch import backend
-from nnscratch.arguments import count
-from nnscratch.autograd import describe, is_basic, op
+from nnscratch.arguments import count, is_basic
+from nnscratch.autograd import describe, op
 from nnscratch.ops.elementwise import where
 from nnscratch.ops.operands import raw
 from nnscratch.ops.shape import normalise_axis, on_device_of, operand

@@ -299,7 +299,7 @@ class Computation:
 
     def _array(self, node):
         try:
-            return autograd._raw(node)
+            return autograd.raw(node)
         except RuntimeError as error:
             self.stale = self.stale or str(error)
             return None
