@@ -432,3 +432,79 @@ def test_rules_that_ask_for_what_is_not_there_are_refused():
             sincos.rule("x")(eval(f"lambda {parameters}: None"))
     with pytest.raises(TypeError, match="names none of the results' gradients g_sine, g_cosine"):
         sincos.rule("x")(lambda x: x)
+
+
+# Rules for several inputs at once
+
+
+def product_and_sum():
+    """An operation with a rule for both of its inputs, and how often that was asked."""
+    asked = []
+
+    @ns.op(outputs=("product", "total"))
+    def product_and_sum(a, b):
+        return a * b, a + b
+
+    @product_and_sum.rule("a", "b")
+    def _(g_product, g_total, a, b):
+        asked.append(type(g_product))
+        return g_product * b + g_total, g_product * a + g_total
+
+    return product_and_sum, asked
+
+
+def test_a_rule_for_several_inputs_is_asked_once_in_a_backward_pass_of_every_order():
+    operation, asked = product_and_sum()
+    a, b = inputs((3,), (3,))
+    assert ns.gradcheck(operation, [a.numpy(), b.numpy()], order=2).passed
+    asked.clear()
+    product, total = operation(a, b)
+    y = (product * product + total).sum()
+    y.backward()
+    assert asked == [np.ndarray]
+    np.testing.assert_allclose(a.grad.numpy(), (2 * a * b * b + 1).numpy(), rtol=1e-13)
+    np.testing.assert_allclose(b.grad.numpy(), (2 * a * a * b + 1).numpy(), rtol=1e-13)
+    y.backward()
+    assert asked == [np.ndarray] * 2
+    ns.grad(operation(a, b)[0].sum(), [a, b], create_graph=True)
+    assert asked[2:] == [ns.Tensor]
+
+
+def test_what_a_rule_for_several_inputs_found_does_not_outlive_the_pass():
+    operation, _ = product_and_sum()
+    (a, b), seed = inputs((3,), (3,)), np.ones(3)
+    product, _ = operation(a, b)
+    by_a = ns.grad(product, a, grad_output=ns.tensor(seed))
+    seed *= 2
+    by_b = ns.grad(product, b, grad_output=ns.tensor(seed))
+    np.testing.assert_array_equal(by_a.numpy(), b.numpy())
+    np.testing.assert_array_equal(by_b.numpy(), 2 * a.numpy())
+
+
+def test_a_rule_for_several_inputs_may_leave_some_without_a_gradient():
+    @ns.op(outputs=("first", "second"))
+    def pair(a, b):
+        return a * 1.0, b * 1.0
+
+    @pair.rule("a", "b")
+    def _(g_first, g_second):
+        return g_first, None
+
+    a, b = inputs((2,), (2,))
+    first, second = pair(a, b)
+    (first + second).sum().backward()
+    assert a.grad.numpy().tolist() == [1.0, 1.0] and b.grad is None
+
+
+def test_a_rule_for_several_inputs_is_for_operations_with_several_results():
+    @ns.op
+    def times(a, b):
+        return a * b
+
+    for names in (("a", "b"), ()):
+        with pytest.raises(
+            ValueError, match=r"^times.rule: a rule is for one input, or for several of an operation with outputs"
+        ):
+            times.rule(*names)
+    with pytest.raises(ValueError, match="no input is called 'c'"):
+        times.rule("a", "c")

@@ -9,7 +9,7 @@ from nnscratch import backend
 from nnscratch.autograd import handles
 from nnscratch.autograd.graph import Node, Result, check_results, check_versions, identity, node_of, nodes_of, raw
 from nnscratch.autograd.operation import OPS
-from nnscratch.autograd.rule import GradientError
+from nnscratch.autograd.rule import GradientError, Gradients
 
 #: Held while a gradient is added to a leaf's, which several threads may do at once.
 _accumulating = threading.Lock()
@@ -120,7 +120,7 @@ def _give(result, d, pending, heap):
     at = -result.sequence
     if at not in pending:
         heappush(heap, at)
-        pending[at] = (result.node, [None] * len(result.op.outputs))
+        pending[at] = (result.node, Gradients(len(result.op.outputs)))
     gradients = pending[at][1]
     before = gradients[result.index]
     gradients[result.index] = d if before is None else before + d

@@ -106,8 +106,8 @@ class Op:
     def __repr__(self):
         return f"<op {self.name}({', '.join(self.names)})>"
 
-    def rule(self, name):
-        """Decorator that gives the operation its rule for the input `name`.
+    def rule(self, *names):
+        """Decorator that gives the operation its rule for the input `name`, or for several inputs at once.
 
         The rule's parameters say what it needs: ``g`` (the gradient of the result), ``y`` (the result), any of the
         operation's arguments by name, or an argument's shape as ``x_shape``; for an operation of any number of
@@ -115,6 +115,9 @@ class Op:
         of that called h (the number 0, where nobody used it), and ``h`` the result. Only what a rule names is kept for it, and
         a rule of which no gradient came is not asked. The rule returns the gradient by that input, in its shape or
         broadcast from it (the engine sums what was broadcast).
+
+        A rule for several inputs, which an operation with several results may have, returns a tuple of their gradients, None for
+        one that is 0; a backward pass asks it once.
 
         Examples
         --------
@@ -130,13 +133,21 @@ class Op:
         >>> x.grad.item()
         12.0
         """
-        if name not in self.positional and name != self.variadic:
+        for name in names:
+            if name not in self.positional and name != self.variadic:
+                raise ValueError(
+                    f"{self.name}.rule: no input is called {name!r}; "
+                    f"its inputs are {', '.join(self.positional) or self.variadic}"
+                )
+        if len(names) != 1 and (not names or self.outputs is None or self.variadic in names):
             raise ValueError(
-                f"{self.name}.rule: no input is called {name!r}; its inputs are {', '.join(self.positional) or self.variadic}"
+                f"{self.name}.rule: a rule is for one input, or for several of an operation with outputs=(...), got "
+                f"{', '.join(map(repr, names)) or 'none'}; name one"
             )
 
         def register(function):
-            self.rules[name] = Rule(self, name, function)
+            for k, name in enumerate(names):
+                self.rules[name] = Rule(self, name, function, k if len(names) > 1 else None)
             self._plans.clear()
             return function
 

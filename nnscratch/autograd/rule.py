@@ -50,16 +50,19 @@ class Rule:
         Of the operation's inputs and results those whose values it asks for.
     gradients : set of int
         Which of several results it asks the gradients of.
+    place : int or None
+        Which of the gradients that the function returns is meant, where it states those by several inputs.
     on_arrays, on_tensors : callable
         The function of (node, position of the argument, gradient of the result): it looks up its parameters there, as arrays
         or as Tensors with their places in the graph. They are written as source, since a loop over the parameters would cost
         each call as much as a small kernel.
     """
 
-    __slots__ = ("_source", "defaults", "function", "gradients", "needs", "on_arrays", "on_tensors")
+    __slots__ = ("_source", "defaults", "function", "gradients", "needs", "on_arrays", "on_tensors", "place")
 
-    def __init__(self, op, name, function):
+    def __init__(self, op, name, function, place=None):
         self.function, self.defaults, self.needs, self.gradients = function, op.defaults, set(), set()
+        self.place = place
         given = []
         code = function.__code__
         for parameter in code.co_varnames[: code.co_argcount]:
@@ -124,6 +127,16 @@ class Rule:
     def _of_several(self, rule):
         """A rule for which the number 0 stands in the place of gradients that did not come: it may return that, which is none."""
 
+        place, function = self.place, self.function
+        if place is not None:
+            at_once = rule
+
+            def rule(node, i, g):
+                found = g.found if type(g) is Gradients else {}
+                if function not in found:
+                    found[function] = at_once(node, i, g)
+                return found[function][place]
+
         def call(node, i, g):
             try:
                 d = rule(node, i, g)
@@ -140,6 +153,16 @@ class Rule:
             return None if type(d) in (int, float) and d == 0 else d
 
         return call
+
+
+class Gradients(list):
+    """The gradients by a node's several results in one backward pass; and what rules for several inputs have made of them."""
+
+    __slots__ = ("found",)
+
+    def __init__(self, count):
+        super().__init__([None] * count)
+        self.found: dict = {}
 
 
 def _given_to_rules(op):
