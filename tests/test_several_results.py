@@ -496,6 +496,24 @@ def test_a_rule_for_several_inputs_may_leave_some_without_a_gradient():
     assert a.grad.numpy().tolist() == [1.0, 1.0] and b.grad is None
 
 
+def test_a_rule_for_several_inputs_is_told_which_are_wanted():
+    told = []
+
+    @ns.op(outputs=("first", "second"))
+    def pair(a, b):
+        return a * 1.0, b * 1.0
+
+    @pair.rule("a", "b")
+    def _(g_first, g_second, wanted):
+        told.append(wanted)
+        return g_first, g_second
+
+    a, b = inputs((2,), (2,))
+    for second in (b, b.detach()):
+        pair(a, second)[0].sum().backward()
+    assert told == [{"a", "b"}, {"a"}]
+
+
 def test_a_rule_for_several_inputs_is_for_operations_with_several_results():
     @ns.op
     def times(a, b):

@@ -117,7 +117,8 @@ class Op:
         broadcast from it (the engine sums what was broadcast).
 
         A rule for several inputs, which an operation with several results may have, returns a tuple of their gradients, None for
-        one that is 0; a backward pass asks it once.
+        one that is 0; a backward pass asks it once. Its parameter ``wanted`` is the set of the inputs' names whose gradient somebody
+        may want.
 
         Examples
         --------

@@ -92,6 +92,8 @@ class Rule:
             return f"0 if g[{k}] is None else g[{k}]"
         if parameter == "index" and op.variadic:
             return f"i - {len(op.positional)}"
+        if parameter == "wanted" and self.place is not None and parameter not in op.names:
+            return "wanted(node)"
         if parameter == op.variadic:
             source = f"tuple(map(value, node.args[{len(op.positional)}:]))"
         elif base == op.variadic:
@@ -117,7 +119,7 @@ class Rule:
     def bind(self):
         """Make `on_arrays` and `on_tensors`, when the rule is first needed."""
         code = compile(self._source, "<rule>", "eval")
-        common = {"shape": shape, "defaults": self.defaults}
+        common = {"shape": shape, "defaults": self.defaults, "wanted": _wanted}
         arrays = {"function": _on_arrays(self.function), "value": raw, "kept": kept_array}
         tensors = {"function": self.function, "value": handle, "kept": lambda node, k: handle(Result(node, k))}
         self.on_arrays, self.on_tensors = eval(code, common | arrays), eval(code, common | tensors)
@@ -168,6 +170,11 @@ class Gradients(list):
 def _given_to_rules(op):
     """What a rule may ask for beside the operation's inputs."""
     return [*(f"g_{output}" for output in op.outputs), *op.outputs] if op.outputs else ["g", "y"]
+
+
+def _wanted(node):
+    """The names of a node's inputs whose gradient somebody may want."""
+    return {node.op._input_name(i) for i in node.active}
 
 
 def _on_arrays(function):
