@@ -18,6 +18,7 @@ MODULES = {
     "nnscratch.optim": (),
     "nnscratch.optim.lr_scheduler": (),
     "nnscratch.data": (),
+    "nnscratch.data.text": (),
     "nnscratch.metrics": (),
     "nnscratch.training": (),
     "nnscratch.pictures": (),

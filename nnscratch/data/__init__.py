@@ -1,5 +1,6 @@
 """Data sets, and all that is done to data before training."""
 
+from nnscratch.data import text
 from nnscratch.data.augment import (
     Compose,
     RandomCrop,
@@ -54,6 +55,7 @@ __all__ = [
     "scale",
     "shift",
     "split",
+    "text",
     "undersample",
     "write_idx",
 ]

@@ -109,7 +109,7 @@ class DataLoader:
 
     def __iter__(self):
         """Start a pass, drawing its order."""
-        order = self.generator.permutation(len(self.dataset)) if self.shuffle else None
+        order = self._order()
         # Rows of arrays are taken without drawing anything.
         seed = None if self.collate_fn is None and _in_arrays(self.dataset) else int(self.generator.integers(2**63))
         if self._in_sequence:
@@ -124,6 +124,10 @@ class DataLoader:
             workers = 1 if self._in_sequence else self.num_workers
             made = _made_ahead(tasks, workers, self.num_workers * self.prefetch_factor)
         return _until_none(made)
+
+    def _order(self):
+        """The order of the samples in a pass; None for that in which they stand."""
+        return self.generator.permutation(len(self.dataset)) if self.shuffle else None
 
     def _take(self, indices, seed, number):
         """The batch of some samples."""

@@ -1,0 +1,19 @@
+"""Text made into numbers: cleaning, tokens and their vocabulary, padding, windows, and batches of similar length."""
+
+from nnscratch.data.text.cleaning import clean
+from nnscratch.data.text.loading import BucketLoader, SequenceDataset
+from nnscratch.data.text.sequences import next_step, pad_sequences, streams, windows
+from nnscratch.data.text.tokenizer import FILTERS, Tokenizer, words
+
+__all__ = [
+    "FILTERS",
+    "BucketLoader",
+    "SequenceDataset",
+    "Tokenizer",
+    "clean",
+    "next_step",
+    "pad_sequences",
+    "streams",
+    "windows",
+    "words",
+]
