@@ -29,6 +29,7 @@ TOPICS = {
     "shape": "Shapes",
     "reduce": "Reductions",
     "index": "Picking out",
+    "embedding": "Looking up",
     "linear": "Matrix products",
     "activation": "Activations",
     "conv": "Convolution",

@@ -27,8 +27,8 @@ from nnscratch.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2
 from nnscratch.ops.cross_entropy import binary_cross_entropy, cross_entropy, nll_loss
 from nnscratch.ops.dropout import dropout
 from nnscratch.ops.elementwise import tanh
+from nnscratch.ops.embedding import embedding, embedding_bag
 from nnscratch.ops.images import pixel_shuffle, pixel_unshuffle
-from nnscratch.ops.index import embedding
 from nnscratch.ops.linear import linear
 from nnscratch.ops.loss import l1_loss, log_likelihood, mse_loss
 from nnscratch.ops.normalise import (
@@ -66,6 +66,7 @@ __all__ = [
     "dropout",
     "elu",
     "embedding",
+    "embedding_bag",
     "fold",
     "gelu",
     "group_norm",

@@ -351,7 +351,7 @@ def test_the_bias_has_the_layers_fans():
     (lambda: nn.BatchNorm2d(3, dtype="int8"), TypeError, "dtype"),
     (lambda: nn.LayerNorm(()), ValueError, "at least one length"),
     (lambda: nn.LayerNorm((3, 0)), ValueError, "normalized_shape is 0"),
-    (lambda: nn.Embedding(10, 0), ValueError, "width is 0"),
+    (lambda: nn.Embedding(10, 0), ValueError, "embedding_dim is 0"),
     (lambda: nn.Flatten(-1), ValueError, "start_axis is -1"),
     (lambda: nn.Reshape(2, -1), ValueError, "a length is -1"),
     (lambda: nn.Softmax("last"), TypeError, "axis is 'last'"),

@@ -22,7 +22,8 @@ from nnscratch.nn.activation import (
 )
 from nnscratch.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Residual, Sequential
 from nnscratch.nn.convolution import Conv1d, Conv2d, ConvTranspose2d
-from nnscratch.nn.layers import Dropout, Embedding, Flatten, Identity, Linear, Reshape
+from nnscratch.nn.embedding import Embedding, EmbeddingBag
+from nnscratch.nn.layers import Dropout, Flatten, Identity, Linear, Reshape
 from nnscratch.nn.module import Buffer, Module, Parameter
 from nnscratch.nn.normalisation import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
 from nnscratch.nn.pooling import AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
@@ -42,6 +43,7 @@ __all__ = [
     "Dropout",
     "ELU",
     "Embedding",
+    "EmbeddingBag",
     "Flatten",
     "GELU",
     "GroupNorm",

@@ -1,4 +1,4 @@
-"""Layers without a geometry: linear, embedding, dropout, and those that only change shapes."""
+"""Layers without a geometry: linear, dropout, and those that only change shapes."""
 
 import math
 
@@ -65,47 +65,6 @@ class Linear(Weighted):
 
     def extra_repr(self):
         return f"{self.in_features}, {self.out_features}" + ("" if self.bias is not None else ", bias=False")
-
-
-class Embedding(Module):
-    """A table of vectors, looked up by number.
-
-    Parameters
-    ----------
-    entries, width : int
-        How many vectors, and how long each is.
-    init : str or callable
-        See `nnscratch.nn.init`.
-    dtype : str or dtype
-        Of the weight (entries, width).
-
-    Raises
-    ------
-    TypeError, ValueError
-        Where a setting is of the wrong kind or out of range.
-
-    Examples
-    --------
-    >>> import nnscratch as ns
-    >>> ns.nn.Embedding(1000, 16)([[1, 2, 3]]).shape
-    (1, 3, 16)
-    """
-
-    def __init__(self, entries, width, init="standard_normal", dtype="float32"):
-        super().__init__()
-        self.entries = arguments.count("Embedding", "entries", entries)
-        self.width = arguments.count("Embedding", "width", width)
-        shape = (self.entries, self.width)
-        self.weight = Parameter(
-            initialisers.make("Embedding", "init", init, shape, shape, arguments.floating("Embedding", dtype))
-        )
-
-    def forward(self, indices):
-        """(...) of whole numbers -> (..., width)"""
-        return F.embedding(indices, self.weight)
-
-    def extra_repr(self):
-        return f"{self.entries}, {self.width}"
 
 
 class Dropout(Module):

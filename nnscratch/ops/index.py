@@ -6,7 +6,6 @@ from nnscratch import backend
 from nnscratch.arguments import count, is_basic
 from nnscratch.autograd import describe, op
 from nnscratch.ops.elementwise import where
-from nnscratch.ops.operands import raw
 from nnscratch.ops.shape import normalise_axis, on_device_of, operand
 from nnscratch.sample_inputs import Case, apart, integers, normal
 
@@ -298,40 +297,6 @@ def _(g, x_shape, indices, axis):
         return put_add(g, (n,), indices).reshape(x_shape)
     axis = axis % len(x_shape)
     return put_add(g, x_shape, (*(slice(None),) * axis, indices))
-
-
-def embedding(indices, weight):
-    """The rows of `weight` at `indices`: a vector for each.
-
-    Parameters
-    ----------
-    indices : (...) of whole numbers
-    weight : (entries, width)
-
-    Returns
-    -------
-    (..., width)
-
-    Raises
-    ------
-    IndexError
-        Where an index is out of range.
-    TypeError
-        Where the indices are not whole numbers.
-    ValueError
-        Where `weight` is no matrix.
-
-    Examples
-    --------
-    >>> import nnscratch as ns
-    >>> ns.functional.embedding([1, 1], ns.tensor([[1.0, 2.0], [3.0, 4.0]]))
-    tensor([[3., 4.],
-            [3., 4.]])
-    """
-    weight = operand(weight)
-    if weight.ndim != 2:
-        raise ValueError(f"embedding: weight must have shape (entries, width), got {describe(weight)}; reshape it")
-    return take(weight, whole_indices("embedding", raw(indices), weight.shape[0], least=0), 0)
 
 
 @op(

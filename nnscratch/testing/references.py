@@ -410,6 +410,7 @@ REFERENCES = {
     "triu": lambda x, k=0: _where_diagonal(lambda d: d >= k, x),
     # index
     "getitem": lambda x, index: x[index],
+    "embedding": lambda weight, indices, padding_idx=None: weight[indices],
     "put_add": _put_add,
     "put": _put,
     "sort": lambda x, axis=-1: (np.sort(x, axis), np.argsort(x, axis, stable=True)),
