@@ -1,5 +1,6 @@
 """Files read and written whole or not at all, every fault told in one sentence that names the file."""
 
+import contextlib
 import os
 
 
@@ -42,16 +43,36 @@ def read_bytes(operation, path):
     >>> len(read_bytes("read_idx", __file__)) > 0
     True
     """
+    with opened(operation, path) as file:
+        return file.read()
+
+
+@contextlib.contextmanager
+def opened(operation, path):
+    """A file open for reading its bytes, for what is too large to be read at once; the errors are those of `read_bytes`.
+
+    Examples
+    --------
+    >>> with opened("glove", __file__) as file:
+    ...     len(file.read(3))
+    3
+    """
     path = as_path(operation, path)
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        file = open(path, "rb")  # noqa: SIM115 as errors of opening alone are told here
     except FileNotFoundError:
         raise FileNotFoundError(f"{operation}: there is no file {path}; check the path") from None
     except (OSError, ValueError) as error:
-        raise OSError(
-            f"{operation}: cannot read {path} ({_reason(error)}); check the path and its permissions"
-        ) from None
+        raise _unreadable(operation, path, error) from None
+    with file:
+        try:
+            yield file
+        except OSError as error:
+            raise _unreadable(operation, path, error) from None
+
+
+def _unreadable(operation, path, error):
+    return OSError(f"{operation}: cannot read {path} ({_reason(error)}); check the path and its permissions")
 
 
 def write_bytes(operation, path, content):

@@ -42,6 +42,11 @@ def keras(monkeypatch):
         ("很好。ＡＢ", {}, "很好。ＡＢ"),
         ("नी", {}, "नी"),
         (" \n ", {}, ""),
+        (
+            "I'm sure it’s DON'T, can't 'tis o'clock",
+            {"contractions": True},
+            "I 'm sure it 's DO N'T, ca n't 'tis o'clock",
+        ),
     ],
 )
 def test_clean_writes_one_way(given, settings, cleaned):

@@ -57,7 +57,7 @@ def test_the_wheel_holds_the_package_and_its_data(wheel):
     expected = {f"nnscratch/{p.relative_to(ROOT / 'nnscratch').as_posix()}" for p in (ROOT / "nnscratch").rglob("*.py")}
     kernels = [p for p in (ROOT / "kernels").rglob("*") if p.suffix in (".py", ".cu", ".h")]
     expected |= {f"nnscratch/kernels/{p.relative_to(ROOT / 'kernels').as_posix()}" for p in kernels}
-    data = [p for p in (ROOT / "nnscratch" / "data").iterdir() if p.suffix in (".csv", ".md", ".npz")]
+    data = [p for p in (ROOT / "nnscratch" / "data").iterdir() if p.suffix in (".csv", ".md", ".npz", ".tsv", ".txt")]
     assert len(data) >= 2
     expected |= {f"nnscratch/data/{p.name}" for p in data} | {"nnscratch/py.typed", "pytest_nnscratch.py"}
     assert {n for n in names if ".dist-info/" not in n} == expected

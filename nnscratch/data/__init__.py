@@ -16,6 +16,7 @@ from nnscratch.data.augment import (
 )
 from nnscratch.data.batching import DataLoader, batches
 from nnscratch.data.classes import class_weights, one_hot, oversample, undersample
+from nnscratch.data.corpora import reviews, shakespeare
 from nnscratch.data.datasets import Dataset, IterableDataset, Subset, TensorDataset, random_split
 from nnscratch.data.digits import mnist
 from nnscratch.data.idx import read_idx, write_idx
@@ -23,6 +24,7 @@ from nnscratch.data.scaling import MinMax, Standardize
 from nnscratch.data.seeding import generator
 from nnscratch.data.splitting import k_fold, split
 from nnscratch.data.tabular import breast_cancer, iris
+from nnscratch.data.vectors import WordVectors, glove
 
 __all__ = [
     "Compose",
@@ -38,12 +40,14 @@ __all__ = [
     "Standardize",
     "Subset",
     "TensorDataset",
+    "WordVectors",
     "batches",
     "breast_cancer",
     "class_weights",
     "crop",
     "flip",
     "generator",
+    "glove",
     "iris",
     "k_fold",
     "mnist",
@@ -51,8 +55,10 @@ __all__ = [
     "oversample",
     "random_split",
     "read_idx",
+    "reviews",
     "rotate",
     "scale",
+    "shakespeare",
     "shift",
     "split",
     "text",

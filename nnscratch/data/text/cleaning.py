@@ -7,15 +7,17 @@ import unicodedata
 from nnscratch import arguments
 
 #: What the bytes of Windows-1252 were that, read as Latin-1, are controls; nothing for those that it leaves free.
-_WINDOWS = {code: bytes([code]).decode("cp1252", "ignore") for code in range(0x80, 0xA0)}
+WINDOWS = {code: bytes([code]).decode("cp1252", "ignore") for code in range(0x80, 0xA0)}
 _ASCII = dict.fromkeys(map(ord, "‘’‚‛′"), "'") | dict.fromkeys(map(ord, "“”„‟″«»"), '"')
 _ASCII |= dict.fromkeys(map(ord, "‐‑‒–—―−"), "-") | {ord("…"): "..."}
-#: Signs that are not seen: soft hyphen, blank of no width, byte-order mark.
-_UNSEEN = dict.fromkeys((0xAD, 0x200B, 0x2060, 0xFEFF))
+#: Signs that are not seen: controls that are no white space, soft hyphen, blank of no width, byte-order mark.
+_UNSEEN = dict.fromkeys([c for c in (*range(0x20), 0x7F) if not chr(c).isspace()] + [0xAD, 0x200B, 0x2060, 0xFEFF])
+#: What is joined to a word by an apostrophe, as the Penn Treebank parts it (Marcus et al., 1993).
+_CONTRACTION = re.compile(r"(?<=\w)(n't|'(?:s|m|d|re|ve|ll))\b", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<!--.*?-->", re.DOTALL)
 
 
-def clean(text, lower=False, accents=True, markup=False):
+def clean(text, lower=False, accents=True, markup=False, contractions=False):
     r"""A text with one form of each character, one kind of quotation mark and dash, and single blanks.
 
     Characters are composed (Unicode's form NFC). Quotation marks, apostrophes and dashes become ``"``, ``'`` and ``-``, an ellipsis
@@ -32,6 +34,9 @@ def clean(text, lower=False, accents=True, markup=False):
         Whether to keep what stands above and below letters; without, é becomes e.
     markup : bool
         Whether the text has HTML's tags, which become blanks, and entities such as ``&amp;``, which become their characters.
+    contractions : bool
+        Whether to part them as those texts were on which word vectors such as GloVe's were trained: "don't" becomes "do n't", and
+        "it's" becomes "it 's".
 
     Returns
     -------
@@ -53,10 +58,11 @@ def clean(text, lower=False, accents=True, markup=False):
         raise TypeError(f"clean: text is a {type(text).__name__}, expected a str; clean one text at a time")
     if arguments.flag("clean", "markup", markup):
         text = html.unescape(_TAG.sub(" ", text))
-    text = text.translate(_WINDOWS).translate(_ASCII).translate(_UNSEEN)
+    text = text.translate(WINDOWS).translate(_ASCII).translate(_UNSEEN)
     if not arguments.flag("clean", "accents", accents):
         text = "".join(c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn")
     if arguments.flag("clean", "lower", lower):
         text = text.lower()
-    text = "".join(c for c in text if c.isspace() or unicodedata.category(c) != "Cc")
+    if arguments.flag("clean", "contractions", contractions):
+        text = _CONTRACTION.sub(r" \1", text)
     return " ".join(unicodedata.normalize("NFC", text).split())

@@ -6,7 +6,7 @@ from nnscratch import arguments
 from nnscratch.arguments import as_samples, check_lengths
 from nnscratch.data.batching import DataLoader
 from nnscratch.data.datasets import Dataset
-from nnscratch.data.text.sequences import _sequence, pad_sequences
+from nnscratch.data.text.sequences import as_sequence, pad_sequences
 
 
 class SequenceDataset(Dataset):
@@ -47,7 +47,7 @@ class SequenceDataset(Dataset):
         name = type(self).__name__
         self.maxlen = None if maxlen is None else arguments.count(name, "maxlen", maxlen)
         self.padding, self.truncating = padding, truncating
-        self.sequences = [_sequence(f"{name}: sequence {i}", s) for i, s in enumerate(sequences)]
+        self.sequences = [as_sequence(f"{name}: sequence {i}", s) for i, s in enumerate(sequences)]
         empty = [i for i, sequence in enumerate(self.sequences) if not len(sequence)]
         if empty or not self.sequences:
             got = f"sequence {empty[0]} of {len(self.sequences)} is empty" if empty else "there are no sequences"

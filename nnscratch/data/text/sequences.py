@@ -55,7 +55,7 @@ def pad_sequences(sequences, maxlen=None, dtype="int32", padding="pre", truncati
         )
     if not len(sequences):
         raise ValueError("pad_sequences: there are no sequences, expected at least one; pass some")
-    arrays = [_sequence(f"pad_sequences: sequence {i}", s) for i, s in enumerate(sequences)]
+    arrays = [as_sequence(f"pad_sequences: sequence {i}", s) for i, s in enumerate(sequences)]
     longest = max(map(len, arrays))
     length = longest if maxlen is None else arguments.count("pad_sequences", "maxlen", maxlen)
     first = next((array for array in arrays if len(array)), arrays[0])
@@ -86,7 +86,8 @@ def _numbers(dtype):
     return found
 
 
-def _sequence(what, value):
+def as_sequence(what, value):
+    """A sequence as an array of at least one axis; `what` begins the errors."""
     array = as_array(what, value)
     if not array.ndim:
         raise ValueError(f"{what} is the number {array}, expected a sequence; pass a list of sequences")
