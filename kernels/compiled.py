@@ -14,7 +14,9 @@ from . import folders
 #: Elements from which on an array has Numba loaded. Once it is there, smaller ones use it, too: the results are the same.
 LEAST = 1 << 14
 #: All modules of loops, which training loads before its first step.
-MODULES = ("steps.adam_loop", "pool.windows_2x2", "conv.vectors", "normalise.jit")
+MODULES = ("steps.adam_loop", "pool.windows_2x2", "conv.vectors", "normalise.jit", "activation.loops")
+#: The files of words that loops in other files are written in.
+WORDS = ("simd.py", "elementary.py")
 
 
 def module(name, *arrays):
@@ -110,10 +112,10 @@ def _kept_in_the_users_cache():
     """Have Numba keep what is defined within this block in the user's cache, unless NUMBA_CACHE_DIR says where.
 
     Beside the source, its own choice, the files would outlive an uninstall, and the folder left behind would hide a later
-    editable install. Numba looks at the date of the file that a loop stands in; what simd.py says is in the folder's name.
+    editable install. Numba looks at the date of the file that a loop stands in; what `WORDS` say is in the folder's name.
     """
     config = importlib.import_module("numba").config
-    words = pathlib.Path(__file__).with_name("simd.py").read_bytes()
+    words = b"".join(pathlib.Path(__file__).with_name(name).read_bytes() for name in WORDS)
     before = config.CACHE_DIR
     with contextlib.suppress(RuntimeError):  # where there is no home folder
         config.CACHE_DIR = before or str(folders.cache("numba") / hashlib.sha256(words).hexdigest()[:12])

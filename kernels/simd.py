@@ -184,6 +184,17 @@ class Code:
 
     # Loops
 
+    def vectors(self, count, body):
+        """``body(begin)`` for vectors that make up `count` elements, which fill one at least; the last may overlap the one before."""
+
+        def vector(k, nothing):
+            body(self.minimum(self.multiply(k, self.lanes), last))
+            return nothing
+
+        last = self.builder.sub(count, _INDEX(self.lanes))
+        whole = self.builder.add(count, _INDEX(self.lanes - 1))
+        self.loop(self.builder.sdiv(whole, _INDEX(self.lanes)), [], vector)
+
     def loop(self, count, carried, body):
         """``for k in range(count): carried = body(k, carried)`` for a count above 0; the last `carried`."""
         before = self.builder.block
