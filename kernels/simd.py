@@ -126,13 +126,11 @@ class Code:
 
     def function(self, name, result, arguments):
         """One of LLVM's own functions."""
-        module = self.builder.module
-        return module.globals.get(name) or ir.Function(module, ir.FunctionType(result, arguments), name)
+        return _function(self.builder, name, result, arguments)
 
     def fma(self, a, b, c):
         """a b + c, rounded once."""
-        function = self.function(f"llvm.fma.{_name(self.vector)}", self.vector, [self.vector] * 3)
-        return self.builder.call(function, [a, b, c])
+        return fma(self.builder, a, b, c)
 
     def sum(self, vector):
         """The sum of the lanes."""
@@ -226,6 +224,17 @@ class Code:
         self.loop(self.builder.sdiv(whole, _INDEX(self.lanes)), [], piece)
 
 
+def fma(builder, a, b, c):
+    """a b + c, rounded once, of vectors or of numbers."""
+    kind = a.type
+    return builder.call(_function(builder, f"llvm.fma.{_name(kind)}", kind, [kind] * 3), [a, b, c])
+
+
+def _function(builder, name, result, arguments):
+    module = builder.module
+    return module.globals.get(name) or ir.Function(module, ir.FunctionType(result, arguments), name)
+
+
 @functools.cache
 def _lanes(order):
     """Numbers as a constant vector, made once: the text of each costs as much as several instructions."""
@@ -233,7 +242,8 @@ def _lanes(order):
 
 
 def _name(vector):
-    """What LLVM's functions call a type of vector."""
-    kind = vector.element
+    """What LLVM's functions call a type of vector, or of number."""
+    several = isinstance(vector, ir.VectorType)
+    kind = vector.element if several else vector
     letter, bits = ("i", kind.width) if isinstance(kind, ir.IntType) else ("f", 32 if kind == ir.FloatType() else 64)
-    return f"v{vector.count}{letter}{bits}"
+    return f"v{vector.count}{letter}{bits}" if several else f"{letter}{bits}"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from mpmath import mpf
-from nnscratch.kernels import double_double
+from nnscratch.kernels import compiled, double_double
 
 from tests.topic import on_cpu
 
@@ -128,6 +128,17 @@ def test_elementwise(name, dtype):
     worst = [
         ulp_error(c, ELEMENTWISE[name](v), dtype) for c, v in zip(getattr(activation, name)(x), exact(x), strict=True)
     ]
+    assert max(worst) <= LIMIT, x[np.argmax(worst)]
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_elementwise_of_large_arrays(name):
+    """The same points, as often as the compiled loops want them, and others for each place in a vector."""
+    x = np.concatenate([extremes(np.float32), np.linspace(-40, 40, 401).astype(np.float32)])
+    y = getattr(activation, name)(np.resize(x, compiled.LEAST + 1))
+    first, second = y[: x.size], y[x.size : 2 * x.size]
+    np.testing.assert_array_equal(first, second)
+    worst = [ulp_error(c, ELEMENTWISE[name](v), np.float32) for c, v in zip(first, exact(x), strict=True)]
     assert max(worst) <= LIMIT, x[np.argmax(worst)]
 
 

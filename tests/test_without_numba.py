@@ -60,13 +60,14 @@ def test_training_by_the_command(tmp_path):
     assert err.count(said("missing")) == 1
 
 
-#: A step on arrays that compiled kernels would take: convolution of either kind, pooling, normalisation, Adam.
+#: A step on arrays that compiled kernels would take: convolution of either kind, pooling, normalisation, activation, Adam.
 STEP = """
 import warnings; warnings.simplefilter("error")
 import numpy as np
 import nnscratch as ns
 from nnscratch import nn
-model = nn.Sequential(nn.Conv2d(1, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(16, 16, 3), nn.Flatten(),
+model = nn.Sequential(nn.Conv2d(1, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), nn.GELU(), nn.MaxPool2d(2),
+                      nn.Conv2d(16, 16, 3), nn.Flatten(),
                       nn.Linear(16 * 11 * 11, 10))
 optimizer = ns.optim.Adam(model.parameters())
 images = ns.tensor(np.random.default_rng(0).standard_normal((16, 1, 28, 28)).astype("float32"))

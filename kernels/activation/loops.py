@@ -1,7 +1,8 @@
 """Activation functions and their gradients as loops on float32, compiled by Numba when first called: what ``cpu.py`` does for large arrays.
 
-Each is its formula on vectors (`nnscratch.kernels.elementary`), in float64 where digits could be lost, rounded once; it goes through
-its arrays once. Those are flat, of one length, which is a vector's at least. ``d`` is the gradient of the result, and ``y`` that result.
+Each is its formula on vectors (`nnscratch.kernels.elementary`), in float64 where float32 would lose digits or has no need to be quick,
+and goes through its arrays once. Those are flat, of one length, which is a vector's at least. ``d`` is the gradient of the result, and
+``y`` that result.
 """
 
 import functools
@@ -62,10 +63,17 @@ _wide = functools.partial(_each, kind=ir.DoubleType())
 _short = functools.partial(_each, kind=ir.FloatType())
 
 
+def _logistic(x):
+    """The sigmoid, and 1 less it, on float32, neither of which loses digits."""
+    e = exponential(-size(x))
+    greater = 1 / (1 + e)
+    less = e * greater
+    return choose(x > 0, greater, less), choose(x > 0, less, greater)
+
+
 @_short
 def _sigmoid(x):
-    e = exponential(-size(x).wide()).narrow()
-    return choose(x > 0, 1.0, e) / (1 + e)
+    return _logistic(x)[0]
 
 
 @simd.compiled
@@ -103,9 +111,9 @@ def softplus(x, out):
     _softplus(x, out, x.size)
 
 
-@_wide
+@_short
 def _softplus_gradient(d, x):
-    return d / (1 + exponential(-x))
+    return d * _logistic(x)[0]
 
 
 @simd.compiled
@@ -113,9 +121,9 @@ def softplus_gradient(d, x, out):
     _softplus_gradient(d, x, out, d.size)
 
 
-@_wide
+@_short
 def _silu(x):
-    return x / (1 + exponential(-x))
+    return x * _logistic(x)[0]
 
 
 @simd.compiled
@@ -123,10 +131,10 @@ def silu(x, out):
     _silu(x, out, x.size)
 
 
-@_wide
+@_short
 def _silu_gradient(d, x):
-    s = 1 / (1 + exponential(-x))
-    return d * (s * (1 + x * (1 - s)))
+    s, rest = _logistic(x)
+    return d * (s * (1 + x * rest))
 
 
 @simd.compiled
@@ -134,7 +142,7 @@ def silu_gradient(d, x, out):
     _silu_gradient(d, x, out, d.size)
 
 
-@_wide
+@_short
 def _gelu(x):
     return x * normal(x)[0]
 
@@ -144,10 +152,10 @@ def gelu(x, out):
     _gelu(x, out, x.size)
 
 
-@_wide
+@_short
 def _gelu_gradient(d, x):
     distribution, density = normal(x)
-    return d * (distribution + at_most(at_least(x, -40.0), 40.0) * density)
+    return d * (distribution + x * density)
 
 
 @simd.compiled
@@ -156,14 +164,14 @@ def gelu_gradient(d, x, out):
 
 
 def _gate(x):
-    """x within bounds beyond which nothing changes, and the sigmoid of 2 √(2/π) (x + 0.044715 x³)."""
-    x = at_most(at_least(x, -40.0), 40.0)
-    return x, 1 / (1 + exponential(x * (x * x * (-2 * _ROOT * _CUBIC) - 2 * _ROOT)))
+    """The sigmoid of 2 √(2/π) (x + 0.044715 x³), and x² within bounds beyond which it changes nothing."""
+    square = at_most(x * x, 1600.0)
+    return 1 / (1 + exponential(at_most(at_least(x, -40.0), 40.0) * (square * (-2 * _ROOT * _CUBIC) - 2 * _ROOT))), square
 
 
 @_wide
 def _gelu_tanh(x):
-    return x * _gate(x)[1]
+    return x * _gate(x)[0]
 
 
 @simd.compiled
@@ -173,8 +181,8 @@ def gelu_tanh(x, out):
 
 @_wide
 def _gelu_tanh_gradient(d, x):
-    x, s = _gate(x)
-    return d * (s * (1 + x * (1 - s) * (x * x * (6 * _ROOT * _CUBIC) + 2 * _ROOT)))
+    s, square = _gate(x)
+    return d * (s + x * (s * (1 - s) * (square * (6 * _ROOT * _CUBIC) + 2 * _ROOT)))
 
 
 @simd.compiled
@@ -277,7 +285,8 @@ def mish(x, out):
 @_wide
 def _mish_gradient(d, x):
     """With t = n / (n + 2): 1 - t² = 4 (n + 1) / (n + 2)², and n + 1 is the square of what the sigmoid is divided by."""
-    e = exponential(at_most(x, 80.0))
+    x = at_most(x, 80.0)  # beyond, it is 1 to the last digit
+    e = exponential(x)
     n = e * (e + 2)
     return d * ((n + x * (4 * e * (1 + e)) / (n + 2)) / (n + 2))
 

@@ -15,6 +15,7 @@ from nnscratch.ops.elementwise import (
     where,
 )
 from nnscratch.ops.families import floating
+from nnscratch.ops.fused import fused
 from nnscratch.ops.reduce import sum
 from nnscratch.ops.shape import normalise_axis
 from nnscratch.sample_inputs import Case, apart, normal, positive
@@ -55,6 +56,7 @@ def sigmoid(x):
 
 
 @sigmoid.rule("x")
+@fused("activation.sigmoid_gradient")
 def _(g, y):
     return g * (y * (1 - y))
 
@@ -88,6 +90,7 @@ def relu(x):
 
 
 @relu.rule("x")
+@fused("activation.relu_gradient")
 def _(g, y):
     return g * (y > 0)
 
@@ -206,6 +209,7 @@ def softplus(x):
 
 
 @softplus.rule("x")
+@fused("activation.softplus_gradient")
 def _(g, x):
     return g * sigmoid(x)
 
@@ -215,6 +219,7 @@ def _(g, x):
     derivative=r"\Phi(x) + x\,\varphi(x)",
     samples=(*_ONE, Case(normal(3, 4), "tanh")),
 )
+@fused("activation.gelu")
 def gelu(x, approximate="none"):
     """x times the normal distribution function of x (Hendrycks & Gimpel, 2016), by the error function.
 
@@ -251,6 +256,7 @@ def gelu(x, approximate="none"):
 
 
 @gelu.rule("x")
+@fused("activation.gelu_gradient")
 def _(g, x, approximate):
     if approximate == "none":
         return g * (normal_cdf(x) + x * _normal_density(x))
@@ -304,6 +310,7 @@ def _normal_density(x):
 
 
 @op(formula=r"\frac{x}{1 + e^{-x}}", derivative=r"\sigma(x)\,(1 + x\,(1 - \sigma(x)))", samples=_ONE)
+@fused("activation.silu")
 def silu(x):
     """x times its sigmoid (Elfwing et al., 2018), also called swish.
 
@@ -326,6 +333,7 @@ def silu(x):
 
 
 @silu.rule("x")
+@fused("activation.silu_gradient")
 def _(g, x):
     s = sigmoid(x)
     return g * (s * (1 + x * (1 - s)))
@@ -336,6 +344,7 @@ def _(g, x):
     derivative=r"1 \text{ or } s \quad (s \text{ at } 0)",
     samples=(*_KINK, Case(apart(4), 0.2)),
 )
+@fused("activation.leaky_relu")
 def leaky_relu(x, slope=0.01):
     """The rectifier with a small slope below 0 (Maas et al., 2013); its derivative at 0 is the slope.
 
@@ -360,6 +369,7 @@ def leaky_relu(x, slope=0.01):
 
 
 @leaky_relu.rule("x")
+@fused("activation.leaky_relu_gradient")
 def _(g, x, slope):
     return where(greater(x, 0), g, g * slope)
 
@@ -369,6 +379,7 @@ def _(g, x, slope):
     derivative=r"1 \text{ or } \alpha e^x \quad (\alpha \text{ at } 0)",
     samples=(*_KINK, Case(apart(4), 0.5)),
 )
+@fused("activation.elu")
 def elu(x, alpha=1.0):
     """The exponential linear unit (Clevert et al., 2016); its derivative at 0 is alpha.
 
@@ -393,6 +404,7 @@ def elu(x, alpha=1.0):
 
 
 @elu.rule("x")
+@fused("activation.elu_gradient")
 def _(g, x, alpha):
     above = greater(x, 0)
     return where(above, g, g * (alpha * exp(where(above, 0, x))))
@@ -403,6 +415,7 @@ def _(g, x, alpha):
     derivative=r"\gamma \text{ or } \gamma \alpha e^x \quad (\gamma \alpha \text{ at } 0)",
     samples=(*_KINK, Case(apart(4), 2.0, 3.0)),
 )
+@fused("activation.selu")
 def selu(x, alpha=1.6732632423543772, gamma=1.0507009873554805):
     """The scaled exponential linear unit (Klambauer et al., 2017), which keeps values standardised through many layers.
 
@@ -427,6 +440,7 @@ def selu(x, alpha=1.6732632423543772, gamma=1.0507009873554805):
 
 
 @selu.rule("x")
+@fused("activation.selu_gradient")
 def _(g, x, alpha, gamma):
     above = greater(x, 0)
     return where(above, g * gamma, g * (gamma * alpha * exp(where(above, 0, x))))
@@ -437,6 +451,7 @@ def _(g, x, alpha, gamma):
     derivative=r"1 \text{ for } x > 0, \text{ else } e^{x/\alpha}",
     samples=(*_KINK, Case(apart(4), 0.5)),
 )
+@fused("activation.celu")
 def celu(x, alpha=1.0):
     """The exponential linear unit with a derivative that does not jump at 0 (Barron, 2017).
 
@@ -468,6 +483,7 @@ def celu(x, alpha=1.0):
 
 
 @celu.rule("x")
+@fused("activation.celu_gradient")
 def _(g, x, alpha):
     above = greater(x, 0)
     return where(above, g, g * exp(where(above, 0, x) / alpha))
@@ -525,6 +541,7 @@ def _(g, x):
     derivative=r"\alpha\,[0 < \alpha x + \beta < 1] \quad (0 \text{ at the ends})",
     samples=(*_KINK, Case(apart(24)), Case(apart(4), 0.2, 0.5)),
 )
+@fused("activation.hardsigmoid")
 def hardsigmoid(x, alpha=1 / 6, beta=0.5):
     """The sigmoid made of three straight lines; its derivative at the two corners is 0.
 
@@ -549,6 +566,7 @@ def hardsigmoid(x, alpha=1 / 6, beta=0.5):
 
 
 @hardsigmoid.rule("x")
+@fused("activation.hardsigmoid_gradient")
 def _(g, y, alpha):
     return where(logical_and(greater(y, 0), less(y, 1)), g * alpha, 0)
 
@@ -558,6 +576,7 @@ def _(g, y, alpha):
     derivative=r"0 \text{ for } x \le -3, \quad 1 \text{ for } x \ge 3, \quad \text{else } \tfrac{2x + 3}{6}",
     samples=(*_KINK, Case(apart(24))),
 )
+@fused("activation.hardswish")
 def hardswish(x):
     """x times its hard sigmoid (Howard et al., 2019); its derivative at -3 is 0 and at 3 is 1.
 
@@ -580,6 +599,7 @@ def hardswish(x):
 
 
 @hardswish.rule("x")
+@fused("activation.hardswish_gradient")
 def _(g, x):
     inside = logical_and(greater(x, -3), less(x, 3))
     return where(inside, g * ((2 * x + 3) / 6), multiply(g, greater(x, 0)))
@@ -590,6 +610,7 @@ def _(g, x):
     derivative=r"t + x\,\sigma(x)\,(1 - t^2) \quad (t = \tanh \ln(1 + e^x))",
     samples=_ONE,
 )
+@fused("activation.mish")
 def mish(x):
     """x times the hyperbolic tangent of its softplus (Misra, 2019).
 
@@ -612,6 +633,7 @@ def mish(x):
 
 
 @mish.rule("x")
+@fused("activation.mish_gradient")
 def _(g, x):
     t = tanh(softplus(x))
     return g * (t + x * sigmoid(x) * (1 - t * t))

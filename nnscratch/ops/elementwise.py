@@ -9,6 +9,7 @@ import numpy as np
 from nnscratch import backend
 from nnscratch.autograd import Op, op
 from nnscratch.ops.families import binary, comparison, floating, unary
+from nnscratch.ops.fused import fused
 from nnscratch.sample_inputs import Case, apart, mask, normal, positive, unit
 
 _POSITIVE = (Case(positive(3, 4)), Case(positive()))
@@ -200,7 +201,8 @@ cosh = unary(
 tanh = unary(
     "tanh", None,
     "The hyperbolic tangent, within 4 units in the last place for all finite inputs.",
-    r"f(x) = \frac{e^x - e^{-x}}{e^x + e^{-x}}", r"1 - f(x)^2", lambda g, y: g * (1 - y * y),
+    r"f(x) = \frac{e^x - e^{-x}}{e^x + e^{-x}}", r"1 - f(x)^2",
+    fused("activation.tanh_gradient")(lambda g, y: g * (1 - y * y)),
     example=("[0.0, 1.0]", "[0.       , 0.7615942]"), returns="The same shape and dtype, in [-1, 1].",
     document="F4: 000 §4", kernel="activation.tanh")
 asinh = unary(
