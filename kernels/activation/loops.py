@@ -166,7 +166,9 @@ def gelu_gradient(d, x, out):
 def _gate(x):
     """The sigmoid of 2 √(2/π) (x + 0.044715 x³), and x² within bounds beyond which it changes nothing."""
     square = at_most(x * x, 1600.0)
-    return 1 / (1 + exponential(at_most(at_least(x, -40.0), 40.0) * (square * (-2 * _ROOT * _CUBIC) - 2 * _ROOT))), square
+    return 1 / (
+        1 + exponential(at_most(at_least(x, -40.0), 40.0) * (square * (-2 * _ROOT * _CUBIC) - 2 * _ROOT))
+    ), square
 
 
 @_wide

@@ -120,7 +120,7 @@ class Rule:
         """Make `on_arrays` and `on_tensors`, when the rule is first needed."""
         code = compile(self._source, "<rule>", "eval")
         common = {"shape": shape, "defaults": self.defaults, "wanted": _wanted}
-        arrays = {"function": _on_arrays(self.function), "value": raw, "kept": kept_array}
+        arrays = {"function": on_arrays(self.function), "value": raw, "kept": kept_array}
         tensors = {"function": self.function, "value": handle, "kept": lambda node, k: handle(Result(node, k))}
         self.on_arrays, self.on_tensors = eval(code, common | arrays), eval(code, common | tensors)
         if self.gradients:
@@ -177,7 +177,7 @@ def _wanted(node):
     return {node.op._input_name(i) for i in node.active}
 
 
-def _on_arrays(function):
+def on_arrays(function):
     """A rule of our own for arrays: it calls the operations' forward functions at once, as on arrays an operation does no more."""
     names = function.__globals__
     if not names["__name__"].startswith("nnscratch.ops."):

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from nnscratch import backend
-from nnscratch.autograd import _on_arrays
+from nnscratch.autograd import on_arrays
 from nnscratch.backend.cpu import DEFINITIONS
 
 #: Elements below which the CPU has no kernel that takes an array (`nnscratch.kernels.compiled.LEAST`): no time is lost by asking.
@@ -54,7 +54,7 @@ class _Fused:
     @functools.cached_property
     def small(self):
         """The formula for arrays, made when all names in it are known."""
-        return _on_arrays(self.formula)
+        return on_arrays(self.formula)
 
     def __call__(self, first, *others):
         device = backend.BY_TYPE.get(type(first))
