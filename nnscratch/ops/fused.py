@@ -31,11 +31,10 @@ def fused(kernel):
     def decorate(formula):
         # Written as source, since operations and rules are called by the names of their parameters.
         code = formula.__code__
-        first, *others = code.co_varnames[: code.co_argcount]
-        names = ", ".join([first, *others])
-        source = (
-            f"lambda {names}: (fused.small if type({first}) is array and {first}.size < {SMALL} else fused)({names})"
-        )
+        given = code.co_varnames[: code.co_argcount]
+        names, arrays = ", ".join(given), [name for name in given if name in ("g", "x", "y")]
+        small = " and ".join([f"type({name}) is array" for name in arrays] + [f"{given[0]}.size < {SMALL}"])
+        source = f"lambda {names}: (fused.small if {small} else fused)({names})"
         names = {"__name__": formula.__module__, "fused": _Fused(kernel, formula), "array": np.ndarray}
         function = eval(source, names)
         function.__defaults__ = formula.__defaults__
@@ -45,7 +44,7 @@ def fused(kernel):
 
 
 class _Fused:
-    """A formula and its kernel; called with arrays, or with a Tensor first."""
+    """A formula and its kernel; a Tensor anywhere among its arguments has the formula record a graph."""
 
     def __init__(self, kernel, formula):
         self.kernel, self.formula = kernel, formula
@@ -58,7 +57,7 @@ class _Fused:
 
     def __call__(self, first, *others):
         device = backend.BY_TYPE.get(type(first))
-        if device is None:
+        if device is None or any(hasattr(a, "requires_grad") for a in others):  # a Tensor's
             return self.formula(first, *others)
         result = device.kernel(self.kernel)(first, *others)
         return self.small(first, *others) if result is None else result
