@@ -37,7 +37,26 @@ def entries(workload, wanted):
                 f"benchmarks cpu: no peer is called {name!r}; choose among {', '.join(peers.NAMES)} with commas between"
             )
     keep = {"nnscratch", "numpy", *(wanted or peers.NAMES)}
-    return [entry for entry in workload.builders if entry.partition(" ")[0] in keep]
+    return peers.with_kept(entry for entry in workload.builders if peers.Entry.read(entry).peer in keep)
+
+
+def threads(wanted):
+    """The thread counts to run: those wanted, or of 1 and 2 those that this machine has cores for.
+
+    Raises
+    ------
+    ValueError
+        Where more are wanted than there are cores.
+    """
+    cores = report.cores()
+    if wanted is None:
+        return [count for count in (1, 2) if count <= cores]
+    if max(wanted) > cores:
+        has = f"{cores} core{'s' * (cores > 1)}"
+        raise ValueError(
+            f"benchmarks cpu: --threads {max(wanted)} is more than the {has} of this machine; use at most {cores}"
+        )
+    return wanted
 
 
 def _words(text):
@@ -61,10 +80,13 @@ def main(arguments):
         "--workloads", type=_words, default=[], help="names or groups with commas between; all if left out"
     )
     parser.add_argument("--peers", type=_words, default=[], help="frameworks to run beside nnscratch; all if left out")
-    parser.add_argument("--threads", type=_counts, default=[1, 2], help="thread counts with commas between (1,2)")
+    parser.add_argument("--threads", type=_counts, help="thread counts with commas between (1,2)")
     parser.add_argument("--rounds", type=int, help="bursts of each framework (11)")
     parser.add_argument(
         "--quick", action="store_true", help="few short rounds of the smaller sizes, to see that it works"
+    )
+    parser.add_argument(
+        "--targets", action="store_true", help="say too whether nnscratch is where its own project wants it"
     )
     parser.add_argument(
         "--out", type=Path, help="the folder for the results (benchmarks/results, results/quick if quick)"
@@ -73,6 +95,7 @@ def main(arguments):
     if options.rounds is not None and options.rounds < 1:
         parser.error(f"--rounds is {options.rounds}, expected at least 1")
     try:
+        counts = threads(options.threads)
         chosen = choose(list(workloads.load().values()), options.workloads, options.quick)
         plan = {workload: entries(workload, options.peers) for workload in chosen}
     except ValueError as error:
@@ -82,6 +105,7 @@ def main(arguments):
         "environment": report.environment(),
         "rounds": settings.rounds,
         "quick": settings.quick,
+        "targets": options.targets,
         "rates": {},
         "versions": {},
     }
@@ -89,8 +113,8 @@ def main(arguments):
     try:
         for workload, own in plan.items():
             done = []
-            for threads in options.threads:
-                done += runner.run(workload, own, threads, settings)
+            for count in counts:
+                done += runner.run(workload, own, count, settings)
             rows += done
             facts["versions"] |= {row["peer"]: row["version"] for row in done if "version" in row}
             if workload.size is None:
@@ -101,7 +125,8 @@ def main(arguments):
         print("stopped: what follows is what there is until now")
     for name, family in report.families(chosen).items():
         print("", *report.family_section(name, family, rows), sep="\n")
-    print(*report.verdict_lines(chosen, rows), sep="\n")
+    if options.targets:
+        print(*report.verdict_lines(chosen, rows), sep="\n")
     out = options.out or (RESULTS / "quick" if options.quick else RESULTS)
     print(f"\nresults in {out}: {', '.join(report.write(out, chosen, rows, facts))}")
     return 0

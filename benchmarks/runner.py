@@ -41,14 +41,14 @@ class Worker:
 
     def __init__(self, entry, workload, threads, quick):
         task = {"entry": entry, "workload": workload, "threads": threads, "quick": quick}
-        self._start("benchmarks.worker", task, peers.environment(threads))
+        self._start("benchmarks.worker", task, peers.environment(threads, peers.Entry.read(entry).kept))
 
     def _start(self, module, task, environment):
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `stop`)
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, json.dumps(task)],
             cwd=ROOT,
-            env={**os.environ, **environment},
+            env={k: v for k, v in {**os.environ, **environment}.items() if v is not None},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -170,9 +170,8 @@ def row(workload, entry, threads):
     own, and that of the whole ``process``; the seconds from the framework's import to the end of the ``first`` step; the
     machine's ``rate`` and ``bandwidth`` beside it, and the ``roofline`` in seconds that they make; and ``notes``.
     """
-    peer, _, layout = entry.partition(" ")
     return {
-        "workload": workload.name, "threads": threads, "peer": peer, "layout": layout, "status": "ok", "rounds": []
+        "workload": workload.name, "threads": threads, **peers.Entry.read(entry)._asdict(), "status": "ok", "rounds": []
     }  # fmt: skip
 
 

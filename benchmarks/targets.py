@@ -1,6 +1,8 @@
-"""What the figures are to show, and whether they do."""
+"""What nnscratch's figures are to show, and whether they do: for `--targets`, and the kept results."""
 
 import operator
+
+from benchmarks.workloads import epoch, matmul
 
 
 class Target:
@@ -33,6 +35,37 @@ class Target:
         return (operator.lt if self.strict else operator.le)(value, self.limit)
 
 
+#: By the name of a workload, or of a group.
+WANTED = {
+    "overhead-forward": [Target("time", 2.5)],
+    "overhead-backward": [Target("time", 4.0)],
+    "s1": [Target("time", 0.35, "torch"), Target("time", 0.35, "dezero"), Target("time", 0.35, "tinygrad")],
+    "mlp": [
+        Target("time", 0.55, "torch"),
+        Target("time", 1.0, "jax"),
+        Target("time", 0.15, "dezero"),
+        Target("time", 0.15, "tinygrad"),
+    ],
+    "s2": [
+        Target("time", 0.7, "torch"),
+        Target("time", 0.15, "dezero"),
+        Target("time", 0.15, "tinygrad"),
+        Target("time", 1.7, "roofline"),
+        Target("memory", 1.0, "torch", strict=True),
+        Target("process", 1.0, "torch", strict=True),
+    ],
+    "conv": [Target("time", 0.9, "torch")],
+    "operations": [Target("time", 0.9, "torch")],
+    "matmul": [Target(matmul.OVER, 3.0)],
+    "epoch": [Target(epoch.OUTSIDE, 0.05)],
+}
+
+
+def of(workload):
+    """The targets of a workload."""
+    return WANTED.get(workload.name) or WANTED.get(workload.group, [])
+
+
 def verdicts(workload, rows):
     """What the rows of one workload at one thread count say about its targets.
 
@@ -42,7 +75,7 @@ def verdicts(workload, rows):
         The figure, and whether it is met; None where it could not be had.
     """
     found = []
-    for target in workload.targets:
+    for target in of(workload):
         value = _figure(target, rows)
         found.append((target, value, None if value is None else target.met(value)))
     return found

@@ -24,8 +24,8 @@ class Measured:
     """A workload in this process's framework."""
 
     def __init__(self, entry, workload, threads, quick):
-        name, _, _ = entry.partition(" ")
-        self.peer = peers.load(name)
+        entry = peers.Entry.read(entry)
+        self.peer = peers.load(entry.peer)
         self.began = perf_counter()
         try:
             self.version = self.peer.start(threads)
@@ -35,7 +35,7 @@ class Measured:
         self.peak = _memory("VmHWM")
         _forget_peak()
         self.memory = _memory("VmRSS")
-        run = workload.builders[entry](*workload.arrays(quick))
+        run = workload.builders[entry.builder](*workload.arrays(quick))
         self.run = run if isinstance(run, workloads.Run) else workloads.Run(run)
         self.chunk, self.first = 1, None
 

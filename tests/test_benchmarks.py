@@ -24,7 +24,7 @@ RIVALS = {"nnscratch", "torch", "jax", "dezero", "tinygrad"}
 
 
 def frameworks(workload):
-    return {entry.partition(" ")[0] for entry in workload.builders}
+    return {peers.Entry.read(entry).peer for entry in workload.builders}
 
 
 def built(name, quick=True):
@@ -59,7 +59,21 @@ def test_a_workload_is_complete(workload):
     assert frameworks(workload) <= set(peers.NAMES)
     assert workload.title and workload.name.startswith(workload.group)
     assert all(flops >= 0 and size > 0 for flops, size in workload.operations)
-    assert all(target.baseline in (None, "roofline", *frameworks(workload)) for target in workload.targets)
+    assert all(target.baseline in (None, "roofline", *frameworks(workload)) for target in targets.of(workload))
+
+
+def test_every_target_belongs_to_a_workload():
+    assert set(targets.WANTED) <= {name for w in ALL.values() for name in (w.name, w.group)}
+
+
+def test_single_operations_are_held_to_pytorch_s_time():
+    names = ["gelu", "silu", "elu", "leaky_relu", "sigmoid", "softplus", "embedding"]
+    names += [f"{name}-{shape}" for name in ("softmax", "log_softmax") for shape in ("16x4x64x64", "2048x1000")]
+    rows = [f"operations-{name}" for name in names] + ["conv-depthwise"]
+    for name in rows:
+        assert [(t.figure, t.limit, t.baseline) for t in targets.of(ALL[name])] == [("time", 0.9, "torch")]
+    assert {name for name, w in ALL.items() if w.group == "operations"} == set(rows[:-1])
+    assert {"torch channels_last", "torch NCHW"} < set(ALL["conv-depthwise"].builders)
 
 
 @pytest.mark.parametrize(
@@ -69,14 +83,19 @@ def test_a_workload_is_complete(workload):
         ("conv-32x13", [(64, 32, 13, 13), (64, 32, 3, 3), (64,), (64, 64, 11, 11)]),
         ("conv-64x32", [(32, 64, 32, 32), (64, 64, 3, 3), (64,), (32, 64, 30, 30)]),
         ("conv-3x224", [(16, 3, 224, 224), (64, 3, 7, 7), (64,), (16, 64, 112, 112)]),
+        ("conv-depthwise", [(8, 64, 32, 32), (64, 1, 3, 3), (64,), (8, 64, 32, 32)]),
+        ("operations-gelu", [(32, 32, 32, 32)] * 2),
+        ("operations-softmax-16x4x64x64", [(16, 4, 64, 64)] * 2),
+        ("operations-log_softmax-2048x1000", [(2048, 1000)] * 2),
+        ("operations-embedding", [(1000, 256), (64, 20, 256), (64, 20)]),
     ],
 )
-def test_the_convolutions_have_the_shapes_asked_for(name, shapes):
+def test_the_operations_have_the_shapes_asked_for(name, shapes):
     assert [a.shape for a in ALL[name].arrays(True)] == shapes
 
 
 def test_data_are_the_same_each_time_and_float32():
-    for name in ("s1", "mlp", "s2", "overhead-forward", "norm-layer"):
+    for name in ("s1", "mlp", "s2", "overhead-forward", "norm-layer", "operations-elu", "operations-embedding"):
         first, second = (flat(ALL[name].arrays(True)) for _ in range(2))
         assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
         assert {a.dtype for a in first} <= {np.dtype(np.float32), np.dtype(np.int64)}
@@ -125,12 +144,34 @@ def test_the_chain_and_its_gradient():
         np.testing.assert_allclose(run.step(run.before())[0].numpy(), factor**50, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["conv-1x28", "cross_entropy-64x10", "norm-layer"])
+REPEATED = ["conv-1x28", "conv-depthwise", "cross_entropy-64x10", "norm-layer"]
+
+
+@pytest.mark.parametrize("name", [*REPEATED, *(name for name, w in ALL.items() if w.group == "operations")])
 def test_a_step_returns_result_and_gradients_and_can_be_repeated(name):
     run = built(name)
     first, second = ([a.numpy().copy() for a in run.step()] for _ in range(2))
     assert len(first) > 1
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_operations_and_their_gradients_are_those_of_their_formulas():
+    x, gradient = (a.astype(np.float64) for a in ALL["operations-silu"].arrays(True))
+    y, back = (a.numpy() for a in built("operations-silu").step())
+    s = 1 / (1 + np.exp(-x))
+    np.testing.assert_allclose(y, x * s, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(back, gradient * s * (1 + x * (1 - s)), rtol=1e-4, atol=1e-5)
+    x, gradient = (a.astype(np.float64) for a in ALL["operations-softmax-2048x1000"].arrays(True))
+    y, back = (a.numpy() for a in built("operations-softmax-2048x1000").step())
+    p = np.exp(x) / np.exp(x).sum(1, keepdims=True)
+    np.testing.assert_allclose(y, p, rtol=1e-4)
+    np.testing.assert_allclose(back, p * (gradient - (p * gradient).sum(1, keepdims=True)), rtol=1e-3, atol=1e-6)
+    rows, gradient, indices = ALL["operations-embedding"].arrays(True)
+    y, back = (a.numpy() for a in built("operations-embedding").step())
+    expected = np.zeros(rows.shape)
+    np.add.at(expected, indices, gradient)
+    assert np.array_equal(y, rows[indices])
+    np.testing.assert_allclose(back, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_inference_gives_the_logits_of_the_training_network():
@@ -210,6 +251,65 @@ def test_every_library_is_held_to_the_threads():
         assert f"intra_op_parallelism_threads={threads}" in found["XLA_FLAGS"]
 
 
+def test_who_is_not_told_to_keep_memory_is_measured_told_too():
+    told = [str(peers.Entry.read(e)) for e in ("torch NCHW, memory kept", "jax, memory kept")]
+    assert told == ["torch NCHW, memory kept", "jax, memory kept"]
+    assert [peers.Entry.read(e).builder for e in told] == ["torch NCHW", "jax"]
+    assert runner.row(ALL["s2"], told[0], 1) | {"peer": "torch", "layout": "NCHW", "kept": True} == runner.row(
+        ALL["s2"], told[0], 1
+    )
+
+
+@pytest.mark.skipif(not peers.can_keep(), reason="needs glibc's mallopt")
+def test_a_peer_is_told_what_nnscratch_tells_the_c_library(monkeypatch):
+    calls = []
+
+    class Library:
+        def __init__(self, name):
+            self.mallopt = lambda which, value: calls.append((which, value)) or 1
+
+    backend = importlib.import_module("nnscratch.backend.cpu")
+    monkeypatch.delenv("NNSCRATCH_KEEP_MEMORY", raising=False)
+    monkeypatch.setattr("ctypes.CDLL", Library)
+    assert backend._keep_memory.__wrapped__()
+    names = {-3: "MALLOC_MMAP_THRESHOLD_", -1: "MALLOC_TRIM_THRESHOLD_", -2: "MALLOC_TOP_PAD_"}
+    assert {names[which]: str(value) for which, value in calls} == peers.KEEPING
+
+
+@pytest.mark.skipif(not peers.can_keep(), reason="needs glibc's mallopt")
+def test_only_the_rows_of_kept_memory_have_the_settings(monkeypatch):
+    started = []
+
+    class Process:
+        def __init__(self, *arguments, env, **settings):
+            started.append(env)
+
+        def kill(self):
+            pass
+
+        communicate = kill
+
+    monkeypatch.setattr(runner.subprocess, "Popen", Process)
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "7")  # of whoever runs the benchmark: the plain row is without it
+    for entry in ("torch NCHW", "torch NCHW, memory kept"):
+        runner.Worker(entry, "s2", 1, True).stop()
+    plain, kept = started
+    assert not set(peers.KEEPING) & set(plain)
+    assert peers.KEEPING.items() <= kept.items()
+    assert {k: v for k, v in kept.items() if k not in peers.KEEPING} == plain
+
+
+def test_a_target_counts_against_the_better_row_of_a_peer():
+    rows = [
+        canned("s2", "nnscratch", 0.02),
+        canned("s2", "torch", 0.05, "channels_last"),
+        canned("s2", "torch", 0.025, "channels_last", kept=True),
+    ]
+    assert targets.verdicts(ALL["s2"], rows)[0][1:] == (pytest.approx(0.8), False)
+    lines = [line for line in report.section(ALL["s2"], rows) if line.startswith("| torch")]
+    assert [line.split("|")[1].strip() for line in lines] == ["torch channels_last", "torch channels_last, memory kept"]
+
+
 # The roofline
 
 
@@ -253,7 +353,7 @@ def test_the_machine_s_rates_are_measured():
 def canned(workload, peer, median, layout="", threads=1, memory=2**20, **more):
     """A row as a run would give it."""
     return {
-        "workload": workload, "threads": threads, "peer": peer, "layout": layout, "status": "ok", "version": "1.0",
+        "workload": workload, "threads": threads, "peer": peer, "layout": layout, "kept": False, "status": "ok", "version": "1.0",
         "rounds": [median] * 3, "q1": median, "median": median, "q3": median, "memory": memory, "process": 3 * memory,
         "first": 0.5, "rate": 1e11, "bandwidth": 1e10, "roofline": 0.01, "notes": {}, **more
     }  # fmt: skip
@@ -266,7 +366,13 @@ ROWS = [
     canned("s2", "dezero", 0.1),
     {**runner.row(ALL["s2"], "jax NCHW", 1), "status": "missing", "why": "No module named 'jax'"},
 ]
-FACTS = {"environment": {"cpu": "a processor"}, "versions": {"nnscratch": "1.0"}, "rounds": 3, "quick": False}
+FACTS = {
+    "environment": {"cpu": "a processor"},
+    "versions": {"nnscratch": "1.0"},
+    "rounds": 3,
+    "quick": False,
+    "targets": False,
+}
 
 
 def test_targets_are_held_against_the_best_layout():
@@ -286,7 +392,7 @@ def test_below_is_not_at_most():
 def test_targets_in_microseconds_and_of_notes():
     (row,) = targets.verdicts(ALL["overhead-forward"], [canned("overhead-forward", "nnscratch", 2.5e-6)])
     assert row[1] == pytest.approx(2.5) and row[2] is True
-    note = ALL["matmul-64"].targets[0].figure
+    note = targets.of(ALL["matmul-64"])[0].figure
     (row,) = targets.verdicts(ALL["matmul-64"], [canned("matmul-64", "nnscratch", 1e-5, notes={note: 3.5})])
     assert row[1:] == (3.5, False)
     assert targets.verdicts(ALL["matmul-64"], [])[0][1:] == (None, None)
@@ -304,6 +410,13 @@ def test_the_page_says_what_was_found(tmp_path):
     assert "a processor" in page and "sgemm 100.0 Gflop/s" in page
     assert json.loads((tmp_path / "cpu.json").read_text(encoding="utf-8"))["rows"] == ROWS
     assert (tmp_path / "cpu.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_project_s_own_targets_are_on_the_page_only_where_they_were_asked_for():
+    page = report.markdown([ALL["s2"]], ROWS, FACTS)
+    assert "wanted" not in page and "must show" not in page and "at most" not in page
+    page = report.markdown([ALL["s2"]], ROWS, FACTS | {"targets": True})
+    assert re.search(r"\| s2 +\| +1 \| +time ÷ torch's at most 0.7 \| +0.5 \| yes \|", page)
 
 
 def test_a_table_is_straight():
@@ -340,9 +453,24 @@ def test_names_and_groups_choose_workloads():
 
 
 def test_nnscratch_is_always_among_the_entries():
-    assert cpu.entries(ALL["s2"], ["torch"]) == ["nnscratch", "torch channels_last", "torch NCHW"]
-    assert cpu.entries(ALL["matmul-64"], ["jax"]) == ["nnscratch", "numpy", "jax"]
-    assert cpu.entries(ALL["s2"], []) == list(ALL["s2"].builders)
+    plain = lambda found: [e for e in found if not peers.Entry.read(e).kept]  # noqa: E731
+    assert plain(cpu.entries(ALL["s2"], ["torch"])) == ["nnscratch", "torch channels_last", "torch NCHW"]
+    assert plain(cpu.entries(ALL["matmul-64"], ["jax"])) == ["nnscratch", "numpy", "jax"]
+    assert plain(cpu.entries(ALL["s2"], [])) == list(ALL["s2"].builders)
+    kept = [e for e in cpu.entries(ALL["s2"], []) if peers.Entry.read(e).kept]
+    told = [f"{e}, memory kept" for e in ALL["s2"].builders if peers.Entry.read(e).peer in ("torch", "jax", "dezero")]
+    assert kept == (told if peers.can_keep() else [])
+
+
+def test_no_more_threads_than_cores(monkeypatch):
+    monkeypatch.setattr(report, "cores", lambda: 2)
+    assert cpu.threads(None) == [1, 2] and cpu.threads([2]) == [2]
+    with pytest.raises(ValueError, match="--threads 99 is more than the 2 cores of this machine; use at most 2"):
+        cpu.threads([1, 99])
+    monkeypatch.setattr(report, "cores", lambda: 1)
+    assert cpu.threads(None) == [1]
+    with pytest.raises(ValueError, match="--threads 2 is more than the 1 core of this machine"):
+        cpu.threads([2])
 
 
 @pytest.mark.parametrize(
@@ -351,6 +479,7 @@ def test_nnscratch_is_always_among_the_entries():
         (["--workloads", "s9"], "no workload or group is called 's9'; choose among overhead, s1"),
         (["--peers", "keras"], "no peer is called 'keras'; choose among nnscratch, numpy, torch"),
         (["--threads", "0"], "invalid list of thread counts value: '0'"),
+        (["--threads", "100000"], "--threads 100000 is more than the"),
         (["--rounds", "0"], "--rounds is 0, expected at least 1"),
     ],
 )
@@ -374,7 +503,9 @@ def test_frameworks_that_cannot_be_measured_are_lines(tmp_path, monkeypatch, cap
     out = tmp_path / "out"
     options = ["--quick", "--workloads", "s1", "--peers", "torch,jax,dezero", "--threads", "1", "--rounds", "2"]
     assert cpu.main([*options, "--out", str(out)]) == 0
-    rows = {row["peer"]: row for row in json.loads((out / "cpu.json").read_text(encoding="utf-8"))["rows"]}
+    found = json.loads((out / "cpu.json").read_text(encoding="utf-8"))["rows"]
+    rows = {row["peer"]: row for row in found if not row["kept"]}
+    assert {row["peer"] for row in found if row["kept"]} == ({"torch", "jax", "dezero"} if peers.can_keep() else set())
     assert {peer: row["status"] for peer, row in rows.items()} == {
         "nnscratch": "ok", "torch": "missing", "jax": "failed", "dezero": "failed"
     }  # fmt: skip
@@ -384,7 +515,8 @@ def test_frameworks_that_cannot_be_measured_are_lines(tmp_path, monkeypatch, cap
     own = rows["nnscratch"]
     assert len(own["rounds"]) == 2 and own["q1"] <= own["median"] <= own["q3"]
     assert own["process"] > own["memory"] >= 0 and own["roofline"] > 0 and own["first"] > 0
-    assert "torch: missing: no such luck" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "torch: missing: no such luck" in said and "at most" not in said
 
 
 def test_commands_of_the_page_exist():

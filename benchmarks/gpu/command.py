@@ -46,6 +46,9 @@ def main(command, arguments, start=runner.Process):
     parser.add_argument("--rounds", type=int, help="bursts of each entry (5)")
     parser.add_argument("--quick", action="store_true", help="few short rounds of some sizes, to see that it works")
     parser.add_argument(
+        "--targets", action="store_true", help="say too whether nnscratch is where its own project wants it"
+    )
+    parser.add_argument(
         "--out", type=Path, help="the folder for the results (benchmarks/results, results/quick if quick)"
     )
     options = parser.parse_args(arguments)
@@ -59,7 +62,12 @@ def main(command, arguments, start=runner.Process):
     team = runner.Team(command, start)
     out = options.out or (RESULTS / "quick" if options.quick else RESULTS)
     rows, checks = [], []
-    facts = {"environment": cpu_report.environment(), "rounds": settings.rounds, "quick": options.quick}
+    facts = {
+        "environment": cpu_report.environment(),
+        "rounds": settings.rounds,
+        "quick": options.quick,
+        "targets": options.targets,
+    }
     try:
         try:
             facts["peaks"] = team.ask("nnscratch", "peaks", *((0.05, 1024, 64) if options.quick else (1.0, 8192, 1024)))
@@ -83,7 +91,8 @@ def main(command, arguments, start=runner.Process):
             print("stopped: what follows is what there is until now")
     finally:
         team.stop()
-    print("", *report.target_lines(chosen, rows), sep="\n")
+    if options.targets:
+        print("", *report.target_lines(chosen, rows), sep="\n")
     names = report.write(out, command, chosen, rows, checks, facts)
     print(f"\nresults in {out}: {', '.join(names)}")
     return int(any(check["problems"] for check in checks) or any(row["status"] == "differs" for row in rows))

@@ -142,7 +142,7 @@ def markdown(command, workloads, rows, checks, facts):
     found = correctness_lines(checks)
     if found:
         lines += ["## Whether it is right", "", *found, ""]
-    wanted = target_lines(workloads, rows)
+    wanted = target_lines(workloads, rows) if facts["targets"] else []
     if wanted:
         lines += ["## What it must show", "", *wanted, ""]
     for name, family in families(workloads).items():

@@ -14,6 +14,7 @@ GROUPS = (
     "mlp",
     "s2",
     "conv",
+    "operations",
     "matmul",
     "cross_entropy",
     "norm",
@@ -72,16 +73,15 @@ class Workload:
         Of a workload that is one of several sizes of the same.
     quick : bool
         Whether it is among what ``--quick`` runs.
-    targets : sequence of `benchmarks.targets.Target`
     """
 
     def __init__(
         self, name, title, arrays, builders, operations=(), parts=1, rounds=None, warm=True, tolerance=1e-4, size=None,
-        quick=True, targets=(),
+        quick=True,
     ):  # fmt: skip
         self.name, self.title, self.arrays, self.builders = name, title, arrays, builders
         self.operations, self.parts, self.rounds, self.warm = operations, parts, rounds, warm
-        self.tolerance, self.size, self.quick, self.targets = tolerance, size, quick, targets
+        self.tolerance, self.size, self.quick = tolerance, size, quick
 
     @property
     def group(self):

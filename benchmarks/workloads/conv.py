@@ -5,7 +5,6 @@ from functools import partial
 import numpy as np
 
 from benchmarks import roofline
-from benchmarks.targets import Target
 from benchmarks.workloads import Run, Workload, glorot
 
 # Input, weight, stride and padding.
@@ -15,6 +14,7 @@ SHAPES = {
     "conv-64x32": ((32, 64, 32, 32), (64, 64, 3, 3), 1, 0),
     "conv-3x224": ((16, 3, 224, 224), (64, 3, 7, 7), 2, 3),
 }
+DEPTHWISE = (8, 64, 32, 32), (64, 1, 3, 3), 1, 1, 64  # and groups
 
 
 def result_shape(x, weight, stride, padding):
@@ -22,7 +22,7 @@ def result_shape(x, weight, stride, padding):
     return x[0], weight[0], *((n + 2 * padding - k) // stride + 1 for n, k in zip(x[2:], weight[2:], strict=True))
 
 
-def arrays(quick, x, weight, stride, padding):
+def arrays(quick, x, weight, stride, padding, groups):
     """Input, weight, bias and the result's gradient, normal."""
     rng = np.random.default_rng(5)
     y = result_shape(x, weight, stride, padding)
@@ -30,7 +30,7 @@ def arrays(quick, x, weight, stride, padding):
     return draw(x), glorot(rng, weight), draw(weight[0]), draw(y)
 
 
-def in_nnscratch(x, weight, bias, gradient, stride, padding):
+def in_nnscratch(x, weight, bias, gradient, **settings):
     import nnscratch as ns
 
     leaves = [ns.tensor(a, requires_grad=True) for a in (x, weight, bias)]
@@ -39,14 +39,14 @@ def in_nnscratch(x, weight, bias, gradient, stride, padding):
     def step():
         for leaf in leaves:
             leaf.grad = None
-        y = ns.functional.conv2d(*leaves, stride=stride, padding=padding)
+        y = ns.functional.conv2d(*leaves, **settings)
         y.backward(gradient)
         return y, *(leaf.grad for leaf in leaves)
 
     return step
 
 
-def in_torch(x, weight, bias, gradient, stride, padding, layout):
+def in_torch(x, weight, bias, gradient, layout, **settings):
     import torch
 
     def tensor(a):
@@ -59,21 +59,23 @@ def in_torch(x, weight, bias, gradient, stride, padding, layout):
     def step():
         for leaf in leaves:
             leaf.grad = None
-        y = torch.nn.functional.conv2d(*leaves, stride=stride, padding=padding)
+        y = torch.nn.functional.conv2d(*leaves, **settings)
         y.backward(gradient)
         return y, *(leaf.grad for leaf in leaves)
 
     return step
 
 
-def in_jax(x, weight, bias, gradient, stride, padding, layout):
+def in_jax(x, weight, bias, gradient, stride, padding, groups, layout):
     import jax
     import jax.numpy as jnp
 
     order = ("NCHW", "OIHW", "NCHW") if layout == "NCHW" else ("NHWC", "HWIO", "NHWC")
 
     def conv(x, w, b):
-        y = jax.lax.conv_general_dilated(x, w, (stride,) * 2, [(padding,) * 2] * 2, dimension_numbers=order)
+        y = jax.lax.conv_general_dilated(
+            x, w, (stride,) * 2, [(padding,) * 2] * 2, dimension_numbers=order, feature_group_count=groups
+        )
         return y + (b[:, None, None] if layout == "NCHW" else b)
 
     @jax.jit
@@ -95,10 +97,10 @@ def in_jax(x, weight, bias, gradient, stride, padding, layout):
     return Run(lambda: whole(*inputs), show=show)
 
 
-def workload(name):
-    x, weight, stride, padding = SHAPES[name]
-    settings = {"stride": stride, "padding": padding}
-    extra = "".join(f", {key} {value}" for key, value in settings.items() if value != {"stride": 1, "padding": 0}[key])
+def workload(name, x, weight, stride, padding, groups=1):
+    settings = {"stride": stride, "padding": padding, "groups": groups}
+    usual = {"stride": 1, "padding": 0, "groups": 1}
+    extra = "".join(f", {key} {value}" for key, value in settings.items() if value != usual[key])
     return Workload(
         name,
         f"conv2d {x} to {weight[0]} channels, {weight[2]}×{weight[3]}{extra}: forward and backward",
@@ -111,8 +113,7 @@ def workload(name):
             "jax NHWC": partial(in_jax, **settings, layout="NHWC"),
         },
         roofline.convolution(x, weight, result_shape(x, weight, stride, padding)),
-        targets=[Target("time", 0.9, "torch")],
     )
 
 
-WORKLOADS = [workload(name) for name in SHAPES]
+WORKLOADS = [*(workload(name, *shape) for name, shape in SHAPES.items()), workload("conv-depthwise", *DEPTHWISE)]

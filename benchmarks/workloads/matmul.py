@@ -7,7 +7,6 @@ from time import perf_counter
 import numpy as np
 
 from benchmarks import roofline
-from benchmarks.targets import Target
 from benchmarks.workloads import Run, Workload
 
 SIZES = (64, 128, 256, 512, 1024, 2048)
@@ -74,7 +73,6 @@ WORKLOADS = [
         {"nnscratch": in_nnscratch, "numpy": in_numpy, "torch": in_torch, "jax": in_jax},
         [roofline.product(n, n, n)],
         quick=n <= 512,
-        targets=[Target(OVER, 3.0)],
     )
     for n in SIZES
 ]

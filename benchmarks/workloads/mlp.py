@@ -3,7 +3,6 @@
 import numpy as np
 
 from benchmarks import peers, roofline
-from benchmarks.targets import Target
 from benchmarks.workloads import Workload, glorot, labelled
 
 BATCH, RATE = 64, 1e-3
@@ -103,12 +102,6 @@ WORKLOADS = [
             *roofline.linear(BATCH, 128, 10),
             *roofline.loss(BATCH * 10),
             *roofline.adam(784 * 128 + 128 + 128 * 10 + 10),
-        ],
-        targets=[
-            Target("time", 0.55, "torch"),
-            Target("time", 1.0, "jax"),
-            Target("time", 0.15, "dezero"),
-            Target("time", 0.15, "tinygrad"),
         ],
     )
 ]
