@@ -8,7 +8,7 @@ import shutil
 import sys
 
 import nnscratch
-from nnscratch import backend
+from nnscratch import backend, documents
 
 #: How wide a table is at most where no terminal says how wide it is.
 LINE = 120
@@ -99,6 +99,11 @@ def _parse(argv):
     check.set_defaults(run=_check)
 
     commands.add_parser("systems", help="what can be trained", allow_abbrev=False).set_defaults(run=_systems)
+    places = commands.add_parser("documents", help="what a citation of the documents names", allow_abbrev=False)
+    places.add_argument(
+        "places", nargs="*", metavar="PLACE", help="such as 000 §4, F1, S2 or W3 (default: the documents)"
+    )
+    places.set_defaults(run=_documents)
     commands.add_parser("info", help="versions, devices, BLAS and threads", allow_abbrev=False).set_defaults(run=_info)
 
     if argv and not argv[0].startswith("-") and argv[0] not in commands.choices:
@@ -111,6 +116,8 @@ def _parse(argv):
     if arguments.command is None:
         parser.print_help()
         return None
+    if arguments.command == "documents":
+        arguments.places = _places(own, " ".join(arguments.places))
     if arguments.command == "train" and arguments.precision != "float32" and arguments.device == "cpu":
         own.error(
             f"--precision {arguments.precision} is for GPUs, on the CPU products are float32; "
@@ -122,6 +129,18 @@ def _parse(argv):
 def _close(word, known):
     close = difflib.get_close_matches(word, known)
     return f"did you mean {', '.join(close)}?" if close else f"choose one of {', '.join(known)}"
+
+
+def _places(parser, words):
+    """The citations in some words, each a right one."""
+    found = documents.citations(words)
+    wrong = [words[start:end] for start, end, key in found if key not in documents.PLACES]
+    if wrong or (words and not found):
+        parser.error(
+            f"the documents have no place {wrong[0] if wrong else words!r}; choose such as 000, 000 §4, F1 to F14, S1 to S13, "
+            f"E1 to E9 or W1 to W3"
+        )
+    return [key for _, _, key in found]
 
 
 def _system(name):
@@ -222,9 +241,12 @@ def _check(arguments):
     problems = [p for c in checks for p in c.problems]
     if problems:
         print("", *problems, sep="\n")
+    print()
+    if any(c.document for c in checks):
+        print(documents.HINT)
     passed = sum(c.passed for c in checks)
     print(
-        f"\n{passed} of {len(checks)} operations pass, {sum(c.rows for c in checks)} rows; "
+        f"{passed} of {len(checks)} operations pass, {sum(c.rows for c in checks)} rows; "
         f"worst relative error of a first derivative {_figure(_worst(c.first for c in checks), '.1e')}, "
         f"of a second {_figure(_worst(c.second for c in checks), '.1e')}; {time.perf_counter() - start:.1f} s"
     )
@@ -261,6 +283,28 @@ def _systems(arguments):
     rows = [("name", "index", "documents", "what it is")]
     rows += [(s.name, s.id, s.document, s.title) for s in systems.every()]
     _print_table(rows)
+    print(f"\n{documents.HINT}")
+
+
+def _documents(arguments):
+    import re
+    import textwrap
+
+    from nnscratch import formulas
+    from nnscratch.view.formula import text
+
+    parts = re.split(r"^#+ (.*)$", formulas.documents_page(), flags=re.MULTILINE)
+    sections = dict(zip(parts[1::2], parts[2::2], strict=True))
+    for key in arguments.places or [key for key in documents.DOCUMENTS if " " not in key]:
+        words = re.sub(r"\$`(.*?)`\$", lambda m: text(m[1]), sections[key])
+        words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", words).replace("**", "").replace("`", "")
+        if arguments.places and len(key) == 3:  # a whole document
+            words += "\n".join(documents.meaning(k) for k in documents.DOCUMENTS if k.startswith(f"{key} "))
+        print(key)
+        for line in filter(None, words.split("\n")):
+            print(textwrap.fill(line, LINE, initial_indent="  ", subsequent_indent="  "))
+        print()
+    print("docs/documents.md has all of it on a page.")
 
 
 def _info(arguments):

@@ -389,6 +389,11 @@ CONTRADICTIONS = {
 
 PLACES = {**DOCUMENTS, **FORMULAS, **SYSTEMS, **CONTRADICTIONS, **WORKED}
 
+#: What text that cites the documents says of its citations, once.
+HINT = (
+    "Citations such as 000 §4 or F1 name places in the documents; `nnscratch documents 000 §4` says what stands there."
+)
+
 _CITATION = re.compile(
     r"(?<![\w.,§/-])(?P<document>00[0-4])(?![\w/-]|[.,]\d)(?:\s+(?P<place>§\d+(?:\.\d+)*|App\.\s+Q?\d))?"
     r"|(?P<more>§\d+(?:\.\d+)*)"

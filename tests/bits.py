@@ -67,8 +67,8 @@ class Drawn:
             self.shape = (draw(5, 100, 784),)
         self.layers = [*self.trunk(self.shape), functools.partial(nn.Softmax)]
         self.optimizer = draw(
-            lambda p: optim.SGD(p, lr=0.02),
-            lambda p: optim.SGD(p, lr=0.02, momentum=0.9, nesterov=True, weight_decay=1e-3),
+            lambda p: optim.SGD(p, lr=0.01),
+            lambda p: optim.SGD(p, lr=0.003, momentum=0.9, nesterov=True, weight_decay=1e-3),
             lambda p: optim.Adam(p),
             lambda p: optim.Adam(p, bias_correction=True),
             lambda p: optim.AdamW(p),

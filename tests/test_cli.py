@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import nnscratch as ns
-from nnscratch import cli, systems
+from nnscratch import cli, documents, systems
 
 
 def run(*arguments):
@@ -69,8 +69,37 @@ def test_results_go_to_runs_by_default(tmp_path, monkeypatch, capsys):
 def test_systems_lists_all_with_their_documents(capsys):
     assert run("systems") == 0
     lines = capsys.readouterr().out.splitlines()
+    *lines, empty, hint = lines
+    assert (empty, hint) == ("", documents.HINT)
     assert [line.split()[0] for line in lines] == ["name", *systems.NAMES]
     assert lines[1].startswith("mnist-cnn          S2     000 §3  ")
+
+
+def test_documents_says_what_a_citation_names(capsys):
+    assert run("documents", "000", "§4", "W2,", "E3", "F5", "S2") == 0
+    out = capsys.readouterr().out
+    for words in (
+        "The formulas: activations, losses",
+        "prints about 0.229",
+        "δ^(L) = σ′(z) (y - ŷ)",
+        "In nnscratch: What differentiation",
+    ):
+        assert words in out
+    assert (
+        "- F.softmax: e^(z_i) / (Σ_j e^(z_j)) (002 §4.1; F13: 003 §4.1)" in out and "nnscratch train mnist-cnn." in out
+    )
+    assert max(map(len, out.splitlines())) <= 120 and not re.search(r"[$`*]|\]\(", out)
+    assert run("documents") == 0
+    assert re.findall(r"^(\d{3})$", capsys.readouterr().out, re.MULTILINE) == ["000", "001", "002", "003", "004"]
+    assert run("documents", "003") == 0
+    assert documents.meaning("003 §5.2") in capsys.readouterr().out
+
+
+def test_every_place_of_the_documents_can_be_asked_for(capsys):
+    assert run("documents", *documents.PLACES) == 0
+    parts = capsys.readouterr().out.split("\n\n")
+    assert [part.partition("\n")[0] for part in parts[:-1]] == list(documents.PLACES)
+    assert all(len(part) > 20 for part in parts)
 
 
 def test_info_shows_versions_devices_and_threads(capsys):
@@ -91,10 +120,10 @@ def test_info_shows_versions_devices_and_threads(capsys):
 
 def test_check_prints_a_line_for_each_operation_and_a_summary(capsys):
     assert run("check", "relu", "conv2d", "isnan", "--seed", "7") == 0
-    head, relu, conv, isnan, blank, summary = capsys.readouterr().out.splitlines()
+    head, relu, conv, isnan, blank, hint, summary = capsys.readouterr().out.splitlines()
     assert head.split() == "operation documents forward, ulp first second pass formula".split()
     assert re.match(r"relu +F3: 000 §4; .* \d\.\d\d +\d\.\de-1\d +\d\.\de-1\d +yes +f\(x\) = max\(0, x\)", relu)
-    assert conv.startswith("conv2d ") and blank == ""
+    assert conv.startswith("conv2d ") and blank == "" and hint == documents.HINT
     assert re.search(r" 0\.00 +- +- +yes ", isnan)
     assert re.fullmatch(
         r"3 of 3 operations pass, \d+ rows; worst relative error of a first derivative \S+, of a second \S+; \S+ s",
@@ -184,7 +213,7 @@ def test_starting_loads_nothing_heavy():
     ("arguments", "message"),
     [
         (["trian"], "nnscratch: there is no command 'trian'; did you mean train?"),
-        (["xyz"], "nnscratch: there is no command 'xyz'; choose one of train, check, systems, info"),
+        (["xyz"], "nnscratch: there is no command 'xyz'; choose one of train, check, systems, documents, info"),
         (["--verison"], "nnscratch: there is no option '--verison'; did you mean --version?"),
         (
             ["train", "mnist-cn"],
@@ -216,6 +245,11 @@ def test_starting_loads_nothing_heavy():
         (["check", "--seed", "x"], "nnscratch check: argument --seed: got 'x'"),
         (["check", "--sead", "1"], "nnscratch check: there is no option '--sead'; did you mean --seed?"),
         (["info", "--all"], "nnscratch info: there is no option '--all'"),
+        (
+            ["documents", "000", "§44"],
+            "nnscratch documents: the documents have no place '000 §44'; choose such as 000, ",
+        ),
+        (["documents", "mice"], "nnscratch documents: the documents have no place 'mice'; "),
     ],
 )
 def test_wrong_arguments_give_one_sentence_and_status_2(arguments, message, capsys):

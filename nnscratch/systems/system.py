@@ -7,7 +7,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import nnscratch as ns
-from nnscratch import arguments, backend
+from nnscratch import arguments, backend, documents
 from nnscratch.checkpoint import read_checkpoint
 from nnscratch.files import as_path, writable_folder, write_bytes
 from nnscratch.training import Checkpoint, Trainer
@@ -158,7 +158,7 @@ class System:
         ns.manual_seed(settings["seed"])
         train, test = self.data(settings["full"])
         model = self.model().to(device)
-        print(f"{self.id} {self.name}: {self.title} ({self.document})\n")
+        print(f"{self.id} {self.name}: {self.title} ({self.document})\n{documents.HINT}\n")
         print(f"{model.summary(train[0].shape[1:])}\n")
         self.before(model, train)
         optimizer = self.optimizer(model.parameters(), settings["lr"])

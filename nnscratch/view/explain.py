@@ -225,7 +225,8 @@ class Explanation:
                 lines += [title, *([BACKWARD] if parts is self.backward else []), ""]
             for number, part in enumerate(parts, 1):
                 lines += [*_part_text(number, part), ""]
-        return "\n".join([*lines, *self.notes]).rstrip()
+        cites = any(part.document for part in (*self.forward, *self.backward))
+        return "\n".join([*lines, *self.notes, *[documents.HINT] * cites]).rstrip()
 
     # As a page
 
