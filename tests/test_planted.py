@@ -87,6 +87,36 @@ def test_right_gradients_at_0_and_at_tiny_and_huge_points_are_not_called_wrong()
     assert not alarms, alarms[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "x", "mode"),
+    [
+        # steps wider than the elements themselves cross the kink beside them
+        ("relu", [1e-310, 1e-310], "projection"),
+        ("relu", [-1e-310, -1e-310], "projection"),
+        # steps by the elements' own size, at which the values stand still
+        ("tanh^3", [1e30, 1e-8, -1e100], "full"),
+        ("1 - cos", [-1e-30, -1e-30], "full"),
+        ("1 - cos", [1e-200, -1e-30, -5e-324], "full"),
+        ("x^4", [1e-200, 1e-8], "full"),
+    ],
+)
+def test_steps_that_are_too_small_or_too_wide_for_a_point_convict_nobody(name, x, mode):
+    curve, slope = planted.CURVES[name]
+    for seed in range(4):
+        settings = {"seed": seed, "mode": mode}
+        assert ns.gradcheck(curve, [np.array(x)], gradient=lambda x, g: g * slope(x), **settings).passed
+        assert ns.gradcheck(lambda x: np.sum(curve(x)), [np.array(x)], gradient=slope, **settings).passed
+
+
+@pytest.mark.parametrize("x", [[-1e-3, 0.2], [0.5, 1e-8]])
+def test_a_missing_gradient_is_still_wrong_where_only_wide_steps_move_the_values(x):
+    curve, slope = planted.CURVES["1 - cos"]
+    with pytest.raises(ns.GradientError):
+        ns.gradcheck(curve, [np.array(x)], gradient=lambda x, g: g * slope(x) * (np.abs(x) < 0.1), mode="full")
+    with pytest.raises(ns.GradientError):
+        ns.gradcheck(curve, [np.array(x)], gradient=lambda x, g: g * (slope(x) + 0.1 * (np.abs(x) < 0.1)), mode="full")
+
+
 @pytest.mark.parametrize("name", planted.CURVES)
 @given(data=st.data(), seed=st.integers(0, 99), mode=st.sampled_from(["projection", "full"]))
 def test_right_gradients_are_not_called_wrong_anywhere(name, data, seed, mode):

@@ -7,6 +7,7 @@ import numpy as np
 
 from nnscratch.gradcheck.difference import (
     EPS,
+    NORMAL,
     START,
     TINY,
     Verdict,
@@ -395,11 +396,13 @@ class Comparison:
         own = np.abs(self.x.ravel())
         for k in range(self.x.size):
             found = self._by_element(k, steps[k], jacobian[:, k], size)
-            for step in (max(own[k], 1.0), float(sizes(own[k]))):
-                if found[0] > 1 and step != steps[k]:
+            for step in (max(own[k], 1.0), own[k]):
+                if found[0] > 1 and NORMAL <= step != steps[k]:
                     again = self._by_element(k, step, jacobian[:, k], size)
-                    # with a wider step the values may move that do not with a smaller, but kinks beside the point come in, too
-                    found = again if step < steps[k] or 0 <= again[0] <= 1 else found
+                    still = again[0] == np.inf and again[2].numeric == 0 and found[0] < np.inf
+                    # with a wider step the values may move that stand still with a smaller, but kinks beside the point come in, too
+                    if (step < steps[k] and not still) or 0 <= again[0] <= 1:
+                        found = again
             rank, kink, row, w, why = found
             kinks += [self._element(k)] if kink else []
             if worst is None or rank > worst[0]:

@@ -9,8 +9,8 @@ import numpy as np
 
 EPS = float(np.finfo(np.float64).eps)
 #: The least number of full digits; below the other differences lose theirs.
-_NORMAL = float(np.finfo(np.float64).tiny)
-TINY = _NORMAL / EPS
+NORMAL = float(np.finfo(np.float64).tiny)
+TINY = NORMAL / EPS
 #: The distance between the least numbers.
 _LEAST = 5e-324
 #: Rules are called wrong, or right, where the uncertainty is at most this share of the derivative.
@@ -59,7 +59,7 @@ def sizes(x, least=0.1):
         return np.ones_like(x)
     rms = norm(magnitude) / math.sqrt(magnitude.size)
     # a share of the least of all numbers would be 0
-    return np.maximum(magnitude, max(_NORMAL, least * rms if least else float(np.min(magnitude[magnitude > 0]))))
+    return np.maximum(magnitude, max(_LEAST, least * rms if least else float(np.min(magnitude[magnitude > 0]))))
 
 
 def differentiate(line, start=START, enough=0.0):
