@@ -143,7 +143,7 @@ def test_check_fits_the_line_and_writes_formulas_as_text(capsys, monkeypatch):
 
 
 def test_check_fails_where_an_operation_does(monkeypatch, capsys, tmp_path):
-    from nnscratch.autograd import Rule
+    from nnscratch.autograd.rule import Rule
     from nnscratch.ops import activation
 
     monkeypatch.setitem(activation.sigmoid.rules, "x", Rule(activation.sigmoid, "x", lambda g: g))
