@@ -49,6 +49,7 @@ from nnscratch.ops.pool import (
     max_pool2d_indices,
     max_unpool2d,
 )
+from nnscratch.ops.recurrent import gru, gru_cell, lstm, lstm_cell, rnn, rnn_cell
 from nnscratch.ops.reduce import logsumexp
 
 __all__ = [
@@ -70,6 +71,8 @@ __all__ = [
     "fold",
     "gelu",
     "group_norm",
+    "gru",
+    "gru_cell",
     "hardsigmoid",
     "hardswish",
     "instance_norm",
@@ -81,6 +84,8 @@ __all__ = [
     "log_likelihood",
     "log_softmax",
     "logsumexp",
+    "lstm",
+    "lstm_cell",
     "max_pool1d",
     "max_pool2d",
     "max_pool2d_indices",
@@ -95,6 +100,8 @@ __all__ = [
     "prelu",
     "relu",
     "rms_norm",
+    "rnn",
+    "rnn_cell",
     "selu",
     "sigmoid",
     "silu",

@@ -1,6 +1,6 @@
 """Networks: modules, layers and how their weights begin."""
 
-from nnscratch.nn import init
+from nnscratch.nn import init, utils
 from nnscratch.nn.activation import (
     CELU,
     ELU,
@@ -27,6 +27,7 @@ from nnscratch.nn.layers import Dropout, Flatten, Identity, Linear, Reshape
 from nnscratch.nn.module import Buffer, Module, Parameter
 from nnscratch.nn.normalisation import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
 from nnscratch.nn.pooling import AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from nnscratch.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from nnscratch.nn.summary import Summary
 
 __all__ = [
@@ -46,10 +47,14 @@ __all__ = [
     "EmbeddingBag",
     "Flatten",
     "GELU",
+    "GRU",
+    "GRUCell",
     "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
     "Identity",
+    "LSTM",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -65,6 +70,8 @@ __all__ = [
     "ParameterDict",
     "ParameterList",
     "RMSNorm",
+    "RNN",
+    "RNNCell",
     "ReLU",
     "Reshape",
     "Residual",
@@ -78,4 +85,5 @@ __all__ = [
     "Summary",
     "Tanh",
     "init",
+    "utils",
 ]

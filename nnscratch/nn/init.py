@@ -19,11 +19,13 @@ from nnscratch import arguments, backend
 __all__ = [
     "constant",
     "fans_of",
+    "forget_gate_bias",
     "glorot_normal",
     "glorot_uniform",
     "he_normal",
     "he_uniform",
     "ones",
+    "orthogonal",
     "standard_normal",
     "uniform01",
     "zeros",
@@ -146,6 +148,75 @@ def he_normal(shape, fans=None, rng=None, dtype="float32"):
     return _normal(math.sqrt(2 / max((fans or fans_of(shape))[0], 1)), shape, rng, dtype)
 
 
+def orthogonal(shape, fans=None, rng=None, dtype="float32"):
+    r"""A matrix whose rows, or columns where these are fewer, are orthogonal and of length 1 (Saxe et al., 2014).
+
+    It is Q of the decomposition ``Q R`` of a matrix of normal numbers, each column with the sign of its number in R's diagonal, so
+    that all orthogonal matrices are equally likely (Mezzadri, 2007). Repeated multiplication by it makes nothing vanish or explode,
+    which is what recurrent weights begin with. Of a convolution's weight all axes but the first count as columns.
+
+    .. math:: W W^\top = 1 \;\text{ or }\; W^\top W = 1
+
+    Parameters and results are those of `glorot_uniform`; `fans` have no part in it.
+
+    Raises
+    ------
+    ValueError
+        Where the shape has fewer than two axes.
+
+    Examples
+    --------
+    >>> w = orthogonal((3, 5), dtype="float64")
+    >>> bool(np.allclose(w @ w.T, np.eye(3)))
+    True
+    """
+    if len(shape) < 2:
+        raise ValueError(f"orthogonal: got shape {tuple(shape)}, expected a matrix; use another initialiser for it")
+    rows, columns = shape[0], math.prod(shape[1:])
+    q, r = np.linalg.qr(_draw("normal", (max(rows, columns), min(rows, columns)), rng, "float64", 0.0, 1.0))
+    q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
+    return (q.T if rows < columns else q).reshape(shape).astype(dtype)
+
+
+def forget_gate_bias(layer, value=1.0):
+    """Set the bias of an LSTM's forget gates, so that it remembers at first (Gers et al., 2000; Jozefowicz et al., 2015: 1).
+
+    `nn.LSTM` and `nn.LSTMCell` do so when they are made (``forget_bias=1.0``); this is for one that is there, such as one of a
+    larger network. The value goes to bias_ih, and that of bias_hh, which is added to it, becomes 0.
+
+    Parameters
+    ----------
+    layer : nn.LSTM or nn.LSTMCell
+    value : float
+
+    Returns
+    -------
+    The layer.
+
+    Raises
+    ------
+    TypeError
+        Where it is none of these layers.
+    ValueError
+        Where it has no bias, or `value` is not finite.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> lstm = ns.nn.init.forget_gate_bias(ns.nn.LSTM(1, 2), 3.0)
+    >>> lstm.bias_ih_l0.numpy()
+    array([0., 0., 3., 3., 0., 0., 0., 0.], dtype=float32)
+    """
+    value = arguments.number("forget_gate_bias", "value", value)
+    set_bias = getattr(layer, "_set_forget_gate_bias", None)
+    if set_bias is None:
+        raise TypeError(
+            f"forget_gate_bias: got {type(layer).__name__}, expected an LSTM or LSTMCell; pass one of these"
+        )
+    set_bias(value)
+    return layer
+
+
 def standard_normal(shape, fans=None, rng=None, dtype="float32"):
     r"""Normal values of mean 0 and variance 1, as the code of 000 §4 draws them; `fans` have no part in it.
 
@@ -235,7 +306,7 @@ def ones(shape, fans=None, rng=None, dtype="float32"):
 
 NAMED = {
     f.__name__: f
-    for f in (glorot_normal, glorot_uniform, he_normal, he_uniform, ones, standard_normal, uniform01, zeros)
+    for f in (glorot_normal, glorot_uniform, he_normal, he_uniform, ones, orthogonal, standard_normal, uniform01, zeros)
 }
 
 
