@@ -14,7 +14,14 @@ from . import folders
 #: Elements from which on an array has Numba loaded. Once it is there, smaller ones use it, too: the results are the same.
 LEAST = 1 << 14
 #: All modules of loops, which training loads before its first step.
-MODULES = ("steps.adam_loop", "pool.windows_2x2", "conv.vectors", "normalise.jit", "activation.loops")
+MODULES = (
+    "steps.adam_loop",
+    "pool.windows_2x2",
+    "conv.vectors",
+    "normalise.jit",
+    "activation.loops",
+    "recurrent.loops",
+)
 #: The files of words that loops in other files are written in.
 WORDS = ("simd.py", "elementary.py")
 

@@ -192,8 +192,9 @@ def exponential(x):
 
 
 def exponential_less_one(x):
-    """e^x - 1 of float64, x at most 700."""
-    power, m, _ = _in_parts(x)
+    """e^x - 1: of float64 for x of at most 700, of float32 of at most 40."""
+    power, m, form = _in_parts(x)
+    power = power * 2.0**-form.spare if form.spare else power
     return (power - 1) + power * m
 
 

@@ -38,6 +38,7 @@ TOPICS = {
     "cross_entropy": "Cross-entropy",
     "normalise": "Normalisation",
     "dropout": "Dropout",
+    "recurrent": "Recurrent layers",
 }
 
 _F1 = "F14: 000 App. Q3; 001 §5; 002 App. 3; 003 §9.4; 004 §2.3.6"

@@ -133,6 +133,15 @@ def test_results_are_those_of_each_sequence_by_itself(d):
 
 
 @given(drawn())
+def test_an_operation_for_a_layer_gives_what_its_steps_give(d):
+    results, gradients = d.run()
+    d.layer.fused = False
+    results_by_steps, gradients_by_steps = d.run()
+    close(results, results_by_steps)
+    close(gradients, gradients_by_steps)
+
+
+@given(drawn())
 def test_results_and_gradients_are_pytorchs(d):
     torch = pytest.importorskip("torch", reason="needs PyTorch")
     layer = getattr(torch.nn, type(d.layer).__name__)(*d.sizes, dtype=torch.float64, **d.settings)
@@ -325,6 +334,187 @@ def test_the_backward_direction_begins_at_each_sequences_own_end():
     np.testing.assert_allclose(h_n.numpy()[0, 0], output.numpy()[2, 0, :3], rtol=1e-14)
     without = layer(ns.tensor(x))[1][0]
     assert np.abs(without.numpy() - h_n.numpy()).max() > 1e-3
+
+
+# The fast kernels
+
+
+GROUPS = {"rnn": (1, 1), "lstm": (4, 2), "gru": (3, 1)}
+
+
+def arrays_of(kind, hidden, batch_sizes, bias, begin, dtype):
+    """What a kernel is called with, and the gradients of its results."""
+    rng = np.random.default_rng(0)
+    groups, states = GROUPS[kind]
+
+    def some(*shape, scale=1.0):
+        return (rng.uniform(-1, 1, shape) * scale).astype(dtype)
+
+    x, weights = some(sum(batch_sizes), 7), [some(groups * hidden, 7), some(groups * hidden, hidden, scale=0.25)]
+    biases = [some(groups * hidden), some(groups * hidden)] if bias else [None, None]
+    state = [some(batch_sizes[0], hidden) if begin else None for _ in range(states)]
+    g = [some(len(x), hidden), *(some(batch_sizes[0], hidden) for _ in range(states))]
+    return x, weights, biases, state, g
+
+
+@pytest.mark.cpu
+@pytest.mark.parametrize("begin", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    ("hidden", "batch_sizes", "reverse"),
+    [
+        (64, (16,) * 10, False),
+        (64, (7, 7, 7, 3, 2, 1, 1, 1), True),  # all steps in one call
+        (64, (7, 7, 7, 3, 2, 1, 1, 1), False),
+        (67, (16, 16, 9, 3), True),  # rows that do not fill their last vector
+        (130, (3, 2, 1), False),
+        (5, (900, 800), False),
+        (128, (1,), False),  # one word at a time
+    ],
+)
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
+def test_the_kernels_of_the_cpu_are_their_definitions(kind, hidden, batch_sizes, reverse, bias, begin):
+    """In float32, against the definition in float64: within what float32 leaves open."""
+    from nnscratch.kernels.recurrent import cpu, definition
+
+    x, weights, biases, state, g = arrays_of(kind, hidden, batch_sizes, bias, begin, np.float32)
+    extra = ("tanh",) if kind == "rnn" else ()
+    states = GROUPS[kind][1]
+
+    def wide(values):
+        return [v.astype(np.float64) if isinstance(v, np.ndarray) else v for v in values]
+
+    arguments = [x, *weights, *biases, *state, batch_sizes, reverse, *extra]
+    before = [a.copy() for a in arguments if isinstance(a, np.ndarray)]
+    results = getattr(cpu, kind)(*arguments)
+    expected = getattr(definition, kind)(*wide(arguments))
+    wanted = ["x", "weight_ih", "weight_hh"] + ["bias_ih", "bias_hh"] * bias + ["h_0", "c_0"][:states] * begin
+    given = [*g, x, *weights, *state, batch_sizes, reverse, *extra]
+    kept, kept_wide = ([y[0], *y[1 + states :]] for y in (results, expected))
+    gradients = getattr(cpu, f"{kind}_gradients")(*given, *kept, *wanted)
+    expected_gradients = getattr(definition, f"{kind}_gradients")(*wide(given), *kept_wide, *wanted)
+    for a, b in zip((*results, *gradients), (*expected, *expected_gradients), strict=True):
+        assert (a is None) == (b is None)
+        if a is not None:
+            assert a.dtype == np.float32 and a.shape == b.shape
+            assert np.abs(a - b).max() <= 1e-5 * max(1, np.abs(b).max())
+    for a, b in zip([a for a in arguments if isinstance(a, np.ndarray)], before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.cpu
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
+def test_extreme_sums_neither_overflow_nor_become_nan(kind):
+    from nnscratch.kernels.recurrent import cpu
+
+    groups, states = GROUPS[kind]
+    x = np.array([[1e4], [-1e4], [0.0], [3e38]], np.float32)
+    weights = np.ones((groups * 64, 1), np.float32), np.ones((groups * 64, 64), np.float32)
+    extra = ("tanh",) if kind == "rnn" else ()
+    with np.errstate(all="raise", under="ignore"):
+        results = getattr(cpu, kind)(x, *weights, None, None, *[None] * states, (1,) * 4, False, *extra)
+    assert all(np.isfinite(y).all() for y in results[: 1 + states])
+    nan = getattr(cpu, kind)(x * np.float32(np.nan), *weights, None, None, *[None] * states, (1,) * 4, False, *extra)
+    assert np.isnan(nan[0]).all()
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_only_gradients_that_somebody_wants_are_computed(kind):
+    d = Drawn(kind, 1, False, True, False, (2, 3), True, 3, 2, 0)
+    d.layer.requires_grad_(False)
+    x = ns.tensor(d.x, requires_grad=True)
+    output, _ = d.layer(x, d.pair(d.hx))
+    output.sum().backward()
+    assert x.grad is not None and all(p.grad is None for p in d.layer.parameters())
+    frozen = ns.tensor(d.x)
+    d.layer.requires_grad_(True)
+    output, _ = d.layer(frozen, d.pair(d.hx))
+    output.sum().backward()
+    assert frozen.grad is None and all(p.grad is not None for p in d.layer.parameters())
+
+
+def test_second_derivatives_where_the_state_was_made_of_the_input():
+    """A gradient by x must not go through the state that was made of x."""
+    rng = np.random.default_rng(0)
+    weights = [rng.standard_normal(s) for s in ((8, 2), (8, 2), (8,), (8,))]
+
+    def call(x, *weights):
+        output, (_, c_n) = F.lstm(x, (ns.tanh(x[:1]), x[1:2] ** 2), list(weights))
+        return output.sum() + c_n.sum()
+
+    assert ns.gradcheck(call, [rng.standard_normal((2, 1, 2)), *weights], order=2).passed
+
+
+# Against onnxruntime
+
+
+def onnx_of(kind, d, x, lengths):
+    """The results of ONNX's operator for a layer, in float32: its gates stand in another order."""
+    helper = pytest.importorskip("onnx", reason="needs onnxruntime").helper
+    runtime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+    order = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}[kind]  # i, o, f, c; z, r, h
+
+    def gates(name):
+        stacked = []
+        for way in ("", "_reverse"):
+            parts = np.split(getattr(d.layer, f"{name}_l0{way}").numpy(), len(order))
+            stacked.append(np.concatenate([parts[k] for k in order]))
+        return np.stack(stacked).astype(np.float32)
+
+    feeds = {
+        "X": x.astype(np.float32),
+        "W": gates("weight_ih"),
+        "R": gates("weight_hh"),
+        "B": np.concatenate([gates("bias_ih"), gates("bias_hh")], axis=1),
+        "L": np.array(lengths, np.int32),
+    }
+    states = ["h"] if kind != "LSTM" else ["h", "c"]
+    feeds |= {name: s.astype(np.float32) for name, s in zip(states, d.hx, strict=True)}
+    extra = {"linear_before_reset": 1} if kind == "GRU" else {}
+    outputs = ["Y", "Y_h", "Y_c"][: 1 + len(states)]
+    node = helper.make_node(kind, list(feeds), outputs, hidden_size=d.sizes[1], direction="bidirectional", **extra)
+    kinds = {np.dtype("float32"): 1, np.dtype("int32"): 6}
+    graph = helper.make_graph(
+        [node],
+        "layer",
+        [helper.make_tensor_value_info(name, kinds[a.dtype], a.shape) for name, a in feeds.items()],
+        [helper.make_tensor_value_info(name, 1, None) for name in outputs],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, feeds)
+
+
+@pytest.mark.parametrize("lengths", [[5, 5, 5], [5, 2, 4], [1, 3, 2]])
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_results_are_onnxruntimes(kind, lengths):
+    d = Drawn("tanh" if kind == "RNN" else kind, 1, True, True, False, (3, 5), True, 4, 6, 0)
+    y, *final = onnx_of(kind, d, d.x, lengths)  # (steps, directions, batch, hidden)
+    output, state = d.layer(ns.tensor(d.x), d.pair(d.hx), lengths=lengths)
+    np.testing.assert_allclose(output.numpy(), y.transpose(0, 2, 1, 3).reshape(5, 3, 12), rtol=0, atol=2e-6)
+    for a, b in zip(state if d.states == 2 else [state], final, strict=True):
+        np.testing.assert_allclose(a.numpy(), b, rtol=0, atol=2e-6)
+
+
+# Graphs and explanations
+
+
+def test_a_layer_is_one_box_and_its_steps_stand_in_the_order_of_time():
+    layer = nn.LSTM(2, 3)
+    x = ns.tensor(np.zeros((4, 1, 2), "float32"), requires_grad=True)
+    text = str(ns.graph(layer(x)[0], {"x": x}))
+    assert text.count("lstm_layer(") == 1 and "sigmoid(" not in text
+    layer.fused = False
+    text = str(ns.graph(layer(x)[0], {"x": x}))
+    assert "lstm_layer(" not in text and text.count("sigmoid(") == 12
+
+
+def test_an_explanation_states_the_formula():
+    layer = nn.GRU(2, 3)
+    x = ns.tensor(np.ones((2, 1, 2), "float32"), requires_grad=True)
+    output, _ = layer(x)
+    text = str(ns.explain(output.sum(), {"x": x}))
+    assert "gru_layer" in text and "Cho et al., 2014" in text
 
 
 # States, one sequence, cells, dropout

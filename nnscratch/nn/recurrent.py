@@ -63,6 +63,8 @@ class _Layers(_Recurrent):
             )
         directions = ("", "_reverse") if self.bidirectional else ("",)
         self._suffixes = tuple(f"_l{k}{d}" for k in range(self.num_layers) for d in directions)
+        #: Each direction of each layer as one operation; set to False, the steps are operations, as `F.lstm` says.
+        self.fused = True
         dtype = arguments.floating(layer, dtype)
         for place, suffix in enumerate(self._suffixes):
             inputs = self.input_size if place < len(directions) else len(directions) * self.hidden_size
@@ -113,7 +115,7 @@ class RNN(_Layers):
 
     def forward(self, x, hx=None, lengths=None):
         """(steps, N, input_size) -> (steps, N, directions x hidden_size), h_n; `hx` and `lengths` as for `F.rnn`."""
-        return F.rnn(x, hx, self._weights(self._suffixes), *self._settings(), lengths, self.nonlinearity)
+        return F.rnn(x, hx, self._weights(self._suffixes), *self._settings(), lengths, self.nonlinearity, self.fused)
 
     def extra_repr(self):
         return super().extra_repr() + (f", nonlinearity={self.nonlinearity!r}" if self.nonlinearity != "tanh" else "")
@@ -195,7 +197,7 @@ class LSTM(_Layers):
 
     def forward(self, x, hx=None, lengths=None):
         """(steps, N, input_size) -> (steps, N, directions x hidden_size), (h_n, c_n); `hx` and `lengths` as for `F.lstm`."""
-        return F.lstm(x, hx, self._weights(self._suffixes), *self._settings(), lengths)
+        return F.lstm(x, hx, self._weights(self._suffixes), *self._settings(), lengths, self.fused)
 
 
 class GRU(_Layers):
@@ -231,7 +233,7 @@ class GRU(_Layers):
 
     def forward(self, x, hx=None, lengths=None):
         """(steps, N, input_size) -> (steps, N, directions x hidden_size), h_n; `hx` and `lengths` as for `F.gru`."""
-        return F.gru(x, hx, self._weights(self._suffixes), *self._settings(), lengths)
+        return F.gru(x, hx, self._weights(self._suffixes), *self._settings(), lengths, self.fused)
 
 
 def set_forget_gate_bias(layer, suffixes, value):

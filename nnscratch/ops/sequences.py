@@ -5,6 +5,9 @@ first, of each later step those that are not at their end. So what belongs to a 
 that go on are always the first rows of the step before.
 """
 
+import functools
+import itertools
+
 import numpy as np
 
 from nnscratch import backend
@@ -44,7 +47,7 @@ class PackedSequence:
         data = operand(data)
         self.data = data
         #: A tuple, so that an operation can have it as a setting.
-        self.batch_sizes = tuple(int(n) for n in raw(batch_sizes))
+        self.batch_sizes = batch_sizes if type(batch_sizes) is tuple else tuple(int(n) for n in raw(batch_sizes))
         check_batch_sizes("PackedSequence", data, self.batch_sizes)
         self.sorted_indices = None if sorted_indices is None else np.asarray(raw(sorted_indices))
         if unsorted_indices is None and sorted_indices is not None:
@@ -59,11 +62,17 @@ class PackedSequence:
         return PackedSequence(data, self.batch_sizes, self.sorted_indices, self.unsorted_indices)
 
 
+@functools.lru_cache(maxsize=256)
+def _add_up(batch_sizes, rows):
+    """Whether whole numbers are from 1 up, never grow and add up to so many rows."""
+    falls = all(a >= b for a, b in itertools.pairwise(batch_sizes))
+    return bool(batch_sizes) and falls and batch_sizes[-1] >= 1 and sum(batch_sizes) == rows
+
+
 def check_batch_sizes(name, data, batch_sizes):
     """See that they are those of a packed batch of so many rows."""
     rows = data.shape[0] if len(data.shape) else 0
-    falls = all(type(n) is int for n in batch_sizes) and list(batch_sizes) == sorted(batch_sizes, reverse=True)
-    if not batch_sizes or not falls or batch_sizes[-1] < 1 or sum(batch_sizes) != rows:
+    if not all(type(n) is int for n in batch_sizes) or not _add_up(batch_sizes, rows):
         raise ValueError(
             f"{name}: batch_sizes are {describe(list(batch_sizes))}, expected whole numbers from 1 up that never grow and add up "
             f"to the {rows} rows of the data ({describe(data)}); take those of pack_padded_sequence"

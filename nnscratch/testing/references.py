@@ -336,6 +336,52 @@ def _standardize_weight(d, x, shape, axis, eps=1e-5, centred=True, less=_less):
     return _sum_to(less(d) * _standardized(x, axis, eps, centred=centred, less=less), shape)
 
 
+def _sequences(batch_sizes, reverse):
+    """For each sequence of a packed batch the rows of its steps, in the order in which they are taken."""
+    first = np.cumsum((0, *batch_sizes))
+    rows = [[int(first[t]) + n for t, size in enumerate(batch_sizes) if n < size] for n in range(batch_sizes[0])]
+    return [r[::-1] for r in rows] if reverse else rows
+
+
+def _recurrent(step, kept, states, x, weight_ih, weight_hh, bias_ih, bias_hh, *others):
+    """One direction of a recurrent layer, each sequence by itself: a step gives the states and what is kept of it."""
+    begin, (batch_sizes, *settings) = others[:states], others[states:]
+    reverse, settings = (settings[0], settings[1:]) if settings else (False, ())
+    hidden = weight_hh.shape[1]
+    zero = np.full(hidden, mpmath.mpf(0))
+    final = [np.full((batch_sizes[0], hidden), mpmath.mpf(0)) for _ in range(states)]
+    rows: list = [None] * len(x)
+    for n, sequence in enumerate(_sequences(batch_sizes, reverse)):
+        state = [zero if s is None else s[n] for s in begin]
+        for row in sequence:
+            a, b = weight_ih.dot(x[row]), weight_hh.dot(state[0])
+            a, b = (a, b) if bias_ih is None else (a + bias_ih, b + bias_hh)
+            state, *inner = step(a, b, state, *settings)
+            rows[row] = [state[0], *inner]
+        for result, s in zip(final, state, strict=True):
+            result[n] = s
+    output, *inner = (np.array([row[k] for row in rows]) for k in range(1 + kept))
+    return output, *final, *inner
+
+
+def _rnn_step(a, b, state, nonlinearity="tanh"):
+    return ([tanh(a + b) if nonlinearity == "tanh" else np.maximum(a + b, 0)],)
+
+
+def _lstm_step(a, b, state):
+    i, f, g, o = np.split(a + b, 4)
+    i, f, g, o = _sigmoid(i), _sigmoid(f), tanh(g), _sigmoid(o)
+    c = f * state[1] + i * g
+    return [o * tanh(c), c], np.concatenate([i, f, g, o]), c
+
+
+def _gru_step(a, b, state):
+    (r, z, n), (r_h, z_h, n_h) = np.split(a, 3), np.split(b, 3)
+    r, z = _sigmoid(r + r_h), _sigmoid(z + z_h)
+    n = tanh(n + r * n_h)
+    return [(1 - z) * n + z * state[0]], np.concatenate([r, z, n]), n_h
+
+
 #: By the operation's name.
 REFERENCES = {
     # elementwise
@@ -484,6 +530,10 @@ REFERENCES = {
     "standardize": _standardize,
     "standardize_input": _standardize_input,
     "standardize_weight": _standardize_weight,
+    # recurrent layers
+    "rnn_layer": partial(_recurrent, _rnn_step, 0, 1),
+    "lstm_layer": partial(_recurrent, _lstm_step, 2, 2),
+    "gru_layer": partial(_recurrent, _gru_step, 2, 1),
 }
 
 
@@ -507,3 +557,21 @@ MAGNITUDES["hardsigmoid"] = lambda x, alpha=1 / 6, beta=0.5: alpha * abs(x) + be
 MAGNITUDES["hardswish"] = lambda x: abs(x) * (abs(x) + 3) / 6
 for _name in ("standardize", "standardize_input", "standardize_weight", "softmax_cross_entropy"):
     MAGNITUDES[_name] = partial(REFERENCES[_name], less=_sizes)
+
+
+def _sums_behind_a_bend(reference):
+    """Sums that pass through functions no steeper than 1 and no greater than 1: their errors are those of numbers of size 1."""
+
+    def magnitude(*args):
+        return tuple(np.maximum(abs(y), 1) for y in reference(*args))
+
+    return magnitude
+
+
+for _name in ("lstm_layer", "gru_layer"):
+    MAGNITUDES[_name] = _sums_behind_a_bend(REFERENCES[_name])
+MAGNITUDES["rnn_layer"] = lambda *args: (
+    _of_absolutes(REFERENCES["rnn_layer"])(*args)
+    if args[-1] == "relu"
+    else _sums_behind_a_bend(REFERENCES["rnn_layer"])(*args)
+)
