@@ -21,6 +21,7 @@ MODULES = (
     "normalise.jit",
     "activation.loops",
     "recurrent.loops",
+    "attention.loops",
 )
 #: The files of words that loops in other files are written in.
 WORDS = ("simd.py", "elementary.py")

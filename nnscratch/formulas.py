@@ -39,6 +39,8 @@ TOPICS = {
     "normalise": "Normalisation",
     "dropout": "Dropout",
     "recurrent": "Recurrent layers",
+    "attention": "Attention",
+    "positions": "Positions",
 }
 
 _F1 = "F14: 000 App. Q3; 001 §5; 002 App. 3; 003 §9.4; 004 §2.3.6"

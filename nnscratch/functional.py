@@ -23,6 +23,7 @@ from nnscratch.ops.activation import (
     softplus,
     softsign,
 )
+from nnscratch.ops.attention import scaled_dot_product_attention
 from nnscratch.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d, fold, unfold
 from nnscratch.ops.cross_entropy import binary_cross_entropy, cross_entropy, nll_loss
 from nnscratch.ops.dropout import dropout
@@ -49,6 +50,7 @@ from nnscratch.ops.pool import (
     max_pool2d_indices,
     max_unpool2d,
 )
+from nnscratch.ops.positions import rotary
 from nnscratch.ops.recurrent import gru, gru_cell, lstm, lstm_cell, rnn, rnn_cell
 from nnscratch.ops.reduce import logsumexp
 
@@ -102,6 +104,8 @@ __all__ = [
     "rms_norm",
     "rnn",
     "rnn_cell",
+    "rotary",
+    "scaled_dot_product_attention",
     "selu",
     "sigmoid",
     "silu",

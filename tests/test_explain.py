@@ -121,7 +121,7 @@ def single(x):
     return ns.tensor(x, dtype="float64", requires_grad=True)
 
 
-@pytest.mark.parametrize("name", [n for n, o in OPS.items() if o.names == ("x",) and o.rules])
+@pytest.mark.parametrize("name", [n for n, o in OPS.items() if o.names == ("x",) and o.rules and not o.outputs])
 @pytest.mark.parametrize("x", [0.3, 2.5])
 def test_operations_on_one_input_are_written_out_rightly(name, x):
     x = {"acosh": 1.5, "asin": 0.3, "acos": 0.3, "atanh": 0.3}.get(name, x)

@@ -5,15 +5,19 @@ import math
 import numpy as np
 
 
-def mask(shape, dtype, p, seed, offset=0):
+def mask(shape, dtype, p, seed, offset=0, like=None):
     """What dropout multiplies by: 0 where a random number is below p, else 1 / (1 - p).
 
-    Number i is the first 24 bits of word i % 4 of Philox 4x32-10 (Salmon et al., 2011) of counter offset + i // 4.
+    Number i is the first 24 bits of word i % 4 of Philox 4x32-10 (Salmon et al., 2011) of counter offset + i // 4. The mask
+    lives where the array `like` does, without one on the GPU.
     """
-    from ..cuda.runtime import xp
+    if like is None:
+        from ..cuda.runtime import xp
 
+        like = xp().empty(0)
     n = math.prod(shape)
-    words = np.stack(_philox(xp().arange(offset, offset + -(-n // 4), dtype=np.uint64), seed), axis=1).reshape(-1)[:n]
+    counters = np.cumsum(np.ones_like(like, np.uint64, shape=(-(-n // 4),))) + np.uint64(offset) - np.uint64(1)
+    words = np.stack(_philox(counters.astype(np.uint64), seed), axis=1).reshape(-1)[:n]
     numbers = (words >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24)
     return ((numbers >= np.float32(p)) * dtype.type(1 / (1 - p))).reshape(shape)
 

@@ -20,6 +20,7 @@ from nnscratch.nn.activation import (
     Softsign,
     Tanh,
 )
+from nnscratch.nn.attention import KeyValueCache, MultiheadAttention
 from nnscratch.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Residual, Sequential
 from nnscratch.nn.convolution import Conv1d, Conv2d, ConvTranspose2d
 from nnscratch.nn.embedding import Embedding, EmbeddingBag
@@ -27,8 +28,16 @@ from nnscratch.nn.layers import Dropout, Flatten, Identity, Linear, Reshape
 from nnscratch.nn.module import Buffer, Module, Parameter
 from nnscratch.nn.normalisation import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
 from nnscratch.nn.pooling import AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from nnscratch.nn.positions import LearnedPositions, RotaryEmbedding, SinusoidalPositions
 from nnscratch.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from nnscratch.nn.summary import Summary
+from nnscratch.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 __all__ = [
     "AdaptiveAvgPool2d",
@@ -55,8 +64,10 @@ __all__ = [
     "Identity",
     "LSTM",
     "LSTMCell",
+    "KeyValueCache",
     "LayerNorm",
     "LeakyReLU",
+    "LearnedPositions",
     "Linear",
     "LogSoftmax",
     "MaxPool1d",
@@ -65,6 +76,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "PReLU",
     "Parameter",
     "ParameterDict",
@@ -75,15 +87,22 @@ __all__ = [
     "ReLU",
     "Reshape",
     "Residual",
+    "RotaryEmbedding",
     "SELU",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositions",
     "Softmax",
     "Softplus",
     "Softsign",
     "Summary",
     "Tanh",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "init",
     "utils",
 ]

@@ -211,11 +211,17 @@ class Module:
 
     def _all(self, kind):
         seen = set()
-        for path, module in self.named_modules():
-            for name, value in module._own(kind):
-                if id(value) not in seen:
-                    seen.add(id(value))
-                    yield f"{path}.{name}" if path else name, value
+        for path, value in self._every(kind):
+            if id(value) not in seen:
+                seen.add(id(value))
+                yield path, value
+
+    def _every(self, kind, path=""):
+        """The pairs (path, value) of a kind here and in all modules within, those that are shared under each of their names."""
+        for name, value in self._own(kind):
+            yield path + name, value
+        for name, module in self._own(Module):
+            yield from module._every(kind, f"{path}{name}.")
 
     def named_modules(self):
         """The pairs (path, module) of this module and all within it, each module once.
@@ -349,7 +355,8 @@ class Module:
         Parameters
         ----------
         state : dict of str to array or Tensor
-            In the parameters' and buffers' shapes and dtypes, by path, as `state_dict` gives it.
+            In the parameters' and buffers' shapes and dtypes, by path, as `state_dict` gives it. What is shared may stand there under
+            any of its names, or, with the same values, under several.
         strict : bool
             Refuse paths that are missing or unknown; with False they are left out.
 
@@ -373,11 +380,23 @@ class Module:
                 f"load_state_dict: got {describe(state)}, expected a dict from names to arrays; "
                 f"pass what state_dict() returned"
             )
-        own = dict((*self.named_parameters(), *self.named_buffers()))
+        names: dict = {}
+        every = dict((*self._every(Parameter), *self._every(Buffer)))
+        for name, t in every.items():
+            names.setdefault(id(t), []).append(name)
+        #: Of each parameter and buffer the name that it has in the state, else its first.
+        own = {next((n for n in found if n in state), found[0]): every[found[0]] for found in names.values()}
         wrong = []
         if strict:
             wrong += [f"{name} is missing" for name in own if name not in state]
-            wrong += [f"{name} is unexpected" for name in state if name not in own]
+            wrong += [f"{name} is unexpected" for name in state if name not in every]
+        for found in names.values():
+            first, *others = [name for name in found if name in state] or found[:1]
+            wrong += [
+                f"{first} and {name} are one parameter and differ"
+                for name in others
+                if not _same(state[first], state[name])
+            ]
         for name, t in own.items():
             value = state.get(name)
             if name in state and (getattr(value, "shape", None), getattr(value, "dtype", None)) != (
@@ -458,6 +477,12 @@ class Module:
     def _repr_html_(self):
         """What a notebook shows: the layers, with the shapes and the number of their parameters."""
         return contents(self)
+
+
+def _same(a, b):
+    """Whether two values of a state are equal."""
+    a, b = (backend.to_numpy(v.data if isinstance(v, Tensor) else v) for v in (a, b))
+    return np.array_equal(a, b, equal_nan=True)
 
 
 def within(owner, path, value, kind, around=()):

@@ -31,7 +31,11 @@ ROUNDING = 1e-13
 REFUSALS = (TypeError, ValueError, IndexError)
 
 #: Results that have a dtype of their own, whatever the inputs': a mean rounded to float32 costs digits where values are far from 0.
-WIDE = {("standardize", "mean"): np.float64, ("standardize", "variance"): np.float64}
+WIDE = {
+    ("standardize", "mean"): np.float64,
+    ("standardize", "variance"): np.float64,
+    ("attention", "logsumexp"): np.float64,
+}
 
 
 class OperationCheck:

@@ -10,6 +10,7 @@ from functools import partial
 import mpmath
 import numpy as np
 
+from nnscratch.kernels.dropout.definition import mask as dropout_mask
 from nnscratch.ops.conv import geometry, pair
 from nnscratch.testing import by_window
 
@@ -382,6 +383,57 @@ def _gru_step(a, b, state):
     return [(1 - z) * n + z * state[0]], np.concatenate([r, z, n]), n_h
 
 
+def _transposed(x):
+    return np.swapaxes(x, -1, -2)
+
+
+def _weights(query, key, value, mask, scale, causal):
+    """Each query's exponentials, of the keys that it may attend to, and their sum; for all leading axes."""
+    s = np.matmul(query, _transposed(key)) * scale
+    within = () if mask is None else mask.shape[:-2]
+    s = np.broadcast_to(s, (*np.broadcast_shapes(s.shape[:-2], value.shape[:-2], within), *s.shape[-2:]))
+    allowed = np.ones(s.shape, bool)
+    if mask is not None:
+        allowed, s = (allowed & mask, s) if mask.dtype == bool else (allowed, s + mask)
+    if causal:
+        allowed = allowed & np.tri(*s.shape[-2:], dtype=bool)
+    e = np.where(allowed, exp(s), mpmath.mpf(0))
+    return e, np.sum(e, axis=-1, keepdims=True)
+
+
+def _dropped(x, dropout, seed):
+    return x * dropout_mask(x.shape, np.dtype(float), dropout, seed, like=np.empty(0)).astype(object) if dropout else x
+
+
+def _attention(query, key, value, mask=None, scale=1.0, causal=False, dropout=0.0, seed=0):
+    e, total = _weights(query, key, value, mask, scale, causal)
+    weights = e / np.where(total == 0, mpmath.mpf(1), total)
+    logs = np.where(total == 0, -mpmath.inf, log(np.where(total == 0, mpmath.mpf(1), total)))
+    return np.matmul(_dropped(weights, dropout, seed), value), logs[..., 0]
+
+
+def _attention_gradients(d, query, key, value, mask=None, scale=1.0, causal=False, dropout=0.0, seed=0, less=_less):
+    e, total = _weights(query, key, value, mask, scale, causal)
+    weights = e / np.where(total == 0, mpmath.mpf(1), total)
+    by_weights = _dropped(np.matmul(less(d), _transposed(less(value))), dropout, seed)
+    slope = weights * less(by_weights, np.sum(weights * by_weights, axis=-1, keepdims=True)) * scale
+    found = (
+        np.matmul(slope, less(key)),
+        np.matmul(_transposed(slope), less(query)),
+        np.matmul(_transposed(_dropped(weights, dropout, seed)), less(d)),
+    )
+    return tuple(_sum_to(a, x.shape) for a, x in zip(found, (query, key, value), strict=True))
+
+
+def _rotate_pairs(x, cosine, sine, interleaved=False):
+    out, half = x.copy(), x.shape[-1] // 2
+    for i in range(half):
+        a, b = (2 * i, 2 * i + 1) if interleaved else (i, half + i)
+        out[..., a] = x[..., a] * cosine[..., i] - x[..., b] * sine[..., i]
+        out[..., b] = x[..., b] * cosine[..., i] + x[..., a] * sine[..., i]
+    return out
+
+
 #: By the operation's name.
 REFERENCES = {
     # elementwise
@@ -534,6 +586,11 @@ REFERENCES = {
     "rnn_layer": partial(_recurrent, _rnn_step, 0, 1),
     "lstm_layer": partial(_recurrent, _lstm_step, 2, 2),
     "gru_layer": partial(_recurrent, _gru_step, 2, 1),
+    # attention
+    "attention": _attention,
+    "attention_gradients": _attention_gradients,
+    "thirds": lambda x: tuple(np.split(x, 3, axis=-1)),
+    "rotate_pairs": _rotate_pairs,
 }
 
 
@@ -555,7 +612,18 @@ MAGNITUDES = {
 }
 MAGNITUDES["hardsigmoid"] = lambda x, alpha=1 / 6, beta=0.5: alpha * abs(x) + beta
 MAGNITUDES["hardswish"] = lambda x: abs(x) * (abs(x) + 3) / 6
-for _name in ("standardize", "standardize_input", "standardize_weight", "softmax_cross_entropy"):
+MAGNITUDES["rotate_pairs"] = lambda x, cosine, sine, interleaved=False: (
+    _rotate_pairs(abs(x), abs(cosine), -abs(sine), interleaved)
+    + _rotate_pairs(abs(x), 0 * cosine, 2 * abs(sine), interleaved)
+)
+MAGNITUDES["attention"] = lambda query, key, value, *settings: _attention(query, key, abs(value), *settings)
+for _name in (
+    "standardize",
+    "standardize_input",
+    "standardize_weight",
+    "softmax_cross_entropy",
+    "attention_gradients",
+):
     MAGNITUDES[_name] = partial(REFERENCES[_name], less=_sizes)
 
 

@@ -1,0 +1,1 @@
+"""Attention: sums of values, weighed by how well queries and keys agree."""
