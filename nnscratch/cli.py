@@ -92,6 +92,24 @@ def _parse(argv):
     train.add_argument("--out", metavar="DIR", help="where the results go (default: runs/SYSTEM)")
     train.set_defaults(run=_train)
 
+    generate = commands.add_parser("generate", help="let a trained network write", allow_abbrev=False)
+    generate.add_argument("folder", metavar="RUN", help="the folder where `nnscratch train` wrote its results")
+    generate.add_argument("--prompt", metavar="TEXT", help="what it begins with")
+    generate.add_argument("--length", type=_count(1), metavar="N", help="how many tokens it adds (default: 50)")
+    generate.add_argument(
+        "--temperature",
+        type=_temperature,
+        metavar="T",
+        help="below 1 keeps to the likely, above 1 strays (default: 0.8)",
+    )
+    generate.add_argument("--seed", type=_count(0), metavar="N", help="of what is drawn (default: 0)")
+    generate.set_defaults(run=_generate)
+
+    predict = commands.add_parser("predict", help="ask a trained network about texts", allow_abbrev=False)
+    predict.add_argument("folder", metavar="RUN", help="the folder where `nnscratch train` wrote its results")
+    predict.add_argument("texts", nargs="+", metavar="TEXT")
+    predict.set_defaults(run=_predict)
+
     check = commands.add_parser("check", help="check every operation and its derivatives", allow_abbrev=False)
     check.add_argument("operations", nargs="*", type=_operation, metavar="OP", help="which (default: all)")
     check.add_argument("--seed", type=_count(0), default=0, metavar="N", help="of the arguments drawn (default: 0)")
@@ -206,6 +224,16 @@ def _rate(text):
     return value
 
 
+def _temperature(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of at least 0; pass for example 0.8")
+    return value
+
+
 def _train(arguments):
     with backend.use_precision(arguments.precision):
         arguments.system.run(
@@ -218,6 +246,32 @@ def _train(arguments):
             resume=arguments.resume,
             out=arguments.out,
         )
+
+
+def _generate(arguments):
+    system, model = _run_that_can(arguments, "generate", "writes nothing")
+    given = {k: v for k, v in vars(arguments).items() if v is not None and k not in ("command", "folder", "run")}
+    print(system.generate(model, **given))
+
+
+def _predict(arguments):
+    system, model = _run_that_can(arguments, "predict", "takes no texts")
+    for text in arguments.texts:
+        print(system.predict(model, text))
+
+
+def _run_that_can(arguments, method, otherwise):
+    """The system and the network of a run, which has to have a method."""
+    from nnscratch import systems
+
+    try:
+        system, model = systems.load(arguments.folder)
+    except (OSError, ValueError) as error:
+        raise type(error)(str(error).removeprefix("load: ")) from None
+    if not hasattr(system, method):
+        able = ", ".join(s.name for s in systems.every() if hasattr(s, method))
+        raise ValueError(f"{arguments.folder} is a run of {system.name}, which {otherwise}; pass one of {able}")
+    return system, model
 
 
 def _check(arguments):

@@ -25,14 +25,19 @@ L = optim.lr_scheduler
 def system(name, mode, folder):
     """Train a system on few samples; returns its Trainer."""
     found = systems.get(name)
-    (x, y), test = type(found).data(found, False)
-    found.data = lambda full: ((x[:FEW], y[:FEW]), tuple(a[:FEW] for a in test))
+    train, test = type(found).data(found, False)
+    found.data = lambda full: (few(train), few(test))
     found.every = 1
     settings = {"batch_size": found.batch_size, "lr": found.lr, "seed": 0, "full": False, "epochs": EPOCHS}
     trainer, train, test = found.build(settings)
     with interrupted_after(EPOCHS // 2 if mode == "half" else None):
         found.train(trainer, train, test, settings, folder, mode == "resumed", verbose=False)
     return trainer
+
+
+def few(data):
+    """The first samples of an array, or of each in a tuple."""
+    return tuple(map(few, data)) if isinstance(data, tuple) else data[:FEW]
 
 
 @contextlib.contextmanager

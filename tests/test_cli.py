@@ -44,7 +44,7 @@ def test_training_writes_its_files(tmp_path, capsys):
 
 def test_mnist_cnn_is_the_default_and_options_reach_it(monkeypatch):
     seen = {}
-    monkeypatch.setattr(systems.get("mnist-cnn"), "run", seen.update)
+    monkeypatch.setattr(type(systems.get("mnist-cnn")), "run", lambda self, **settings: seen.update(settings))
     assert run("train") == 0
     assert seen == {
         "epochs": None,
@@ -213,7 +213,10 @@ def test_starting_loads_nothing_heavy():
     ("arguments", "message"),
     [
         (["trian"], "nnscratch: there is no command 'trian'; did you mean train?"),
-        (["xyz"], "nnscratch: there is no command 'xyz'; choose one of train, check, systems, documents, info"),
+        (
+            ["xyz"],
+            "nnscratch: there is no command 'xyz'; choose one of train, generate, predict, check, systems, documents, info",
+        ),
         (["--verison"], "nnscratch: there is no option '--verison'; did you mean --version?"),
         (
             ["train", "mnist-cn"],
@@ -300,10 +303,10 @@ def test_what_is_missing_or_unwritable_gives_one_sentence_and_status_1(tmp_path,
     ],
 )
 def test_what_ends_training_gives_one_sentence(monkeypatch, capsys, error, status, message):
-    def fail(**settings):
+    def fail(self, **settings):
         raise error
 
-    monkeypatch.setattr(systems.get("mnist-cnn"), "run", fail)
+    monkeypatch.setattr(type(systems.get("mnist-cnn")), "run", fail)
     assert run("train") == status
     assert capsys.readouterr().err.startswith(message)
 
@@ -325,7 +328,7 @@ def test_figures_that_cannot_be_written_give_one_sentence(tmp_path, capsys):
 
 
 def test_mistakes_of_our_own_keep_their_traceback(monkeypatch):
-    monkeypatch.setattr(systems.get("mnist-cnn"), "run", lambda **settings: 1 / 0)
+    monkeypatch.setattr(type(systems.get("mnist-cnn")), "run", lambda self, **settings: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run("train")
 

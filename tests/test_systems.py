@@ -66,6 +66,8 @@ def test_every_system_has_its_name_and_place():
         "hand-written-mlp": ("S5", "001 §5"),
         "worked-2-3-1": ("S8", "002 §4.3"),
         "binary-classifier": ("S12", "004 §5.2"),
+        "text-generator": ("S4", "000 §5.2"),
+        "review-classifier": ("S9", "002 §5.2–5.4"),
     }
     assert tuple(found) == systems.NAMES
 

@@ -5,7 +5,17 @@ Functions (`accuracy`, `precision`, `confusion_matrix`, …) take all samples at
 samples together, however it was cut into batches.
 """
 
-from nnscratch.metrics.accumulated import F1, Accuracy, ConfusionMatrix, FunctionMetric, Mean, Metric, Precision, Recall
+from nnscratch.metrics.accumulated import (
+    F1,
+    Accuracy,
+    ConfusionMatrix,
+    FunctionMetric,
+    Mean,
+    Metric,
+    Perplexity,
+    Precision,
+    Recall,
+)
 from nnscratch.metrics.classifier import (
     accuracy,
     auc,
@@ -24,6 +34,7 @@ __all__ = [
     "FunctionMetric",
     "Mean",
     "Metric",
+    "Perplexity",
     "Precision",
     "Recall",
     "accuracy",

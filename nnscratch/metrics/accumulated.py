@@ -1,6 +1,7 @@
 """Metrics that take their samples in batches, and keep counts and sums: their memory does not grow with the samples."""
 
 import copy
+import math
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from nnscratch.metrics import classifier
 
 #: Of predictions and targets that a `FunctionMetric` keeps until it calls its function on them all together.
 MOST_BYTES = 1 << 24
+#: Beyond it the exponential is infinite.
+MOST_EXPONENT = math.log(np.finfo(np.float64).max)
 
 
 class Metric:
@@ -178,6 +181,55 @@ class Accuracy(_Counting):
     def compute(self):
         """The accuracy, from 0 to 1; 0 where nothing was counted."""
         return self.right / max(self.count, 1)
+
+
+class Perplexity(_Counting):
+    r"""How many classes a model guesses among, on average: 1 where it is always sure and right.
+
+    .. math:: e^{-\frac{1}{n} \sum_i \ln \hat y_{i, y_i}}
+
+    Parameters
+    ----------
+    ignore_index : int, optional
+        A label whose samples do not count.
+
+    Examples
+    --------
+    >>> metric = Perplexity()
+    >>> metric.update([[0.5, 0.5], [0.25, 0.75]], [0, 0])
+    >>> round(metric.compute(), 6)
+    2.828427
+    """
+
+    name = "perplexity"
+    higher_is_better = False
+
+    def __init__(self, ignore_index=None):
+        self.ignore_index = ignore_index
+        self.reset()
+
+    def reset(self):
+        super().reset()
+        self.total, self.count = 0.0, 0
+
+    def update(self, prediction, target):
+        """Take a batch: probabilities (..., classes), and labels (...)."""
+        prediction, target = self._counted(prediction, target)
+        if prediction.shape[:-1] != target.shape or prediction.dtype.kind != "f":
+            raise ValueError(
+                f"perplexity: got predictions {prediction.shape} {prediction.dtype} and labels {target.shape}, expected "
+                f"probabilities (..., classes) and labels (...); pass those"
+            )
+        if target.size:
+            of_truth = np.take_along_axis(prediction, target[..., None].astype(np.int64), -1)
+            with np.errstate(divide="ignore"):
+                self.total -= float(np.log(of_truth, dtype=np.float64).sum())
+            self.count += target.size
+
+    def compute(self):
+        """The perplexity; infinite where a true class had the probability 0, 1 where nothing was counted."""
+        mean = self.total / max(self.count, 1)
+        return math.exp(mean) if mean < MOST_EXPONENT else math.inf
 
 
 class ConfusionMatrix(_Counting):

@@ -1,6 +1,9 @@
 """The documents' networks, each on real data; `get` finds one by its name."""
 
+import copy
 import importlib
+import json
+import os
 
 NAMES = (
     "mnist-cnn",
@@ -9,6 +12,8 @@ NAMES = (
     "hand-written-mlp",
     "worked-2-3-1",
     "binary-classifier",
+    "text-generator",
+    "review-classifier",
 )
 
 
@@ -43,7 +48,50 @@ def get(name):
         close = difflib.get_close_matches(str(name), NAMES)
         hint = f"did you mean {', '.join(close)}?" if close else f"choose one of {', '.join(NAMES)}"
         raise ValueError(f"train: there is no system {name!r}; {hint}")
-    return importlib.import_module(f"nnscratch.systems.{name.replace('-', '_')}").SYSTEM
+    # its own copy, since a system keeps what belongs to its data
+    return copy.copy(importlib.import_module(f"nnscratch.systems.{name.replace('-', '_')}").SYSTEM)
+
+
+def load(folder):
+    """The system and the trained network of a run.
+
+    Parameters
+    ----------
+    folder : str or os.PathLike
+        Where ``nnscratch train`` wrote its results.
+
+    Returns
+    -------
+    (System, nn.Module)
+        The network in evaluation mode.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no complete run.
+    ValueError
+        If its files are damaged, or of another network.
+
+    Examples
+    --------
+    >>> load("no-such-folder")
+    Traceback (most recent call last):
+    FileNotFoundError: load: there is no complete run in no-such-folder; train one with `nnscratch train SYSTEM --out no-such-folder`
+    """
+    from nnscratch.files import as_path, read_bytes
+
+    folder = as_path("load", folder)
+    path = os.path.join(folder, "metrics.json")
+    if not os.path.exists(path):
+        raise FileNotFoundError(
+            f"load: there is no complete run in {folder}; train one with `nnscratch train SYSTEM --out {folder}`"
+        )
+    try:
+        name = json.loads(read_bytes("load", path))["system"]
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"load: {path} is not what `nnscratch train` wrote; train again") from None
+    system = get(name)
+    return system, system.load(folder)
 
 
 def every():
@@ -52,6 +100,6 @@ def every():
     Examples
     --------
     >>> [system.id for system in every()]
-    ['S2', 'S3', 'S1', 'S5', 'S8', 'S12']
+    ['S2', 'S3', 'S1', 'S5', 'S8', 'S12', 'S4', 'S9']
     """
     return [get(name) for name in NAMES]

@@ -13,7 +13,9 @@ from nnscratch.files import as_path, writable_folder, write_bytes
 from nnscratch.training import Checkpoint, Trainer
 
 CHECKPOINT = "checkpoint.safetensors"
-FILES = ("metrics.json", "model.safetensors", "curves.png", "mistakes.png", CHECKPOINT)
+MODEL = "model.safetensors"
+VOCABULARY = "vocabulary.json"
+FILES = ("metrics.json", MODEL, VOCABULARY, "curves.png", "mistakes.png", CHECKPOINT)
 MOST_MISTAKES = 200  # images in one picture
 DPI = 120
 
@@ -73,8 +75,17 @@ class System:
         """Show something before training."""
 
     def report(self, trainer, train, test, out):
-        """Print the result on the test data beside the baseline, and return both as a dict."""
+        """Print the result on the test data beside the baseline; return the last line, and both as a dict."""
         raise NotImplementedError
+
+    def keep(self, out):
+        """Write into a run's folder what it takes to use the network, beside its weights."""
+
+    def load(self, folder):
+        """The trained network of a run's folder, in evaluation mode."""
+        model = self.model()
+        model.load_state_dict(ns.load(os.path.join(folder, MODEL)))
+        return model.eval()
 
     def run(
         self,
@@ -159,9 +170,10 @@ class System:
         train, test = self.data(settings["full"])
         model = self.model().to(device)
         print(f"{self.id} {self.name}: {self.title} ({self.document})\n{documents.HINT}\n")
-        print(f"{model.summary(train[0].shape[1:])}\n")
+        inputs = train[0] if isinstance(train[0], tuple) else train[:1]
+        print(f"{model.summary(*(x[:1] for x in inputs))}\n")
         self.before(model, train)
-        optimizer = self.optimizer(model.parameters(), settings["lr"])
+        optimizer = self.optimizer([p for p in model.parameters() if p.requires_grad], settings["lr"])
         scheduler = self.scheduler(optimizer, settings["epochs"])
         return Trainer(model, self.loss, optimizer, self.metrics, scheduler), train, test
 
@@ -184,7 +196,8 @@ class System:
     def _write_report(self, trainer, train, test, settings, out):
         """Write the weights, the curves and the measures; print the result, and return what metrics.json holds."""
         history = trainer.history
-        ns.save(trainer.model, os.path.join(out, "model.safetensors"))
+        ns.save(trainer.model, os.path.join(out, MODEL))
+        self.keep(out)
         write_bytes("train", os.path.join(out, "curves.png"), history.plot().png(DPI))
         results = {"system": self.name, "settings": settings, "seconds": sum(history["seconds"])}
         last, found = self.report(trainer, train, test, out)
@@ -245,11 +258,44 @@ class Classifier(System):
         matrix = ns.metrics.confusion_matrix(labels, truth, len(self.classes))
         print(f"\n{ns.metrics.confusion_table(matrix, self.classes)}\n")
         print(f"baseline, always {self.classes[common]}: accuracy {baseline:.4f}")
-        if x.ndim == 4:
-            sheet = ns.pictures.mistakes(x, prediction, truth, self.classes, count=MOST_MISTAKES)
-            write_bytes("train", os.path.join(out, "mistakes.png"), sheet.png(DPI))
+        self.show_mistakes(x, prediction, truth, out)
         return f"test accuracy {values['accuracy']:.4f}", {
             "test_accuracy": values["accuracy"],
             "test_loss": values["loss"],
             "baseline_accuracy": baseline,
         }
+
+    def show_mistakes(self, x, prediction, truth, out):
+        """Draw the images that were taken for something else; other inputs are not shown."""
+        if x.ndim == 4:
+            sheet = ns.pictures.mistakes(x, prediction, truth, self.classes, count=MOST_MISTAKES)
+            write_bytes("train", os.path.join(out, "mistakes.png"), sheet.png(DPI))
+
+
+class TextSystem(System):
+    """A system of texts: its tokenizer, which `data` makes, is kept beside the weights.
+
+    Attributes
+    ----------
+    tokenizer : nnscratch.data.text.Tokenizer
+        Of the data last made, or of the run last loaded.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> isinstance(ns.systems.get("text-generator"), TextSystem)
+    True
+    """
+
+    tokenizer: ns.data.text.Tokenizer
+
+    def restore(self, state):
+        """Take from the trained weights what `model` needs of the data."""
+
+    def keep(self, out):
+        self.tokenizer.save(os.path.join(out, VOCABULARY))
+
+    def load(self, folder):
+        self.tokenizer = ns.data.text.Tokenizer.load(os.path.join(folder, VOCABULARY))
+        self.restore(ns.load(os.path.join(folder, MODEL)))
+        return super().load(folder)
