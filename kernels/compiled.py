@@ -22,6 +22,7 @@ MODULES = (
     "activation.loops",
     "recurrent.loops",
     "attention.loops",
+    "scatter.rows",
 )
 #: The files of words that loops in other files are written in.
 WORDS = ("simd.py", "elementary.py")

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from nnscratch.kernels import compiled
 from nnscratch.kernels.pool import cpu as pool
 from nnscratch.kernels.pool import definition
+from nnscratch.kernels.scatter import cpu as scatter
+from nnscratch.kernels.scatter import definition as scatter_definition
 from nnscratch.kernels.steps import cpu as steps
 
 SIDE_BY_SIDE = ((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
@@ -101,6 +103,50 @@ def test_adam_is_numpys_to_the_last_bit(dtype, correct, decay, decoupled, seed):
                 steps.adam([state], 0.01, 0.9, 0.999, 1e-8, step, correct, decay, decoupled)
     for a, b in zip(*states, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+WHOLE = slice(None)
+
+
+@settings(max_examples=100)
+@given(
+    dtype=st.sampled_from(["float32", "float64"]),
+    kind=st.sampled_from(["rows", "axis", "behind", "pair", "pair of an axis", "number", "columns"]),
+    count=st.integers(0, 9),
+    reverse=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_rows_are_added_in_numpys_order(dtype, kind, count, reverse, seed):
+    rng = np.random.default_rng(seed)
+    shape = (4, 3, 5)
+    rows = rng.integers(-3, 3, count)
+    index = {
+        "rows": rows,
+        "axis": (WHOLE, rows),
+        "behind": (WHOLE, rows, WHOLE),
+        "pair": (rng.integers(-4, 4, (2, count)), rows),
+        "pair of an axis": (WHOLE, rows.astype(np.int8), rng.integers(-5, 5, (2, 1))),
+        "number": (rows, 2),
+        "columns": (WHOLE, WHOLE, rows.astype(np.uint8) % 5),
+    }[kind]
+    x = rng.standard_normal(np.zeros(shape)[index].shape).astype(dtype)
+    x = x[..., ::-1] if reverse else x
+    assert scatter._rows(shape, index) is not None
+    found = scatter.put_add(x, shape, index)
+    np.testing.assert_array_equal(found, scatter_definition.put_add(x, shape, index), strict=True)
+    assert found.base is None
+
+
+@pytest.mark.parametrize(
+    "index", [np.array([0, 3]), (WHOLE, np.array([-5])), (np.array([0, 1]), np.array([0, 9])), [0, 0, 0]]
+)
+def test_rows_that_are_not_there_or_do_not_fit_are_refused_as_ever(index):
+    x = np.zeros((7, 1))
+    with pytest.raises((IndexError, ValueError)) as slow:
+        scatter_definition.put_add(x, (3, 4), index)
+    with pytest.raises(slow.type) as fast:
+        scatter.put_add(x, (3, 4), index)
+    assert str(fast.value) == str(slow.value)
 
 
 def test_machine_code_is_kept_in_the_users_cache_and_not_beside_the_source(tmp_path):

@@ -136,13 +136,14 @@ class CPU(Kernels):
             least = most = array.item()
         elif -low == high == math.inf:
             least = most = np.vdot(array, array)  # squares do not cancel, so only nan makes it nan
-        elif low == 0 and array.dtype == np.intp:
+        elif low <= 0 and array.dtype == np.intp:
             least, most = 0, array.view(np.uintp).max()  # negative ones are great without a sign
         else:
             least, most = array.min(), array.max()
         if not (least >= low and most <= high):
             least, most = array.min(), array.max()
-            raise error(most if least >= low else least)
+            if not (least >= low and most <= high):
+                raise error(most if least >= low else least)
 
     def readback(self, results):
         """Tuples of results as they are computed: they can be read at once."""
