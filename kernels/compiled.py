@@ -18,6 +18,7 @@ MODULES = (
     "steps.adam_loop",
     "pool.windows_2x2",
     "conv.vectors",
+    "conv.depthwise_loops",
     "normalise.jit",
     "activation.loops",
     "recurrent.loops",

@@ -6,8 +6,8 @@ memory; here it is made in blocks of a few images (or a few rows of a large imag
 processor's cache, in one buffer that is used again for every block. The product ``W (O, C*kh*kw) @ columns
 (C*kh*kw, OH*OW)`` is already in the result's layout and is written straight into it.
 
-Large convolutions go without columns, by `nnscratch.kernels.conv.winograd` or `nnscratch.kernels.conv.direct`. Arguments and
-results are those of `nnscratch.kernels.conv.definition`.
+Large convolutions go without columns, by `nnscratch.kernels.conv.winograd` or `nnscratch.kernels.conv.direct`, depthwise ones by
+`nnscratch.kernels.conv.depthwise`. Arguments and results are those of `nnscratch.kernels.conv.definition`.
 """
 
 import functools
@@ -18,7 +18,7 @@ import numpy as np
 from .. import blas, threads
 from ..float16 import through_float32
 from ..windows import output_sizes, pad, taps, unpadded
-from . import direct, winograd
+from . import depthwise, direct, winograd
 
 # Half of a common 2 MB second-level cache, so that the product's other operands fit beside the columns.
 BLOCK_BYTES = 1 << 20
@@ -72,11 +72,18 @@ def _choose(dtype, images, shape, windows, stride, dilation, groups, *least):
     return (winograd if winograd.suits(dtype, shape, stride, dilation, groups) else direct), vectors
 
 
+def _depthwise(a, shape, weight, groups):
+    """The compiled loops for a depthwise convolution between an array and one of that shape, or None where it is none, or small."""
+    return weight[1] == 1 and depthwise.compiled_loops(a.dtype, max(a.size, math.prod(shape)), weight, groups)
+
+
 @through_float32
 def conv2d(x, w, bias, stride, padding, dilation, groups):
     """Cross-correlate images with filters, as `nnscratch.kernels.conv.definition.conv2d`."""
     filters, kernel = w.shape[0], w.shape[2:]
     windows = output_sizes(x.shape[2:], kernel, stride, padding, dilation)
+    if loops := _depthwise(x, (len(x), filters, *windows), w.shape, groups):
+        return depthwise.conv2d(loops, x, w, bias, stride, padding, dilation)
     least = direct.LEAST, winograd.LEAST
     chosen, vectors = _choose(x.dtype, len(x), w.shape, windows, stride, dilation, groups, *least)
     if chosen is winograd:
@@ -111,6 +118,8 @@ def flipped(w, groups):
 def conv2d_input(g, w, size, stride, padding, dilation, groups):
     """The gradient of `conv2d` by its input, as `nnscratch.kernels.conv.definition.conv2d_input`."""
     images, windows, least = len(g), g.shape[2:], (direct.LEAST, winograd.LEAST)
+    if loops := _depthwise(g, (images, w.shape[1] * groups, *size), w.shape, groups):
+        return depthwise.conv2d_input(loops, g, w, size, stride, padding, dilation, groups)
     # One channel of results would leave most of a tile empty.
     if w.shape[1] * groups > 1:
         chosen, vectors = _choose(g.dtype, images, w.shape, windows, stride, dilation, groups, *least)
@@ -196,6 +205,8 @@ def conv2d_weight(g, x, kernel, stride, padding, dilation, groups):
     """The gradient of `conv2d` by its weight, as `nnscratch.kernels.conv.definition.conv2d_weight`."""
     (images, filters), windows = g.shape[:2], g.shape[2:]
     shape = filters, x.shape[1] // groups, *kernel
+    if loops := _depthwise(x, g.shape, shape, groups):
+        return depthwise.conv2d_weight(loops, g, x, kernel, stride, padding, dilation)
     least = direct.LEAST, winograd.LEAST
     chosen, vectors = _choose(x.dtype, images, shape, windows, stride, dilation, groups, *least)
     if chosen is winograd:
