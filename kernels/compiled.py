@@ -23,6 +23,7 @@ MODULES = (
     "activation.loops",
     "recurrent.loops",
     "attention.loops",
+    "softmax.loops",
     "scatter.rows",
 )
 #: The files of words that loops in other files are written in.

@@ -193,6 +193,15 @@ class Code:
         whole = self.builder.add(count, _INDEX(self.lanes - 1))
         self.loop(self.builder.sdiv(whole, _INDEX(self.lanes)), [], vector)
 
+    def vectors_and_rest(self, count, body):
+        """``body(begin, None)`` for each whole vector of `count` elements; for what is left ``body(begin, lanes)``, as `pieces`."""
+        whole = self.builder.sdiv(self.number(count), self.number(self.lanes))
+        with self.builder.if_then(self.greater(whole, 0)):
+            self.loop(whole, [], lambda k, nothing: body(self.multiply(k, self.lanes), None) or nothing)
+        done = self.multiply(whole, self.lanes)
+        with self.builder.if_then(self.greater(count, done)):
+            body(done, self.first(self.builder.sub(count, done)))
+
     def loop(self, count, carried, body):
         """``for k in range(count): carried = body(k, carried)`` for a count above 0; the last `carried`."""
         before = self.builder.block
@@ -211,6 +220,23 @@ class Code:
         self.builder.cbranch(self.builder.icmp_signed("<", following, self.number(count)), start, done)
         self.builder.position_at_end(done)
         return after
+
+    def loop_if_any(self, count, carried, body):
+        """`loop` for a count that may be 0, and for whatever vectors or numbers; the last `carried`."""
+        before, test, inside, done = self.builder.block, *(self.builder.append_basic_block() for _ in range(3))
+        self.builder.branch(test)
+        self.builder.position_at_end(test)
+        k, *phis = (self.builder.phi(kind) for kind in [_INDEX, *(v.type for v in carried)])
+        self.builder.cbranch(self.builder.icmp_signed("<", k, self.number(count)), inside, done)
+        self.builder.position_at_end(inside)
+        after = body(k, phis)
+        following, end = self.builder.add(k, _INDEX(1)), self.builder.block
+        self.builder.branch(test)
+        for phi, first, last in zip([k, *phis], [_INDEX(0), *carried], [following, *after], strict=True):
+            phi.add_incoming(first, before)
+            phi.add_incoming(last, end)
+        self.builder.position_at_end(done)
+        return phis
 
     def pieces(self, count, body):
         """``body(begin, lanes)`` for each vector of `count` elements, above 0: where it begins, and which lanes there are."""
@@ -247,3 +273,17 @@ def _name(vector):
     kind = vector.element if several else vector
     letter, bits = ("i", kind.width) if isinstance(kind, ir.IntType) else ("f", 32 if kind == ir.FloatType() else 64)
     return f"v{vector.count}{letter}{bits}" if several else f"{letter}{bits}"
+
+
+@kernel
+def copy(code, x, at, out, to, count):
+    """``out[to + i] = x[at + i]`` for `count` i."""
+    x, out = code.at(x, at), code.at(out, to)
+
+    def vector(i, lanes):
+        if lanes is None:
+            code.store(code.load(code.at(x, i)), code.at(out, i))
+        else:
+            code.store_some(code.load_some(code.at(x, i), lanes), code.at(out, i), lanes)
+
+    code.vectors_and_rest(count, vector)

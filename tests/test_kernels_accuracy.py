@@ -463,3 +463,56 @@ def test_the_fast_kernels_do_what_the_definitions_say(topic, name, dtype):
 def test_examples_in_the_documentation(name):
     result = doctest.testmod(importlib.import_module(f"nnscratch.kernels.{name}"))
     assert result.failed == 0
+
+
+@pytest.fixture
+def compiled_rows(monkeypatch):
+    monkeypatch.setattr(compiled, "LEAST", 0)
+    assert compiled.module("softmax.loops", np.zeros(1, np.float32)) is not None, "numba is not installed"
+
+
+@pytest.mark.usefixtures("compiled_rows")
+def test_compiled_rows_and_columns_anywhere():
+    @given(st.integers(1, 20), st.integers(0, 2**32 - 1), st.sampled_from([1e-6, 1.0, 10.0, 40.0, 1e4, 1e38]))
+    @settings(max_examples=40, deadline=None)
+    def check(n, seed, scale):
+        rng = np.random.default_rng(seed)
+        x = (rng.standard_normal((2, n)) * scale).clip(-3e38, 3e38).astype(np.float32)
+        x[:, rng.integers(0, n)] = x[:, 0]  # ties
+        columns = np.repeat(x.T[:, :, None], 9, axis=2).reshape(1, n, 18)
+        for function, true in ((softmax.softmax, mp_softmax), (softmax.log_softmax, mp_log_softmax)):
+            found = function(x, 1)
+            for row, results in zip(x, found, strict=True):
+                assert max(map(lambda c, t: ulp_error(c, t, np.float32), results, true(row))) <= LIMIT
+            again = function(columns, 1).reshape(n, 2, 9).transpose(1, 2, 0)
+            for row, results in zip(x, again, strict=True):
+                assert (results == results[0]).all()
+                assert max(map(lambda c, t: ulp_error(c, t, np.float32), results[0], true(row))) <= LIMIT
+
+    check()
+
+
+@pytest.mark.usefixtures("compiled_rows")
+def test_compiled_rows_are_the_definitions():
+    test_infinities_and_nan()
+    test_axes_strides_and_dtypes(np.float32, -1)
+    test_axes_strides_and_dtypes(np.float32, 0)
+    test_long_rows(np.float32)
+
+
+@pytest.mark.parametrize("shape", [(3, 7), (5, 64), (2, 9, 18), (3, 5, 4)])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.usefixtures("compiled_rows")
+def test_compiled_gradients(name, shape):
+    rng = np.random.default_rng(0)
+    axis = 1
+    x, g = rng.standard_normal((2, *shape)).astype(np.float32)
+    y = getattr(softmax, name)(x, axis)
+    wide, slope = y.astype(float), g.astype(float)
+    if name == "softmax":
+        expected = wide * (slope - (slope * wide).sum(axis, keepdims=True))
+    else:
+        expected = slope - np.exp(wide) * slope.sum(axis, keepdims=True)
+    found = getattr(softmax, f"{name}_gradient")(g, y, axis)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)

@@ -67,30 +67,6 @@ def _tap_sums(whole):
 _whole_sums, _some_sums = _tap_sums(True), _tap_sums(False)
 
 
-def _move_vectors(code, count, body):
-    """``body(i, store)`` for each whole vector of `count` elements, and for what is left of them."""
-    whole = code.builder.sdiv(code.number(count), code.number(code.lanes))
-    with code.builder.if_then(code.greater(whole, 0)):
-        code.loop(whole, [], lambda k, nothing: body(code.multiply(k, code.lanes), None) or nothing)
-    done = code.multiply(whole, code.lanes)
-    with code.builder.if_then(code.greater(count, done)):
-        body(done, code.first(code.builder.sub(count, done)))
-
-
-@simd.kernel
-def _copy(code, x, at, out, to, count):
-    """``out[to + i] = x[at + i]`` for `count` i."""
-    x, out = code.at(x, at), code.at(out, to)
-
-    def vector(i, lanes):
-        if lanes is None:
-            code.store(code.load(code.at(x, i)), code.at(out, i))
-        else:
-            code.store_some(code.load_some(code.at(x, i), lanes), code.at(out, i), lanes)
-
-    _move_vectors(code, count, vector)
-
-
 @simd.kernel
 def _copy_every(code, x, at, step, out, to, stride, count):
     """``out[to + i * stride] = x[at + i * step]`` for `count` i."""
@@ -125,7 +101,7 @@ def _copy_halves(code, x, at, out, to_even, to_odd, count):
             for half, vector in zip((even, odd), pair, strict=True):
                 code.store_some(vector, code.at(half, i), lanes)
 
-    _move_vectors(code, count, vector)
+    code.vectors_and_rest(count, vector)
 
 
 @simd.inner
@@ -138,7 +114,7 @@ def _lay_out(x, plane, size, stride, layout, scratch):
     for h in range(rows):
         at, to = (plane * rows + h) * columns, (phase * right * height + row) * width + left
         if right == 1:
-            _copy(x, at, scratch, to, columns)
+            simd.copy(x, at, scratch, to, columns)
         elif right == 2:
             pairs = columns // 2
             _copy_halves(x, at, scratch, to, to + height * width, pairs)
@@ -180,7 +156,7 @@ def correlate_input(g, begin, end, windows, stride, layout, w, offsets, each, dx
                 at = ((plane * each + j) * windows[0] + p) * windows[1]
                 to = (j * height + top + p * down) * width + left
                 if right == 1:
-                    _copy(g, at, scratch, to, windows[1])
+                    simd.copy(g, at, scratch, to, windows[1])
                 else:
                     _copy_every(g, at, 1, scratch, to, right, windows[1])
         at_w = plane % channels * taps

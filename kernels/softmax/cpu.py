@@ -2,14 +2,15 @@ r"""Softmax and its like with NumPy, a few rows at a time, which stay in the pro
 
 How: float16 and float32 are computed in float64 and rounded once. float64 has nothing wider to go to, so what a plain formula
 would lose is carried along: the rounding error of ``x - max`` and of the sums. Only where the answer of `logsumexp` is the small
-difference of larger numbers is `double_double` called in. No kernel here gives a NumPy warning.
+difference of larger numbers is `double_double` called in. Large arrays of float32 go to compiled loops (``loops.py``), along one axis.
+No kernel here gives a NumPy warning.
 """
 
 import math
 
 import numpy as np
 
-from .. import pieces
+from .. import compiled, pieces, threads
 from ..blas import ones
 from ..double_double import exponential, sum_levels, sum_rows, two_sum
 from ..rows import as_rows, from_rows, reduced
@@ -18,6 +19,45 @@ RESCUE = 64  # Powers of two by which sums near underflow are lifted.
 ONE = np.ones(())  # NumPy takes it more quickly than the number.
 LN2 = math.log(2)
 LN2_ERROR = 2.3190468138462996e-17  # ln 2 less its float64.
+
+
+#: The work of an element, in multiplications, its way from memory and back included (see `threads.WORK_OF_AN_ELEMENT`).
+WORK = 64
+#: Columns side by side from which on they are not copied to stand as rows: a vector has no more lanes.
+COLUMNS = 16
+
+
+def _by_loop(name, axis, *arrays):
+    """What the loop of that name makes of the arrays, or None where it does not take them: other dtypes, small ones, several axes.
+
+    The size alone decides, so that results do not depend on what has run before.
+    """
+    x = arrays[0]
+    if x.size < compiled.LEAST or x.dtype.char != "f" or not isinstance(axis, int):
+        return None
+    if any(type(a) is not np.ndarray or a.shape != x.shape for a in arrays):
+        return None
+    loops = compiled.module("softmax.loops", *arrays)
+    if loops is None:
+        return None
+    axis %= x.ndim
+    n, inner = x.shape[axis], math.prod(x.shape[axis + 1 :])
+    if 1 < inner < COLUMNS:
+        back = _by_loop(name, -1, *(np.moveaxis(a, axis, -1) for a in arrays))
+        return np.ascontiguousarray(np.moveaxis(back, -1, axis))
+    y = np.empty(x.shape, x.dtype)
+    flat = [compiled.contiguous(a).reshape(-1) for a in arrays] + [y.reshape(-1)]
+    if inner == 1:
+        loop = getattr(loops, name)
+        threads.split(x.size // n, x.size * WORK, lambda begin, end: loop(*flat, n, begin, end))
+    else:
+        loop, width = getattr(loops, f"{name}_columns"), loops.width_of(n)
+
+        def run(begin, end):
+            loop(*flat, n, inner, width, begin * width, min(end * width, inner))
+
+        threads.split(-(-inner // width), x.size * WORK, run)
+    return y
 
 
 def exponentials(x, whole=False):
@@ -92,6 +132,9 @@ def softmax(x, axis):
     array([[0.5, 0.5],
            [1. , 0. ]])
     """
+    y = _by_loop("softmax", axis, x)
+    if y is not None:
+        return y
     rows, axes = as_rows(x, axis)
     y = np.empty(rows.shape, rows.dtype)
     for piece in pieces.of_rows(rows):
@@ -111,12 +154,23 @@ def log_softmax(x, axis):
     >>> log_softmax(np.array([0.0, -20.0]), axis=0)
     array([-2.06115362e-09, -2.00000000e+01])
     """
+    y = _by_loop("log_softmax", axis, x)
+    if y is not None:
+        return y
     rows, axes = as_rows(x, axis)
     y = np.empty(rows.shape, rows.dtype)
     for piece in pieces.of_rows(rows):
         _, d, _, s = exponentials(rows[piece])
         y[piece] = d - np.log1p(s)
     return from_rows(y, x.shape, axes)
+
+
+def softmax_gradient(g, y, axis):
+    return _by_loop("softmax_gradient", axis, g, y)
+
+
+def log_softmax_gradient(g, y, axis):
+    return _by_loop("log_softmax_gradient", axis, g, y)
 
 
 @np.errstate(all="ignore")

@@ -139,6 +139,7 @@ def softmax(x, axis=-1):
 
 
 @softmax.rule("x")
+@fused("softmax.softmax_gradient")
 def _(g, y, axis):
     gy = g * y
     return gy - y * sum(gy, axis, True)
@@ -181,6 +182,7 @@ def log_softmax(x, axis=-1):
 
 
 @log_softmax.rule("x")
+@fused("softmax.log_softmax_gradient")
 def _(g, y, axis):
     return g - exp(y) * sum(g, axis, True)
 
