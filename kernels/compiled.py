@@ -104,6 +104,9 @@ def _available():
         importlib.import_module("logging").getLogger("nnscratch").warning(
             "nnscratch: %s, so NumPy alone does the work of the CPU, more slowly", why
         )
+    else:
+        with _kept_in_the_users_cache() as folder:
+            importlib.import_module("nnscratch.kernels.notice").install(folder)
     return not why
 
 
@@ -131,6 +134,6 @@ def _kept_in_the_users_cache():
     with contextlib.suppress(RuntimeError):  # where there is no home folder
         config.CACHE_DIR = before or str(folders.cache("numba") / hashlib.sha256(words).hexdigest()[:12])
     try:
-        yield
+        yield config.CACHE_DIR
     finally:
         config.CACHE_DIR = before

@@ -157,3 +157,25 @@ def test_machine_code_is_kept_in_the_users_cache_and_not_beside_the_source(tmp_p
     assert ran.stdout == "\n", "other people's loops stay where they were"
     kept = [p.name for p in tmp_path.glob("nnscratch/numba/*/*/*.nbi")]
     assert any(name.startswith("adam_loop.adam") for name in kept), kept
+
+
+def test_a_line_tells_what_is_compiled_for_long_and_none_where_it_is_kept(tmp_path):
+    script = (
+        "import numpy as np, sys; from nnscratch import backend; backend.cpu.prepare(1 << 20)\n"
+        "from nnscratch.kernels import notice; from nnscratch.kernels.scatter import cpu; notice.PATIENCE = float(sys.argv[1])\n"
+        "cpu.put_add(np.ones((2, 3)), (4, 3), np.array([0, 1]))\n"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def told(patience, first=""):
+        command = [sys.executable, "-c", first + script, str(patience)]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr
+
+    silent = "import logging; logging.getLogger('nnscratch').setLevel('ERROR')\n"
+    environment["NUMBA_CACHE_DIR"] = str(tmp_path / "quiet")
+    assert told(0, silent) == ""
+    environment["NUMBA_CACHE_DIR"] = str(tmp_path / "told")
+    expected = f"once; later runs find them in {tmp_path / 'told'}\n"
+    line = told(0)
+    assert line.startswith("nnscratch: compiling loops") and line.endswith(expected) and line.count("\n") == 1
+    assert told(0) == "", "all of it is kept"

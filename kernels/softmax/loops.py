@@ -12,7 +12,7 @@ import numpy as np
 from llvmlite import ir
 
 from .. import simd
-from ..elementary import Vector, choose, exponential, size
+from ..elementary import Vector, choose, exponential
 
 _DOUBLE = ir.DoubleType()
 
@@ -106,7 +106,7 @@ def _exponential(x, m):
     near = d + m
     lacks = (x - near) - (m + (d - near))  # as `nnscratch.kernels.double_double.two_sum` has it
     e = exponential(d)
-    return choose(size(lacks) < 1.0, e + e * lacks, e)
+    return e + e * choose(d < -110.0, 0.0, lacks)  # there it is 0, and infinite ones lack no number
 
 
 def _both_ways(write):
