@@ -11,7 +11,6 @@ The polynomials were made with 40 digits of mpmath from the Chebyshev series of 
 
 import math
 
-import numba
 from llvmlite import ir
 from numba.extending import intrinsic
 
@@ -223,9 +222,9 @@ def normal(x):
 
 @intrinsic
 def exponential_of(typing, x):
-    """`exponential` of a number, for loops that Numba compiles."""
+    """`exponential` of a float32 or float64 number, for loops that Numba compiles."""
 
     def generate(context, builder, signature, args):
         return exponential(Vector(builder, args[0])).value
 
-    return numba.types.float64(numba.types.float64), generate
+    return x(x), generate

@@ -12,17 +12,10 @@ from llvmlite import ir
 from numba.extending import intrinsic
 
 from .. import simd
+from ..elementary import exponential_of
 
 _compile = numba.njit(fastmath={"contract"}, cache=True, **simd.SETTINGS)
 _sums = numba.njit(fastmath={"contract", "reassoc"}, cache=True, **simd.SETTINGS)
-
-#: Added to a number, it leaves the nearest whole one in the last bits of a float32.
-_ROUNDER = np.float32(1.5 * 2.0**23)
-_PER_LN2, _LN2, _REST = np.float32(1 / math.log(2)), np.float32(0.693359375), np.float32(-2.12194440054690583e-4)
-#: Below it the exponential is no normal number, and is made 0.
-_LEAST = np.float32(-87.3)
-#: (e^r - 1 - r) / r² for abs(r) <= ln(2) / 2: the Taylor series, its last terms moved to meet the ends.
-_C2, _C3, _C4, _C5, _C6 = (np.float32(c) for c in (0.5, 0.16666667, 0.041666456, 0.008333332, 0.0013888))
 
 
 def _bitcast(to):
@@ -37,19 +30,6 @@ def _bitcast(to):
 
 
 _bits, _number = _bitcast(numba.int32), _bitcast(numba.float32)
-
-
-@numba.njit(inline="always")
-def _exp(x):
-    """The exponential of a number that is not above 80, to 2 units in the last place."""
-    bounded = x if x > _LEAST else _LEAST
-    bits = bounded * _PER_LN2 + _ROUNDER
-    n = bits - _ROUNDER
-    r = (bounded - n * _LN2) - n * _REST
-    tail = _C2 + r * (_C3 + r * (_C4 + r * (_C5 + r * _C6)))
-    power = _number(np.int32((_bits(bits) + np.int32(127)) << np.int32(23)))
-    e = power + power * (r + r * r * tail)
-    return x if x != x else e if x > _LEAST else np.float32(0)
 
 
 @intrinsic
@@ -85,7 +65,7 @@ def _total(row):
 @_compile
 def _exponentials_of(row, scale, shift):
     for i in range(row.size):
-        row[i] = _exp(row[i] * scale - shift)
+        row[i] = exponential_of(row[i] * scale - shift)
 
 
 @_compile
@@ -112,7 +92,7 @@ def weigh(s, scale, length, first, logsumexp):
 @_compile
 def _weights_and_slopes(row, slope, factor, scale, logsumexp, mean):
     for i in range(row.size):
-        p = _exp(row[i] * factor - logsumexp)
+        p = exponential_of(row[i] * factor - logsumexp)
         row[i] = p
         slope[i] = p * (slope[i] - mean) * scale
 
@@ -120,7 +100,7 @@ def _weights_and_slopes(row, slope, factor, scale, logsumexp, mean):
 @_compile
 def _dropped_weights_and_slopes(row, slope, kept, factor, scale, logsumexp, mean):
     for i in range(row.size):
-        p = _exp(row[i] * factor - logsumexp)
+        p = exponential_of(row[i] * factor - logsumexp)
         row[i] = p * kept[i]
         slope[i] = p * (slope[i] * kept[i] - mean) * scale
 
