@@ -56,6 +56,11 @@ WANTED = {
     ],
     "conv": [Target("time", 0.9, "torch")],
     "operations": [Target("time", 0.9, "torch")],
+    "recurrent-s4": [Target("time", 1.0, "torch"), Target("time", 1.15, "roofline")],
+    "recurrent-lstm": [Target("time", 0.6, "torch")],
+    "recurrent-gru": [Target("time", 0.6, "torch")],
+    "recurrent-lengths": [Target("time", 0.7, "torch")],
+    "recurrent-words": [Target("time", 0.5, "torch")],
     "matmul": [Target(matmul.OVER, 3.0)],
     "epoch": [Target(epoch.OUTSIDE, 0.05)],
 }
