@@ -23,6 +23,7 @@ from nnscratch.ops.activation import (
     softplus,
     softsign,
 )
+from nnscratch.ops.adversarial import critic_loss, discriminator_loss, generator_loss, gradient_penalty
 from nnscratch.ops.attention import scaled_dot_product_attention
 from nnscratch.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d, fold, unfold
 from nnscratch.ops.cross_entropy import binary_cross_entropy, cross_entropy, nll_loss
@@ -65,13 +66,17 @@ __all__ = [
     "conv2d",
     "conv_transpose1d",
     "conv_transpose2d",
+    "critic_loss",
     "cross_entropy",
+    "discriminator_loss",
     "dropout",
     "elu",
     "embedding",
     "embedding_bag",
     "fold",
     "gelu",
+    "generator_loss",
+    "gradient_penalty",
     "group_norm",
     "gru",
     "gru_cell",

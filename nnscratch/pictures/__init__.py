@@ -19,5 +19,6 @@ _LAZY = {
     "learning_rates": "nnscratch.pictures.learning:learning_rates",
     "mistakes": "nnscratch.pictures.classes:mistakes",
     "roc": "nnscratch.pictures.classes:roc",
+    "sheet": "nnscratch.pictures.sheets:sheet",
 }
 __getattr__, __dir__ = _attach(__name__, _LAZY)

@@ -5,6 +5,7 @@ import numpy as np
 from nnscratch import arguments, metrics
 from nnscratch.metrics.classifier import predicted_and_true
 from nnscratch.pictures import style
+from nnscratch.pictures.sheets import as_images, pixels_of
 
 MOST_CLASSES = 100
 
@@ -188,10 +189,8 @@ def mistakes(images, prediction, target, labels=None, count=60):
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['dog (90%)\\nis cat', 'dog (60%)\\nis cat']
     """
-    images = arguments.as_array("mistakes: images", images)
+    images = as_images("mistakes", images)
     count = arguments.count("mistakes", "count", count)
-    if images.ndim not in (3, 4) or images.size == 0:
-        raise ValueError(f"mistakes: images has shape {images.shape}, expected (N, C, H, W) or (N, H, W); reshape them")
     prediction = arguments.as_array("mistakes: prediction", prediction)
     predicted, true, names = _classes("mistakes", prediction, target, labels)
     arguments.check_lengths("mistakes: of images, prediction and target", [images, predicted, true])
@@ -206,7 +205,7 @@ def mistakes(images, prediction, target, labels=None, count=60):
         names[predicted[i]] + (f" ({given[i]:.0%})" if given is not None else "") + f"\nis {names[true[i]]}"
         for i in shown
     ]
-    pixels, scale = _pixels(images, shown)
+    pixels, scale = pixels_of(images, shown)
     tiles = style.Tiles(pixels, texts, tall=0.7, wide=8.5)
     with style.picture(max(4.0, tiles.width), tiles.height + 0.4) as figure:
         axes = figure.subplots()
@@ -228,13 +227,3 @@ def _given(prediction, predicted):
         return np.take_along_axis(prediction, predicted[:, None], 1)[:, 0]
     one = prediction.reshape(-1)
     return np.where(predicted == 1, one, 1 - one)
-
-
-def _pixels(images, shown):
-    """The images shown as (n, h, w) of brightness or (n, h, w, 3) of colour, and the range of brightness."""
-    arguments.check_finite("mistakes: images", images)
-    low, high = min(0.0, float(images.min())), max(1.0, float(images.max()))
-    if images.ndim == 4 and images.shape[1] == 3:
-        return (images[shown].transpose(0, 2, 3, 1).astype(np.float64) - low) / (high - low), {}
-    images = images[shown].astype(np.float64)
-    return images.mean(1) if images.ndim == 4 else images, {"vmin": low, "vmax": high}

@@ -84,6 +84,8 @@ class Tiles:
         The width in inches that all of them may take.
     gap : float
         The distance between images in inches.
+    columns : int, optional
+        How many images stand in a row; by default as many as find room.
 
     Attributes
     ----------
@@ -100,7 +102,7 @@ class Tiles:
     SIZE = 6.5  # of the texts, in points
     LETTER = 0.6 * SIZE / 72  # an average letter's width in inches
 
-    def __init__(self, images, texts, tall, wide, gap=0.08):
+    def __init__(self, images, texts, tall, wide, gap=0.08, columns=None):
         lines = [line for text in texts for line in text.split("\n")]
         # Small images are enlarged, so that a text's height is a whole number of pixels.
         self.scale = -(-24 // min(images.shape[1:3]))
@@ -109,10 +111,10 @@ class Tiles:
         pixels = self.images.shape[1] / tall  # in an inch
         room = max(map(len, lines), default=0) * self.LETTER * pixels - self.images.shape[2]
         self.side = max(int(np.ceil(gap / 2 * pixels)), int(np.ceil(room / 2)))
-        above = 1 + max((text.count("\n") for text in texts), default=0)
+        above = max((1 + text.count("\n") for text in texts if text), default=0)
         self.head = int(np.ceil((above * 1.3 * self.SIZE / 72 + gap / 2) * pixels))
         self.tile = self.images.shape[1] + self.head, self.images.shape[2] + 2 * self.side
-        self.columns = min(max(1, int(wide * pixels / self.tile[1])), max(1, len(images)))
+        self.columns = min(columns or max(1, int(wide * pixels / self.tile[1])), max(1, len(images)))
         self.rows = max(1, -(-len(images) // self.columns))
         self.height, self.width = self.rows * self.tile[0] / pixels, self.columns * self.tile[1] / pixels
 

@@ -569,6 +569,15 @@ REFERENCES = {
     "probability_binary_cross_entropy": _binary_cross_entropy,
     "sigmoid_binary_cross_entropy": lambda z, *rest: _binary_cross_entropy(_sigmoid(z), *rest),
     "log_likelihood": lambda probability: np.sum(log(probability)),
+    # adversarial
+    "discriminator_loss": lambda real, fake, true=1.0: (
+        _binary_cross_entropy(_sigmoid(real), true) + _binary_cross_entropy(_sigmoid(fake), 0)
+    ),
+    "generator_loss": lambda fake: _binary_cross_entropy(_sigmoid(fake), 1),
+    "critic_loss": lambda real, fake: _mean(fake) - _mean(real),
+    "gradient_penalty": lambda gradients: _mean(
+        (sqrt(np.sum(gradients.reshape(len(gradients), -1) ** 2, axis=1)) - 1) ** 2
+    ),
     # convolution, pooling, normalisation
     "conv2d": _conv2d,
     "conv2d_input": _conv2d_input,
