@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import inspect
 import math
 import os
 import shutil
@@ -90,9 +91,10 @@ def _parse(argv):
     train.add_argument("--full", action="store_true", help="the full data set, where there is one")
     train.add_argument("--resume", action="store_true", help="go on from the last complete epoch in DIR")
     train.add_argument("--out", metavar="DIR", help="where the results go (default: runs/SYSTEM)")
+    _add_options(train, argv)
     train.set_defaults(run=_train)
 
-    generate = commands.add_parser("generate", help="let a trained network write", allow_abbrev=False)
+    generate = commands.add_parser("generate", help="let a trained network make something new", allow_abbrev=False)
     generate.add_argument("folder", metavar="RUN", help="the folder where `nnscratch train` wrote its results")
     generate.add_argument("--prompt", metavar="TEXT", help="what it begins with")
     generate.add_argument("--length", type=_count(1), metavar="N", help="how many tokens it adds (default: 50)")
@@ -102,6 +104,7 @@ def _parse(argv):
         metavar="T",
         help="below 1 keeps to the likely, above 1 strays (default: 0.8)",
     )
+    generate.add_argument("--count", type=_count(1), metavar="N", help="how many images (default: 64)")
     generate.add_argument("--seed", type=_count(0), metavar="N", help="of what is drawn (default: 0)")
     generate.set_defaults(run=_generate)
 
@@ -159,6 +162,15 @@ def _places(parser, words):
             f"E1 to E9 or W1 to W3"
         )
     return [key for _, _, key in found]
+
+
+def _add_options(train, argv):
+    """Let `train` take the options of the system that is named."""
+    from nnscratch import systems
+
+    name = next((word for word in argv[1:] if word in systems.NAMES), None) if argv[:1] == ["train"] else None
+    for option, details in systems.get(name).options.items() if name else ():
+        train.add_argument(f"--{option}", **{**details, "default": None})
 
 
 def _system(name):
@@ -245,12 +257,19 @@ def _train(arguments):
             full=arguments.full,
             resume=arguments.resume,
             out=arguments.out,
+            **{name: getattr(arguments, name, None) for name in arguments.system.options},
         )
 
 
 def _generate(arguments):
     system, model = _run_that_can(arguments, "generate", "writes nothing")
     given = {k: v for k, v in vars(arguments).items() if v is not None and k not in ("command", "folder", "run")}
+    known = inspect.signature(system.generate).parameters
+    wrong = next((name for name in given if name not in known), None)
+    if wrong is not None:
+        raise ValueError(f"{system.name} takes no --{wrong}; leave it out")
+    if "folder" in known:
+        given["folder"] = arguments.folder
     print(system.generate(model, **given))
 
 

@@ -37,6 +37,7 @@ TOPICS = {
     "loss": "Losses value by value",
     "cross_entropy": "Cross-entropy",
     "normalise": "Normalisation",
+    "adversarial": "Networks that compete",
     "dropout": "Dropout",
     "recurrent": "Recurrent layers",
     "attention": "Attention",

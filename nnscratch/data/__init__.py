@@ -18,7 +18,7 @@ from nnscratch.data.batching import DataLoader, batches
 from nnscratch.data.classes import class_weights, one_hot, oversample, undersample
 from nnscratch.data.corpora import reviews, shakespeare
 from nnscratch.data.datasets import Dataset, IterableDataset, Subset, TensorDataset, random_split
-from nnscratch.data.digits import mnist
+from nnscratch.data.digits import fashion_mnist, mnist
 from nnscratch.data.idx import read_idx, write_idx
 from nnscratch.data.scaling import MinMax, Standardize
 from nnscratch.data.seeding import generator
@@ -45,6 +45,7 @@ __all__ = [
     "breast_cancer",
     "class_weights",
     "crop",
+    "fashion_mnist",
     "flip",
     "generator",
     "glove",

@@ -21,6 +21,7 @@ MIRRORS = [
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 ]
 SAMPLE = Path(__file__).with_name("mnist_sample.npz")
+FASHION = Path("/usr/share/datasets/fashion-mnist")  # of Debian's package
 TIMEOUT = 20  # seconds without an answer before the next mirror is tried
 
 
@@ -69,6 +70,33 @@ def mnist(sample=False):
     else:
         parts = [load_file(path, name) for name, path in zip(FILES, _find(), strict=True)]
     x_train, y_train, x_test, y_test = parts
+    return (_images(x_train), y_train.astype(np.int64)), (_images(x_test), y_test.astype(np.int64))
+
+
+def fashion_mnist():
+    """Load Fashion-MNIST (Xiao, Rasul & Vollgraf, 2017): images of clothes in MNIST's shapes, where Debian's package has put them.
+
+    Returns
+    -------
+    ((x_train, y_train), (x_test, y_test))
+        As of `mnist`: 60,000 and 10,000 images; the classes are T-shirt, trousers, pullover, dress, coat, sandal, shirt, sneaker,
+        bag and boot.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where it is not installed.
+    ValueError
+        Where a file is damaged.
+    """
+    paths = [find_file(FASHION, name) for name in FILES]
+    if None in paths:
+        raise FileNotFoundError(
+            f"fashion_mnist: {FASHION} does not hold the data; install Debian's package dataset-fashion-mnist, or take mnist"
+        )
+    x_train, y_train, x_test, y_test = (
+        parse_idx("fashion_mnist", p, decompress("fashion_mnist", p, read_bytes("fashion_mnist", p))) for p in paths
+    )
     return (_images(x_train), y_train.astype(np.int64)), (_images(x_test), y_test.astype(np.int64))
 
 

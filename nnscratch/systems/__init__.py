@@ -14,6 +14,7 @@ NAMES = (
     "binary-classifier",
     "text-generator",
     "review-classifier",
+    "gan",
 )
 
 
@@ -100,6 +101,6 @@ def every():
     Examples
     --------
     >>> [system.id for system in every()]
-    ['S2', 'S3', 'S1', 'S5', 'S8', 'S12', 'S4', 'S9']
+    ['S2', 'S3', 'S1', 'S5', 'S8', 'S12', 'S4', 'S9', 'S11']
     """
     return [get(name) for name in NAMES]

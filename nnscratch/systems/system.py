@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -9,13 +11,14 @@ from threadpoolctl import threadpool_limits
 import nnscratch as ns
 from nnscratch import arguments, backend, documents
 from nnscratch.checkpoint import read_checkpoint
-from nnscratch.files import as_path, writable_folder, write_bytes
+from nnscratch.files import as_path, read_bytes, writable_folder, write_bytes
 from nnscratch.training import Checkpoint, Trainer
 
 CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.safetensors"
 VOCABULARY = "vocabulary.json"
-FILES = ("metrics.json", MODEL, VOCABULARY, "curves.png", "mistakes.png", CHECKPOINT)
+PICTURES = ("curves", "mistakes", "samples", "learning", "walk", "nearest")
+FILES = ("metrics.json", MODEL, VOCABULARY, *(f"{name}.png" for name in PICTURES), CHECKPOINT)
 MOST_MISTAKES = 200  # images in one picture
 DPI = 120
 
@@ -46,10 +49,19 @@ class System:
     full = False
     #: After how many epochs the checkpoint is written again.
     every = 1
+    #: What the command can be told of this system alone: by name what argparse takes, with a "default".
+    options: Mapping = MappingProxyType({})
     #: What the Trainer is given.
     loss = ""
     metrics: tuple = ()
     validation_split = 0.0
+
+    def __init__(self):
+        self.choose({})
+
+    def choose(self, settings):
+        """Take the values of the system's own options from a run's settings, or their defaults, into `chosen`."""
+        self.chosen = {name: settings.get(name, option["default"]) for name, option in self.options.items()}
 
     def model(self):
         """The network with new weights."""
@@ -62,6 +74,21 @@ class System:
     def optimizer(self, parameters, lr):
         """The optimiser: Adam as the documents state it."""
         return ns.optim.Adam(parameters, lr=lr)
+
+    def trainer(self, model, settings):
+        """The Trainer of a network."""
+        optimizer = self.optimizer([p for p in model.parameters() if p.requires_grad], settings["lr"])
+        scheduler = self.scheduler(optimizer, settings["epochs"])
+        return Trainer(model, self.loss, optimizer, self.metrics, scheduler)
+
+    def example(self, train):
+        """What the network is shown with: a batch for each of its inputs."""
+        inputs = train[0] if isinstance(train[0], tuple) else train[:1]
+        return tuple(x[:1] for x in inputs)
+
+    def callbacks(self, settings, out):
+        """Callbacks of the run, beside the one that writes its checkpoint."""
+        return []
 
     def scheduler(self, optimizer, epochs):
         """The schedule of the learning rate, stepped after each epoch; None keeps the rate."""
@@ -83,6 +110,7 @@ class System:
 
     def load(self, folder):
         """The trained network of a run's folder, in evaluation mode."""
+        self.choose(json.loads(read_bytes("load", os.path.join(folder, "metrics.json"))).get("settings", {}))
         model = self.model()
         model.load_state_dict(ns.load(os.path.join(folder, MODEL)))
         return model.eval()
@@ -98,6 +126,7 @@ class System:
         resume=False,
         out=None,
         verbose=True,
+        **options,
     ):
         """Train, print the result, and write it into a folder.
 
@@ -117,6 +146,8 @@ class System:
             The folder, by default ``runs/NAME``.
         verbose : bool
             Whether to show the progress bar and a line for each epoch.
+        **options
+            The system's own; see `options`.
 
         Returns
         -------
@@ -130,7 +161,10 @@ class System:
         OSError
             Where the folder cannot be written in, or data are missing; nothing is trained then.
         """
-        given = {"batch_size": batch_size, "lr": lr, "seed": seed, "full": full or None}
+        unknown = next((name for name in options if name not in self.options), None)
+        if unknown is not None:
+            raise TypeError(f"train: {self.name} has no option {unknown!r}; leave it out")
+        given = {"batch_size": batch_size, "lr": lr, "seed": seed, "full": full or None, **options}
         out = as_path("train", os.path.join("runs", self.name) if out is None else out)
         settings = self._settings(given, epochs, os.path.join(out, CHECKPOINT) if resume else None)
         backend.get(device)
@@ -141,7 +175,9 @@ class System:
 
     def _settings(self, given, epochs, checkpoint):
         """The settings of a run: the system's own, or those of the run to be resumed, and what is given."""
+        self.choose({name: value for name, value in given.items() if value is not None})
         settings = {"batch_size": self.batch_size, "lr": self.lr, "seed": 0, "full": False, "epochs": self.epochs}
+        settings |= {name: option["default"] for name, option in self.options.items()}
         if checkpoint is not None:
             settings = self._begun(checkpoint, given)
         settings.update({k: v for k, v in (given | {"epochs": epochs}).items() if v is not None})
@@ -150,6 +186,12 @@ class System:
         arguments.number("train", "lr", settings["lr"], 0, 1e6)
         if settings["full"] and not self.full:
             raise ValueError(f"train: {self.name} has no larger data set; leave out --full")
+        for name, option in self.options.items():
+            among = option.get("choices", (True, False))
+            if settings[name] not in among:
+                raise ValueError(
+                    f"train: {name} is {settings[name]!r}, expected one of {', '.join(map(str, among))}; pass one"
+                )
         return settings
 
     def build(self, settings, device="cpu"):
@@ -167,15 +209,13 @@ class System:
             The Trainer, and the pairs (x, y).
         """
         ns.manual_seed(settings["seed"])
+        self.choose(settings)
         train, test = self.data(settings["full"])
         model = self.model().to(device)
         print(f"{self.id} {self.name}: {self.title} ({self.document})\n{documents.HINT}\n")
-        inputs = train[0] if isinstance(train[0], tuple) else train[:1]
-        print(f"{model.summary(*(x[:1] for x in inputs))}\n")
+        print(f"{model.summary(*self.example(train))}\n")
         self.before(model, train)
-        optimizer = self.optimizer([p for p in model.parameters() if p.requires_grad], settings["lr"])
-        scheduler = self.scheduler(optimizer, settings["epochs"])
-        return Trainer(model, self.loss, optimizer, self.metrics, scheduler), train, test
+        return self.trainer(model, settings), train, test
 
     def train(self, trainer, train, test, settings, out, resume=False, verbose=True):
         """Train for the epochs of the settings, with a checkpoint in the folder `out`, from which `resume` goes on."""
@@ -188,7 +228,10 @@ class System:
                 batch_size=settings["batch_size"],
                 validation_split=self.validation_split,
                 validation_data=self.validation_data(test),
-                callbacks=[Checkpoint(path, self.every, notes={"system": self.name, **settings})],
+                callbacks=[
+                    *self.callbacks(settings, out),
+                    Checkpoint(path, self.every, notes={"system": self.name, **settings}),
+                ],
                 verbose=verbose,
                 resume=path if resume else None,
             )
