@@ -68,6 +68,7 @@ def test_every_system_has_its_name_and_place():
         "binary-classifier": ("S12", "004 §5.2"),
         "text-generator": ("S4", "000 §5.2"),
         "review-classifier": ("S9", "002 §5.2–5.4"),
+        "gan": ("S11", "003 §3.2, §4.2; 004 §2.3.2"),
     }
     assert tuple(found) == systems.NAMES
 
