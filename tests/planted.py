@@ -45,7 +45,9 @@ class Planted:
             report, raised = error.report, True
         except Exception as error:
             return False, False, f"{type(error).__name__}: {error}"
-        passed = report.passed and all(row in report.compared for row in report.rows if row.order == 1)
+        # where nothing but rounding is left of a derivative of numbers of about 1, "unclear" is what there is to say
+        lost = [row for row in report.rows if row.status == "unclear" and abs(row.analytic) < row.uncertainty < 1e-12]
+        passed = report.passed and all(row in report.compared + lost for row in report.rows if row.order == 1)
         return raised if self in FAULTS else passed, report.operation == self.operation, str(report)
 
 

@@ -108,6 +108,59 @@ def test_steps_that_are_too_small_or_too_wide_for_a_point_convict_nobody(name, x
         assert ns.gradcheck(lambda x: np.sum(curve(x)), [np.array(x)], gradient=slope, **settings).passed
 
 
+@pytest.mark.parametrize(
+    ("x", "seed"), [([-1e-310, -1e30, 1e-30], 132), ([-1e30, -1e30], 141), ([-1e-8, 1e30, 1e-8], 142)]
+)
+@pytest.mark.parametrize("beside", [0.0, 10.0, 100.0, 1e6])
+@pytest.mark.parametrize("mode", ["projection", "full"])
+def test_steps_that_skip_whole_waves_convict_nobody(x, seed, beside, mode):
+    x = np.array(x)
+    for k in (seed, 0, 1):
+        report = ns.gradcheck(lambda x: np.sum(beside - np.cos(x)), [x], gradient=np.sin, seed=k, mode=mode)
+        assert report.passed
+        assert ns.gradcheck(
+            lambda x: beside - np.cos(x), [x], gradient=lambda x, g: g * np.sin(x), seed=k, mode=mode
+        ).passed
+
+
+@pytest.mark.parametrize("height", [0.0, 1e-12, 1e-8])
+@pytest.mark.parametrize("mode", ["projection", "full"])
+def test_a_gradient_of_what_does_not_change_is_wrong_though_there_is_noise(height, mode):
+    for slope in (0.5, 50.0):
+        for seed in range(3):
+            x = np.random.default_rng(seed).normal(size=3)
+            with pytest.raises(ns.GradientError):
+                ns.gradcheck(
+                    lambda x: np.sum(1 + height * np.sin(1e13 * x)),
+                    [x],
+                    gradient=lambda x, slope=slope: slope * x,
+                    seed=seed,
+                    mode=mode,
+                )
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("mode", ["projection", "full"])
+def test_a_gradient_of_what_does_not_change_is_wrong_though_the_function_rounds_to_float32(seed, mode):
+    def total(x):
+        e = np.exp(np.float32(x))
+        return np.sum(e / e.sum()).astype(float)  # 1, but for rounding
+
+    x = np.random.default_rng(seed).normal(size=4)
+    for factor in (1, 50, 1e6):
+        with pytest.raises(ns.GradientError):
+            ns.gradcheck(total, [x], gradient=lambda x, factor=factor: factor * x, seed=seed, mode=mode)
+
+
+def test_a_derivative_that_is_all_rounding_is_unclear_and_nothing_else_is_let_pass_so():
+    (saturated,) = (p for p in planted.RIGHT if p.name == "saturated tangents")
+    assert {row.status for row in saturated.check(103).rows} == {"unclear"}
+    assert saturated.verdict(103)[0]
+    drowned = planted.Planted("", "", lambda x: 1e10 + ns.sum(x * 1e-9), [planted.normal(3)], 1)
+    assert {row.status for row in drowned.check(0).rows} == {"unclear"}
+    assert not drowned.verdict(0)[0]
+
+
 @pytest.mark.parametrize("x", [[-1e-3, 0.2], [0.5, 1e-8]])
 def test_a_missing_gradient_is_still_wrong_where_only_wide_steps_move_the_values(x):
     curve, slope = planted.CURVES["1 - cos"]

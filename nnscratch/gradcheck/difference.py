@@ -19,6 +19,8 @@ CONVICTS, ACQUITS = 1e-4, 1e-2
 #: The largest step, as a share of each element's size, and how often it may be halved.
 START = 0.125
 HALVINGS = 26
+#: The smallest steps, in which a function that is seen well hardly changes any more.
+_LAST = 4
 #: Columns of the extrapolation: each cancels one more even power of the step in the error.
 COLUMNS = 6
 #: Steps at which a kink is told from a curve: the smaller tell more kinks from what is beside them, the larger see more.
@@ -36,6 +38,7 @@ class Difference:
         "jump",  # by how much the one-sided derivatives differ; 0 where they do not, inf at a step or the edge of the domain
         "magnitude",  # the size of the function's values
         "rounding",  # the part of the uncertainty that their last digits explain
+        "unrest",  # by how much values still change at the smallest steps; 0 where larger ones were enough
     )
 
 
@@ -84,6 +87,7 @@ def differentiate(line, start=START, enough=0.0):
     bends: list = []
     reached: list = []
     before: list = []
+    unrest: list = []
     changed = np.zeros(here.shape, bool)
     with np.errstate(all="ignore"):
         for halving in range(HALVINGS):
@@ -106,15 +110,18 @@ def differentiate(line, start=START, enough=0.0):
             roughness.append(np.where(np.isfinite(least), least, 0.0) * t)
             before = row
             bends.append(((up - here) + (down - here)) / t)
+            unrest.append(np.fmax(np.abs(up - here), np.abs(down - here)))
             # what is expected of the derivative counts only where there is one of about that size
             asked = np.fmin(enough, 1e-6 * np.abs(row[-1]))
             reached.append(np.all(least + rounding <= np.fmax(asked, 2 * rounding)))
             if reached[-2:] == [True, True]:  # once may be chance
+                unrest = [np.zeros(here.shape)]
                 break
         else:
             # Of the last steps nothing tells whether they are noise.
-            entries = [e for e in entries if e[0] < HALVINGS - 4]
+            entries = [e for e in entries if e[0] < HALVINGS - _LAST]
         best = Difference()
+        best.unrest = np.max(unrest[-_LAST:], axis=0)
         best.value, best.uncertainty = np.zeros_like(here), np.full(here.shape, np.inf)
         best.magnitude = np.array(size)
         best.rounding = np.full(here.shape, np.inf)
@@ -225,9 +232,15 @@ class Verdict:
         self.units, self.error = (np.where(np.isnan(v), np.inf, v) for v in (self.units, self.error))
         self.wrong = self.units > 1
         known = np.isfinite(d.uncertainty) & np.isfinite(d.magnitude)
-        # steps that are too wide for the function's waves and bends see as much noise as function
-        resolved = (d.uncertainty <= CONVICTS * np.abs(d.value)) | (
-            d.uncertainty <= np.fmax(0.1 * d.magnitude, 8 * d.rounding)
+        # Steps that are too wide for the function's waves and bends see as much noise as function; by symmetry, or beside a large
+        # constant, it is less. Waves as high as this noise are as steep as the rules say where they are finer than the smallest
+        # step, or, if float32 explains the noise, finer than the last digit.
+        finest = np.where(d.unrest > 1e-5 * d.magnitude, START * _step(HALVINGS - 1), EPS)
+        waves = (d.unrest > 0.01 * d.magnitude) | ((own * finest > d.unrest) & (d.unrest > 8 * EPS * d.magnitude))
+        resolved = (
+            (d.uncertainty <= CONVICTS * np.abs(d.value))
+            | (d.uncertainty <= 8 * d.rounding)
+            | ((d.uncertainty <= 0.1 * d.magnitude) & ~waves)
         )
         near = d.uncertainty <= CONVICTS * scale
         beside = d.uncertainty <= 1e-7 * d.magnitude
