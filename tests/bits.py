@@ -47,7 +47,7 @@ def interrupted_after(epochs):
 
     def write_and_stop(trainer, path, notes=None):
         write(trainer, path, notes)
-        if len(trainer.history["loss"]) == epochs:
+        if len(trainer.history["seconds"]) == epochs:
             raise KeyboardInterrupt
 
     ns.Trainer.save_checkpoint = write_and_stop
