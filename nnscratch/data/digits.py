@@ -88,6 +88,15 @@ def fashion_mnist():
         Where it is not installed.
     ValueError
         Where a file is damaged.
+
+    Examples
+    --------
+    >>> try:
+    ...     (x, y), test = fashion_mnist()
+    ... except FileNotFoundError:  # the package is not installed
+    ...     (x, y), test = mnist(sample=True)
+    >>> x.shape[1:]
+    (1, 28, 28)
     """
     paths = [find_file(FASHION, name) for name in FILES]
     if None in paths:

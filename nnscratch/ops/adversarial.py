@@ -182,8 +182,8 @@ def gradient_penalty(gradients):
     >>> import nnscratch as ns
     >>> points = ns.tensor([[3.0, 4.0]], requires_grad=True)
     >>> said = ns.norm(points, axis=1) ** 2 / 2
-    >>> ns.functional.gradient_penalty(ns.grad(said.sum(), points, create_graph=True))
-    tensor(16.)
+    >>> ns.functional.gradient_penalty(ns.grad(said.sum(), points, create_graph=True)).item()
+    16.0
     """
     gradients = _said("gradient_penalty", "gradients", gradients)
     if not gradients.ndim:

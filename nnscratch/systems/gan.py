@@ -48,8 +48,8 @@ def convolutional_discriminator(dropout):
 class Gan(System):
     """Two networks of dense layers, images as 784 units; or, by the option `convolutional`, of convolutions.
 
-    The texts state no sizes. With sigmoids and without batch normalisation the dense pair was seen to collapse to one digit; the
-    form here is that of Radford et al. (2016): batch normalisation in the generator, tanh, Adam with a first momentum of 0.5.
+    The texts state no sizes. The form here is that of Radford et al. (2016): batch normalisation in the generator, tanh, Adam with a
+    first momentum of 0.5.
     """
 
     name = "gan"
