@@ -158,6 +158,10 @@ adopt(
         DOCTESTS,
         "test_sums_that_cancel_beyond_double_double",  # is promised on the CPU only
         "test_the_long_exponential",
+        # of the CPU's loops
+        "test_compiled_rows_and_columns_anywhere",
+        "test_compiled_rows_are_the_definitions",
+        "test_compiled_gradients",
         "test_error_free_arithmetic",
         "test_exact_sums_lose_nothing",
         "test_the_fast_kernels_do_what_the_definitions_say",

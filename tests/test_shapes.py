@@ -57,7 +57,7 @@ SOMEWHERE = ("acos", "acosh", "asin", "atanh", "log", "log1p", "sqrt", "tan")
 ONE = sorted(
     name
     for name, op in OPS.items()
-    if op.positional == ("x",) and op.constant is not True and name not in (*SOMEWHERE, "copy")
+    if op.positional == ("x",) and op.constant is not True and name not in (*SOMEWHERE, "copy", "thirds")
 )
 
 

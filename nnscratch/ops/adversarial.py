@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from nnscratch import arguments
+from nnscratch import arguments, backend
 from nnscratch.autograd import describe, op
 from nnscratch.ops.activation import sigmoid, softplus
 from nnscratch.ops.elementwise import equal, where
@@ -138,6 +138,8 @@ def critic_loss(real, fake):
     tensor(-2.)
     """
     real, fake = _said("critic_loss", "real", real), _said("critic_loss", "fake", fake)
+    if backend.mixed([real, fake]):  # single numbers of two devices might be added
+        raise ValueError("got two devices")
     total = np.sum(fake, dtype=np.float64) / fake.size - np.sum(real, dtype=np.float64) / real.size
     return total.astype(real.dtype)
 

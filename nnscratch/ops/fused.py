@@ -21,7 +21,7 @@ def fused(kernel):
     Examples
     --------
     >>> import nnscratch as ns
-    >>> @fused("activation.silu_gradient")
+    >>> @fused("activation.of_an_example")
     ... def slope(g, x):
     ...     return g * (ns.exp(x) * (1 + x + ns.exp(x)) / (1 + ns.exp(x)) ** 2)
     >>> float(slope(np.ones(()), np.zeros(())))
@@ -44,7 +44,7 @@ def fused(kernel):
 
 
 class _Fused:
-    """A formula and its kernel; a Tensor anywhere among its arguments has the formula record a graph."""
+    """A formula and its kernel; a number, or a Tensor anywhere among its arguments, is for the formula."""
 
     def __init__(self, kernel, formula):
         self.kernel, self.formula = kernel, formula
@@ -57,7 +57,7 @@ class _Fused:
 
     def __call__(self, first, *others):
         device = backend.BY_TYPE.get(type(first))
-        if device is None or any(hasattr(a, "requires_grad") for a in others):  # a Tensor's
+        if device is None or not hasattr(first, "dtype") or any(hasattr(a, "requires_grad") for a in others):
             return self.formula(first, *others)
         result = device.kernel(self.kernel)(first, *others)
         return self.small(first, *others) if result is None else result
