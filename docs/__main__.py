@@ -23,6 +23,7 @@ def build():
     from sphinx.cmd.build import main as sphinx
 
     prepare()
+    os.environ["NNSCRATCH_QUIET"] = "1"  # a line on what is compiled is no part of a page
     doctrees = BUILD / "doctrees"
     options = ["-b", "html", "-c", HERE, "-d", doctrees, "-j", "2", "-W", "--keep-going", "-q"]
     if sphinx([str(o) for o in [*options, ROOT, HTML]]):

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import sys
 import threading
 
@@ -33,7 +34,7 @@ class _Notice(event.Listener):
             self.timer = None
 
     def _write(self, topic):
-        if self.written:
+        if self.written or os.environ.get("NNSCRATCH_QUIET") == "1":
             return
         self.written = True
         bars = getattr(sys.modules.get("tqdm"), "tqdm", None)
