@@ -155,8 +155,8 @@ def _(g, fake_shape):
 
 
 @op(
-    formula=r"P = \frac{1}{n} \sum_i \left( \lVert \nabla_i \rVert_2 - 1 \right)^2",
-    derivative=r"\frac{2}{n} \left( 1 - \frac{1}{\lVert \nabla_i \rVert_2} \right) \nabla_i \quad (0 \text{ at } 0)",
+    formula=r"P = \frac{1}{n} \sum_i (r_i - 1)^2, \quad r_i = \sqrt{\sum_j \nabla_{ij}^2}",
+    derivative=r"\frac{2}{n} (1 - \frac{1}{r_i}) \nabla_i, \quad 0 \text{ at } 0",
     samples=(Case(normal(4, 3)), Case(normal(3, 1, 2, 2)), Case(normal(5))),
 )
 def gradient_penalty(gradients):

@@ -70,8 +70,8 @@ _NOTHING = np.array([[True] * 5, [False] * 5, [True, False, False, True, True], 
 
 @op(
     formula=r"y_i = \sum_j p_{ij}\, v_j, \quad p = \operatorname{softmax}_j(\text{scale}\; q_i \cdot k_j + \text{mask}_{ij})",
-    derivative=r"\text{scale}\; S k, \quad \text{scale}\; S^\top q, \quad p^\top g, \quad S"
-    r" \quad \text{for } S = p \odot (d - \textstyle\sum_j p_{ij} d_{ij}),\; d = g v^\top",
+    derivative=r"\text{scale}\; S k, \quad \text{scale}\; S^\top q, \quad p^\top g, \quad S,"
+    r" \quad S = p \odot (d - \textstyle\sum_j p_{ij} d_{ij}),\; d = g v^\top",
     document="Vaswani et al., 2017; Dao et al., 2022",
     outputs=("values", "logsumexp"),
     constant_outputs=("logsumexp",),
