@@ -64,11 +64,11 @@ class SequenceDataset(Dataset):
         return len(self.sequences)
 
     def __getitem__(self, index):
-        """(sequence, length, *targets) of one sample, uncut by others."""
+        """``(sequence, length, *targets)`` of one sample, uncut by others."""
         return tuple(part[0] for part in self.batch([index]))
 
     def batch(self, indices):
-        """(padded, lengths, *targets): (N, T) or (N, T, ...), the longest of these T long; int64 (N,); the targets' rows."""
+        """``(padded, lengths, *targets)``: (N, T) or (N, T, ...), the longest of these T long; int64 (N,); the targets' rows."""
         numbers = np.arange(len(self))[indices]
         chosen = [self.sequences[i] for i in numbers]
         lengths = self.lengths[numbers]
@@ -96,7 +96,7 @@ class BucketLoader(DataLoader):
     Yields
     ------
     tuple of numpy.ndarray
-        (padded, lengths, *targets).
+        ``(padded, lengths, *targets)``.
 
     Raises
     ------
