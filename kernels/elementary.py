@@ -64,8 +64,7 @@ class Vector:
         """LLVM's value of another, or of a number in all lanes."""
         if isinstance(value, Vector):
             return value.value
-        kind = self.value.type
-        return ir.Constant(kind, [value] * kind.count if isinstance(kind, ir.VectorType) else value)
+        return _same(self.value.type, value)
 
     def _made(self, instruction, a, b, *flags):
         return Vector(self.builder, instruction(self.other(a), self.other(b), flags=flags))
@@ -167,18 +166,41 @@ _FORMATS = {
 }
 
 
-def _in_parts(x):
-    """2^n (times what the format has to spare) and m for which e^x = 2^n (1 + m), m as good as e^x - 1 is."""
-    build, vector = x.builder, isinstance(x.value.type, ir.VectorType)
+def _format(x):
+    """The format of x's numbers, and the type of as many whole ones."""
+    vector = isinstance(x.value.type, ir.VectorType)
     form = _FORMATS[x.value.type.element if vector else x.value.type]
-    x = at_most(at_least(x, form.least), form.greatest)
+    return form, ir.VectorType(form.whole, x.value.type.count) if vector else form.whole
+
+
+def _same(kind, number):
+    """A constant, in all lanes."""
+    return ir.Constant(kind, [number] * kind.count if isinstance(kind, ir.VectorType) else number)
+
+
+def nearest_power(x):
+    """The whole number n for which 2^n is nearest to e^x, as a number of x's kind."""
+    rounder = _format(x)[0].rounder
+    return x * (1 / math.log(2)) + rounder - rounder
+
+
+def _in_parts(x, n=None):
+    """2^(k - n) (times what the format has to spare) and m for which e^x = 2^k (1 + m), m as good as e^x - 1 is; k - n is at most 0.
+
+    Where there is no n it is 0, and k as great as the format allows.
+    """
+    build, (form, whole) = x.builder, _format(x)
+    bias, digits = _same(whole, form.bias), _same(whole, form.digits)
+    if n is None:
+        x = at_most(at_least(x, form.least), form.greatest)
+    else:
+        x = at_least(x, (n - form.bias) * math.log(2))
+        bias = build.sub(bias, build.bitcast((n + form.rounder).value, whole))
     bits = x * (1 / math.log(2)) + form.rounder
-    n = bits - form.rounder
+    k = bits - form.rounder
     r = x
     for part in form.parts:
-        r = r - n * part
-    whole = ir.VectorType(form.whole, x.value.type.count) if vector else form.whole
-    bias, digits = (ir.Constant(whole, [v] * whole.count if vector else v) for v in (form.bias, form.digits))
+        r = r - k * part
     power = build.bitcast(build.shl(build.add(build.bitcast(bits.value, whole), bias), digits), x.value.type)
     return Vector(build, power), r + r * r * polynomial(form.coefficients, r), form
 
@@ -188,6 +210,12 @@ def exponential(x):
     power, m, form = _in_parts(x)
     e = power * (1 + m)
     return e * 2.0**-form.spare if form.spare else e
+
+
+def exponential_by(x, n):
+    """2^(64 - n) e^x of float32, for x up to (n + 1/2) ln 2 and whole numbers n up to 500; 0 from (n - 190) ln 2 down."""
+    power, m, _ = _in_parts(x, n)
+    return power + power * m
 
 
 def exponential_less_one(x):
@@ -201,6 +229,22 @@ def log_of_one_more(x):
     """ln(1 + x) of float64, x from 0 to 1."""
     s = x / (x + 2)
     return s * polynomial(LOG, s * s)
+
+
+def log_of_one_and(x):
+    """ln(1 + x) of float64, x not negative: that of 2^k (1 + f), where k is 0 and f is x below 1; nan of nan."""
+    build, (form, whole) = x.builder, _format(x)
+    digits, low, one, shifted = (
+        _same(whole, v)
+        for v in (form.digits, 2**form.digits - 1, form.bias << form.digits, (form.bias + form.digits) << form.digits)
+    )
+    y = x + 1
+    bits = build.bitcast(y.value, whole)
+    k = Vector(build, build.bitcast(build.or_(build.lshr(bits, digits), shifted), x.value.type)) - (
+        2.0**form.digits + form.bias
+    )
+    f = Vector(build, build.bitcast(build.or_(build.and_(bits, low), one), x.value.type)) - 1.0
+    return k * math.log(2) + log_of_one_more(choose(y > 1.99, f, x))
 
 
 def normal(x):

@@ -46,7 +46,8 @@ def _by_loop(name, axis, *arrays):
         back = _by_loop(name, -1, *(np.moveaxis(a, axis, -1) for a in arrays))
         return np.ascontiguousarray(np.moveaxis(back, -1, axis))
     y = np.empty(x.shape, x.dtype)
-    flat = [compiled.contiguous(a).reshape(-1) for a in arrays] + [y.reshape(-1)]
+    flat = [compiled.contiguous(a).reshape(-1) for a in arrays]
+    flat = flat[0], flat[-1], y.reshape(-1)
     if inner == 1:
         loop = getattr(loops, name)
         threads.split(x.size // n, x.size * WORK, lambda begin, end: loop(*flat, n, begin, end))

@@ -2,92 +2,73 @@
 
 An array is there as (outer, n, inner), normalised over n. Where inner is 1 the lanes of a vector are elements of one row, which a
 kernel takes from its largest element to its results while the first-level cache holds it. Else they are neighbouring columns. Sums and
-differences of the results' own size are float64; exponentials are `nnscratch.kernels.elementary`'s of float32, for which what rounding took
-from ``x - max`` is made good. So no result is more than 4 units in the last place off.
+differences of the results' own size are float64; exponentials are `nnscratch.kernels.elementary`'s of float32, of elements from which
+nothing is taken that would round them. So no result is more than 4 units in the last place off.
 """
 
+import contextlib
 import math
 
 import numpy as np
 from llvmlite import ir
 
 from .. import simd
-from ..elementary import Vector, choose, exponential
+from ..elementary import Vector, choose, exponential, exponential_by, log_of_one_and, nearest_power, size
 
 _DOUBLE = ir.DoubleType()
 
 
 class _Row:
-    """The vectors of a row, or of as many columns as a vector has lanes, for the instructions of one kernel."""
+    """The vectors of a row, or of as many columns as a vector has lanes, for the instructions of one kernel.
 
-    def __init__(self, code, n, step, across):
-        self.code, self.build, self.n, self.step, self.across = code, code.builder, code.number(n), step, across
+    What is computed of it is written as a generator. It yields ``carried, body``, is sent what a loop over the vectors has carried to
+    its end, and so on. ``carried, result = body(load, lanes, carried)``, where ``load(pointer)`` is the vector of an array, `lanes`
+    are those that count, or None for all, and a result that is not None is stored.
+    """
+
+    def __init__(self, code, n, step, across, at):
+        self.code, self.build, self.n, self.step, self.across, self.at = (
+            code,
+            code.builder,
+            code.number(n),
+            step,
+            across,
+            at,
+        )
         self.wide = ir.VectorType(_DOUBLE, code.lanes)
         self.zero = ir.Constant(self.wide, [0.0] * code.lanes)
-        if not across:
-            self.whole = self.build.sdiv(self.n, code.number(code.lanes))
-            self.head = self.build.sub(self.n, code.multiply(self.whole, code.lanes))
-            self.lanes = code.first(self.head)
+        self.count = ir.Constant(ir.VectorType(ir.IntType(32), code.lanes), [0] * code.lanes)
 
-    def loop(self, carried, body):
-        """``carried = body(load, store, lanes, carried)`` for each vector; `lanes` are those that count, or None for all.
-
-        ``load(pointer)`` is the vector of an array, ``store(vector, pointer)`` puts it there.
-        """
-        code = self.code
-        if self.across:
-
-            def column(k, carried):
-                i = code.multiply(k, self.step)
-                return body(lambda p: self._made(code.load(code.at(p, i))), self._store(i, None), None, carried)
-
-            return code.loop_if_any(self.n, carried, column)
-
-        def part(k, carried):
-            put = self._store(code.number(0), self.lanes)
-            return body(lambda p: self._made(code.load_some(p, self.lanes)), put, self.lanes, carried)
-
-        def vector(k, carried):
-            i = self.build.add(self.head, code.multiply(k, code.lanes))
-            return body(lambda p: self._made(code.load(code.at(p, i))), self._store(i, None), None, carried)
-
-        # what does not fill a vector comes first
-        any_part = self.build.zext(code.greater(self.head, 0), self.head.type)
-        return code.loop_if_any(self.whole, code.loop_if_any(any_part, carried, part), vector)
-
-    def _made(self, value):
+    def made(self, value):
         return Vector(self.build, value)
-
-    def _store(self, i, lanes):
-        def store(vector, pointer):
-            place = self.code.at(pointer, i)
-            if lanes is None:
-                self.code.store(vector.value, place)
-            else:
-                self.code.store_some(vector.value, place, lanes)
-
-        return store
 
     def largest(self, x):
         """The largest element, in all lanes; nan is passed over."""
         least = ir.Constant(self.code.vector, [-math.inf] * self.code.lanes)
 
-        def body(load, store, lanes, carried):
+        def body(load, lanes, carried):
             v = load(x)
             if lanes is not None:
                 v = choose(lanes, v, -math.inf)
-            return [choose(v > self._made(carried[0]), v, self._made(carried[0])).value]
+            return [choose(v > self.made(carried[0]), v, self.made(carried[0])).value], None
 
-        (m,) = self.loop([least], body)
+        (m,) = yield [least], body
         if not self.across:
             m = self.code.fill(self._reduced("fmax", m, self.code.kind))
-        return self._made(m)
+        return self.made(m)
 
     def total(self, vector):
-        """The sum of the lanes in all of them where they are one row's."""
-        if self.across:
-            return self._made(vector)
-        return self._made(self.code.fill(self._reduced("fadd", vector, _DOUBLE), self.wide))
+        """The sum of the lanes where they are one row's, as a number; else the vector."""
+        return self.made(vector if self.across else self._reduced("fadd", vector, _DOUBLE))
+
+    def one(self, vector):
+        """What all lanes have, as `total` gives it."""
+        return vector if self.across else self.made(self.build.extract_element(vector.value, ir.IntType(32)(0)))
+
+    def all(self, number):
+        """The vector of what `total` gave, in that or in its own precision."""
+        wide = number.value.type == _DOUBLE
+        return number if self.across else self.made(self.code.fill(number.value, self.wide if wide else None))
 
     def _reduced(self, what, vector, kind):
         name = f"llvm.vector.reduce.{what}.v{self.code.lanes}f{64 if kind == _DOUBLE else 32}"
@@ -100,113 +81,141 @@ class _Row:
         return vector if lanes is None else choose(lanes, vector, 0.0)
 
 
-def _exponential(x, m):
-    """exp(x - m) of float32, m at least x."""
-    d = x - m
-    near = d + m
-    lacks = (x - near) - (m + (d - near))  # as `nnscratch.kernels.double_double.two_sum` has it
-    e = exponential(d)
-    return e + e * choose(d < -110.0, 0.0, lacks)  # there it is 0, and infinite ones lack no number
+def _side_by_side(code, rows, out, computed):
+    """The instructions of what is ``computed`` of each of the rows, of one length: while one waits for a sum, others go on."""
+    n, step, across = rows[0].n, rows[0].step, rows[0].across
+    if not across:
+        whole = code.builder.sdiv(n, code.number(code.lanes))
+        head = code.builder.sub(n, code.multiply(whole, code.lanes))
+        first = code.first(head)
+
+    def part(bodies, counts, i, lanes, carried):
+        places = [code.builder.add(code.number(row.at), i) for row in rows]
+        pieces = [carried[sum(counts[:k]) : sum(counts[: k + 1])] for k in range(len(rows))]
+
+        def load_at(place):
+            def load(pointer):
+                place_ = code.at(pointer, place)
+                return Vector(code.builder, code.load(place_) if lanes is None else code.load_some(place_, lanes))
+
+            return load
+
+        done = [body(load_at(place), lanes, piece) for body, place, piece in zip(bodies, places, pieces, strict=True)]
+        for place, (_, result) in zip(places, done, strict=True):
+            if result is not None and lanes is None:
+                code.store(result.value, code.at(out, place))
+            elif result is not None:
+                code.store_some(result.value, code.at(out, place), lanes)
+        return [value for values, _ in done for value in values]
+
+    def loop(bodies, carried):
+        counts = [len(values) for values in carried]
+        carried = [value for values in carried for value in values]
+        if across:
+            carried = code.loop_if_any(
+                n, carried, lambda k, values: part(bodies, counts, code.multiply(k, step), None, values)
+            )
+        else:
+            # what does not fill a vector comes first
+            any_part = code.builder.zext(code.greater(head, 0), head.type)
+            carried = code.loop_if_any(
+                any_part, carried, lambda k, values: part(bodies, counts, code.number(0), first, values)
+            )
+
+            def vector(k, values):
+                return part(bodies, counts, code.builder.add(head, code.multiply(k, code.lanes)), None, values)
+
+            carried = code.loop_if_any(whole, carried, vector)
+        return [carried[sum(counts[:k]) : sum(counts[: k + 1])] for k in range(len(rows))]
+
+    running = [computed(row) for row in rows]
+    asked = [next(one) for one in running]
+    while asked:
+        found = loop([body for _, body in asked], [carried for carried, _ in asked])
+        asked = []
+        for one, values in zip(running, found, strict=True):
+            with contextlib.suppress(StopIteration):
+                asked.append(one.send(values))
 
 
-def _both_ways(write):
-    """The kernels of `write`: of a row, and of columns whose rows are `step` elements apart."""
-    return tuple(write(across) for across in (False, True))
+def _kernels(compute, several=False):
+    """The kernels of what ``compute(row, a, b, y)`` says, of arrays a and b and to y: of a row, or of two, and of columns.
 
+    Rows begin at `first` and `second`, which may be the same; elements of a column are `step` apart.
+    """
 
-def _softmax(across):
-    @simd.kernel
-    def softmax(code, x, at, y, to, n, step):
-        x, y, row = code.at(x, at), code.at(y, to), _Row(code, n, step, across)
-        m = row.largest(x)
-
-        def exponentials(load, store, lanes, carried):
-            e = row.where(lanes, _exponential(load(x), m))
-            store(e, y)
-            return [(e.wide() + Vector(code.builder, carried[0])).value]
-
-        (s,) = row.loop([row.zero], exponentials)
-        scale = (1.0 / row.total(s)).narrow()
-
-        def scaled(load, store, lanes, carried):
-            store(load(y) * scale, y)
-            return carried
-
-        row.loop([], scaled)
-
-    return softmax
-
-
-def _sums(across):
-    """The kernel of what `_log_softmax` takes: the largest element, and the sum of the others' exponentials, of a row or of each column."""
-
-    @simd.kernel
-    def sums(code, x, at, largest, others, n, step):
-        x, row = code.at(x, at), _Row(code, n, step, across)
-        m = row.largest(x)
-
-        def exponentials(load, store, lanes, carried):
-            v = load(x)
-            same = code.builder.fcmp_ordered("==", v.value, m.value)
-            e = choose(same, 0.0, _exponential(v, m))
-            one = choose(same, 1.0, Vector(code.builder, code.zero))
-            e, one = row.where(lanes, e), row.where(lanes, one)
-            s, ties = (Vector(code.builder, value) for value in carried)
-            return [(e.wide() + s).value, (one.wide() + ties).value]
-
-        s, ties = (row.total(v) for v in row.loop([row.zero, row.zero], exponentials))
-        code.store(m.value, largest)
-        place = code.builder.bitcast(others, row.wide.as_pointer())
-        code.builder.store((s + (ties - 1.0)).value, place, align=8)
-
-    return sums
-
-
-def _log_softmax(across):
-    @simd.kernel
-    def log_softmax(code, x, at, largest, logs, y, to, n, step):
-        x, y, row = code.at(x, at), code.at(y, to), _Row(code, n, step, across)
-        m = Vector(code.builder, code.load(largest))
-        log = Vector(code.builder, code.builder.load(code.builder.bitcast(logs, row.wide.as_pointer()), align=8))
-
-        def results(load, store, lanes, carried):
-            store((load(x).wide() - m.wide() - log).narrow(), y)
-            return carried
-
-        row.loop([], results)
-
-    return log_softmax
-
-
-def _gradient(of_logarithm):
-    def write(across):
+    def of(across):
         @simd.kernel
-        def gradient(code, g, y, at, out, n, step):
-            g, y, out, row = code.at(g, at), code.at(y, at), code.at(out, at), _Row(code, n, step, across)
+        def kernel(code, a, b, y, first, second, n, step):
+            places = (first, second) if several and not across else (first,)
+            rows = [_Row(code, n, step, across, at) for at in places]
+            _side_by_side(code, rows, y, lambda row: compute(row, a, b, y))
 
-            def terms(load, store, lanes, carried):
-                term = load(g) if of_logarithm else load(g) * load(y)
-                return [(term.wide() + Vector(code.builder, carried[0])).value]
+        return kernel
 
-            s = row.total(row.loop([row.zero], terms)[0]).narrow()
-
-            def results(load, store, lanes, carried):
-                d, v = load(g), load(y)
-                store(d - exponential(v) * s if of_logarithm else v * (d - s), out)
-                return carried
-
-            row.loop([], results)
-
-        return gradient
-
-    return write
+    return of(False), of(True)
 
 
-_softmax_row, _softmax_columns = _both_ways(_softmax)
-_sums_row, _sums_columns = _both_ways(_sums)
-_log_row, _log_columns = _both_ways(_log_softmax)
-_gradient_row, _gradient_columns = _both_ways(_gradient(False))
-_log_gradient_row, _log_gradient_columns = _both_ways(_gradient(True))
+def _from_largest(m):
+    """What is taken from the elements of a row with the largest m, so that no digit is lost, and the power of two near e^m then.
+
+    Of elements that are so far below 256 or more that their exponential does not count, no other's distance to m is rounded.
+    """
+    taken = choose(size(m) < 256.0, 0.0, m)
+    return taken, nearest_power(m - taken)
+
+
+def _softmax(row, x, _, y):
+    taken, power = _from_largest((yield from row.largest(x)))
+
+    def exponentials(load, lanes, carried):
+        e = row.where(lanes, exponential_by(load(x) - taken, power))
+        return [(e.wide() + row.made(carried[0])).value], e
+
+    (s,) = yield [row.zero], exponentials
+    scale = row.all((1.0 / row.total(s)).narrow())
+    yield [], lambda load, lanes, carried: (carried, load(y) * scale)
+
+
+def _log_softmax(row, x, _, y):
+    m = yield from row.largest(x)
+    taken, power = _from_largest(m)
+
+    def others(load, lanes, carried):
+        v = load(x)
+        same = row.build.fcmp_ordered("==", v.value, m.value)
+        e = row.where(lanes, choose(same, 0.0, exponential_by(v - taken, power)))
+        ties = same if lanes is None else row.build.and_(same, lanes)
+        ties = row.build.sub(carried[1], row.build.sext(ties, row.count.type))
+        return [(e.wide() + row.made(carried[0])).value, ties], None
+
+    s, ties = yield [row.zero, row.count], others
+    s, ties = row.total(s), row.total(row.build.sitofp(ties, row.wide))
+    near = exponential(row.one(power).wide() * math.log(2) - row.one(m - taken).wide()) * 2.0**-64
+    log = row.all(log_of_one_and(s * near + (ties - 1.0)))
+    wide = m.wide()
+    yield [], lambda load, lanes, carried: (carried, (load(x).wide() - wide - log).narrow())
+
+
+def _softmax_gradient(row, g, y, out):
+    def terms(load, lanes, carried):
+        return [((load(g) * load(y)).wide() + row.made(carried[0])).value], None
+
+    (s,) = yield [row.zero], terms
+    s = row.all(row.total(s).narrow())
+    yield [], lambda load, lanes, carried: (carried, load(y) * (load(g) - s))
+
+
+def _log_softmax_gradient(row, g, y, out):
+    (s,) = yield [row.zero], lambda load, lanes, carried: ([(load(g).wide() + row.made(carried[0])).value], None)
+    s = row.all(row.total(s).narrow())
+    yield [], lambda load, lanes, carried: (carried, load(g) - exponential(load(y)) * s)
+
+
+_softmax_rows, _softmax_columns = _kernels(_softmax)
+_log_rows, _log_columns = _kernels(_log_softmax, True)
+_gradient_rows, _gradient_columns = _kernels(_softmax_gradient)
+_log_gradient_rows, _log_gradient_columns = _kernels(_log_softmax_gradient)
 
 
 def width_of(n):
@@ -220,84 +229,77 @@ def _move_rows(x, at, step, out, to, stride, count, n):
         simd.copy(x, at + k * step, out, to + k * stride, count)
 
 
-# Each is for the rows `begin` to `end`, or for those columns of all outer rows, `width` at once. Arrays are flat.
+# Each is for the rows `begin` to `end` of arrays a and b, or for those columns of all outer rows, `width` at once. Arrays are flat.
+
+
+def _rows(kernel, several=1):
+    @simd.inner
+    def rows(a, b, y, n, begin, end):
+        for row in range(begin, end, several):
+            kernel(a, b, y, row * n, min(row + 1, end - 1) * n, n, 1)
+
+    return rows
+
+
+def _columns(kernel, two):
+    @simd.inner
+    def columns(a, b, y, n, inner, width, begin, end):
+        first = np.zeros(n * width, y.dtype)
+        second = np.zeros(n * width, y.dtype) if two else first
+        for outer in range(y.size // (n * inner)):
+            for i in range(begin, end, width):
+                at, count = outer * n * inner + i, min(width, end - i)
+                _move_rows(a, at, inner, first, 0, width, count, n)
+                if two:
+                    _move_rows(b, at, inner, second, 0, width, count, n)
+                for k in range(0, count, simd.BYTES // 4):
+                    kernel(first, second, first, k, k, n, width)
+                _move_rows(first, 0, width, y, at, inner, count, n)
+
+    return columns
+
+
+_softmax_by_rows, _softmax_by_columns = _rows(_softmax_rows), _columns(_softmax_columns, False)
+_log_by_rows, _log_by_columns = _rows(_log_rows, 2), _columns(_log_columns, False)
+_gradient_by_rows, _gradient_by_columns = _rows(_gradient_rows), _columns(_gradient_columns, True)
+_log_gradient_by_rows, _log_gradient_by_columns = _rows(_log_gradient_rows), _columns(_log_gradient_columns, True)
 
 
 @simd.compiled
-def softmax(x, y, n, begin, end):
-    for row in range(begin, end):
-        _softmax_row(x, row * n, y, row * n, n, 1)
+def softmax(a, b, y, n, begin, end):
+    _softmax_by_rows(a, b, y, n, begin, end)
 
 
 @simd.compiled
-def softmax_columns(x, y, n, inner, width, begin, end):
-    room = np.zeros(n * width, x.dtype)
-    for outer in range(x.size // (n * inner)):
-        for i in range(begin, end, width):
-            at, count = outer * n * inner + i, min(width, end - i)
-            _move_rows(x, at, inner, room, 0, width, count, n)
-            for k in range(0, count, simd.BYTES // 4):
-                _softmax_columns(room, k, room, k, n, width)
-            _move_rows(room, 0, width, y, at, inner, count, n)
+def softmax_columns(a, b, y, n, inner, width, begin, end):
+    _softmax_by_columns(a, b, y, n, inner, width, begin, end)
 
 
 @simd.compiled
-def log_softmax(x, y, n, begin, end):
-    largest, logs = np.empty(simd.BYTES // 4, x.dtype), np.empty(simd.BYTES // 4)
-    for row in range(begin, end):
-        _sums_row(x, row * n, largest, logs, n, 1)
-        logs[:] = math.log1p(logs[0])
-        _log_row(x, row * n, largest, logs, y, row * n, n, 1)
+def log_softmax(a, b, y, n, begin, end):
+    _log_by_rows(a, b, y, n, begin, end)
 
 
 @simd.compiled
-def log_softmax_columns(x, y, n, inner, width, begin, end):
-    largest, logs, room = np.empty(simd.BYTES // 4, x.dtype), np.empty(simd.BYTES // 4), np.zeros(n * width, x.dtype)
-    for outer in range(x.size // (n * inner)):
-        for i in range(begin, end, width):
-            at, count = outer * n * inner + i, min(width, end - i)
-            _move_rows(x, at, inner, room, 0, width, count, n)
-            for k in range(0, count, simd.BYTES // 4):
-                _sums_columns(room, k, largest, logs, n, width)
-                for lane in range(logs.size):
-                    logs[lane] = math.log1p(logs[lane])
-                _log_columns(room, k, largest, logs, room, k, n, width)
-            _move_rows(room, 0, width, y, at, inner, count, n)
+def log_softmax_columns(a, b, y, n, inner, width, begin, end):
+    _log_by_columns(a, b, y, n, inner, width, begin, end)
 
 
 @simd.compiled
-def softmax_gradient(g, y, out, n, begin, end):
-    for row in range(begin, end):
-        _gradient_row(g, y, row * n, out, n, 1)
+def softmax_gradient(a, b, y, n, begin, end):
+    _gradient_by_rows(a, b, y, n, begin, end)
 
 
 @simd.compiled
-def softmax_gradient_columns(g, y, out, n, inner, width, begin, end):
-    room, other = np.zeros(n * width, g.dtype), np.zeros(n * width, g.dtype)
-    for outer in range(g.size // (n * inner)):
-        for i in range(begin, end, width):
-            at, count = outer * n * inner + i, min(width, end - i)
-            _move_rows(g, at, inner, room, 0, width, count, n)
-            _move_rows(y, at, inner, other, 0, width, count, n)
-            for k in range(0, count, simd.BYTES // 4):
-                _gradient_columns(room, other, k, room, n, width)
-            _move_rows(room, 0, width, out, at, inner, count, n)
+def softmax_gradient_columns(a, b, y, n, inner, width, begin, end):
+    _gradient_by_columns(a, b, y, n, inner, width, begin, end)
 
 
 @simd.compiled
-def log_softmax_gradient(g, y, out, n, begin, end):
-    for row in range(begin, end):
-        _log_gradient_row(g, y, row * n, out, n, 1)
+def log_softmax_gradient(a, b, y, n, begin, end):
+    _log_gradient_by_rows(a, b, y, n, begin, end)
 
 
 @simd.compiled
-def log_softmax_gradient_columns(g, y, out, n, inner, width, begin, end):
-    room, other = np.zeros(n * width, g.dtype), np.zeros(n * width, g.dtype)
-    for outer in range(g.size // (n * inner)):
-        for i in range(begin, end, width):
-            at, count = outer * n * inner + i, min(width, end - i)
-            _move_rows(g, at, inner, room, 0, width, count, n)
-            _move_rows(y, at, inner, other, 0, width, count, n)
-            for k in range(0, count, simd.BYTES // 4):
-                _log_gradient_columns(room, other, k, room, n, width)
-            _move_rows(room, 0, width, out, at, inner, count, n)
+def log_softmax_gradient_columns(a, b, y, n, inner, width, begin, end):
+    _log_gradient_by_columns(a, b, y, n, inner, width, begin, end)
