@@ -265,7 +265,10 @@ def test_a_trainer_trains_in_it(device):
 
 def test_the_command_trains_in_it(device, monkeypatch, capsys):
     used = []
-    run = lambda self, **settings: used.append(backend.precision.name)
+
+    def run(self, **settings):
+        used.append(backend.precision.name)
+
     monkeypatch.setattr(type(ns.systems.get("mnist-cnn")), "run", run)
     assert main(["train", "mnist-cnn", "--device", "cuda", "--precision", "tf32"]) == 0
     assert main(["train", "mnist-cnn", "--device", "cuda"]) == 0

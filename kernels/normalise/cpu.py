@@ -90,11 +90,11 @@ def _kept(shape, axes):
     return [1 if i in axes else n for i, n in enumerate(shape)]
 
 
-def _gradients(found, d, x, mean, variance, eps, weight, shape, centred, wanted):
-    """The gradients of `standardize` by x and by weight and bias of that shape, which are (or either is) wanted, in loops."""
+def _gradients(found, d, x, mean, variance, eps, weight, shape, centred, input_too, affine_too):
+    """The gradients of `standardize` by x, and by weight and bias of that shape, where they are asked for, in loops."""
     loops, sets, inner = found
     weight = np.ones(math.prod(shape), x.dtype) if weight is None else _flat(weight)
-    out = np.empty(x.shape if "x" in wanted else 0, x.dtype)
+    out = np.empty(x.shape if input_too else 0, x.dtype)
     d, x, flat = _flat(d), _flat(x), out.reshape(-1)
     mean, variance = _flat(mean), _flat(variance)
     if _are_columns(sets):
@@ -107,17 +107,11 @@ def _gradients(found, d, x, mean, variance, eps, weight, shape, centred, wanted)
         sums = sums.reshape(2, -1, weight.size)
         return out, *(s.sum(axis=0).astype(x.dtype).reshape(shape) for s in sums)
     parts = min(max(PARTS, -(-sets[1] // SETS)), sets[1])
-    bounds = [sets[1] * i // parts for i in range(parts + 1)]
-    sums = np.zeros((2, parts, weight.size if "weight" in wanted else 0), x.dtype)
+    sums = np.zeros((2, parts, weight.size if affine_too else 0), x.dtype)
 
-    def run(begin, end):
-        for i in range(begin, end):
-            loops.gradients(
-                d, x, sets, mean, variance, centred, eps, weight, inner, flat, *sums[:, i], bounds[i], bounds[i + 1]
-            )
-
-    _each(x, parts, run)
-    return out, *(s.sum(axis=0, dtype=np.float64).astype(x.dtype).reshape(shape) for s in sums if "weight" in wanted)
+    args = d, x, sets, mean, variance, centred, eps, weight, inner, flat, *sums
+    _each(x, parts, lambda *part: loops.gradients(*args, *part))
+    return out, *(s.sum(axis=0, dtype=np.float64).astype(x.dtype).reshape(shape) if affine_too else None for s in sums)
 
 
 def standardize_input(d, x, mean, variance, axes, eps, weight=None, centred=True):
@@ -126,7 +120,7 @@ def standardize_input(d, x, mean, variance, axes, eps, weight=None, centred=True
     if not found:
         return definition.standardize_input(d, x, mean, variance, axes, eps, weight, centred)
     shape = () if weight is None else weight.shape
-    return _gradients(found, d, x, mean, variance, eps, weight, shape, centred, ("x",))[0]
+    return _gradients(found, d, x, mean, variance, eps, weight, shape, centred, True, False)[0]
 
 
 def standardize_weight(d, x, mean, variance, shape, axes, eps):
@@ -134,4 +128,21 @@ def standardize_weight(d, x, mean, variance, shape, axes, eps):
     found = _loops(x, axes, (d,), (np.empty(shape, x.dtype),))
     if not found:
         return definition.standardize_weight(d, x, mean, variance, shape, axes, eps)
-    return _gradients(found, d, x, mean, variance, eps, None, shape, True, ("weight",))[1]
+    return _gradients(found, d, x, mean, variance, eps, None, shape, True, False, True)[1]
+
+
+def standardize_gradients(x, d, along_mean, along_variance, axes, eps, weight, bias, centred, mean, variance, wanted):
+    """The gradients by x, weight and bias, where several are wanted and none came by the moments, in one go; else None."""
+    if (
+        type(d) is not np.ndarray
+        or np.ndim(along_mean)
+        or np.ndim(along_variance)
+        or len(wanted) < 2
+        or "x" not in wanted
+    ):
+        return None
+    found = _loops(x, axes, (d,), (weight, bias))
+    if not found:
+        return None
+    shape = (bias if weight is None else weight).shape
+    return _gradients(found, d, x, mean, variance, eps, weight, shape, centred, True, True)

@@ -14,10 +14,12 @@ import numba
 import numpy as np
 
 from .. import simd
+from ..elementary import Vector
 
 PIECE = 1024
 
 _compile = numba.njit(fastmath={"contract"}, cache=True, **simd.SETTINGS)
+_inner = numba.njit(fastmath={"contract"}, no_cpython_wrapper=True, **simd.SETTINGS)
 _sums = numba.njit(fastmath={"contract", "reassoc"}, cache=True, **simd.SETTINGS)
 
 
@@ -127,9 +129,43 @@ def standardize(x, shape, centred, eps, weight, bias, inner, y, mean, variance, 
                         target[i] = ((source[i] - near) * scale + shift) * by + to
 
 
-@_compile
-def gradients(d, x, shape, mean, variance, centred, eps, weight, inner, out, scales, shifts, begin, end):
-    """out = scale (h - mean of h - x̂ mean of h x̂) for h = d weight; d x̂ and d are added to the scales and the shifts.
+def _finishing(gives, adds):
+    """The kernel of what `gradients` does with a run, in one go, when the sums over its set are known.
+
+    LLVM would have to look whether one of so many arrays overlaps another, and then does not make vectors of such a loop at all.
+    """
+
+    @simd.kernel
+    def finish(code, d, x, weight, out, scales, shifts, at, length, near, by, more, slope, middle):
+        near, by, more, slope, middle = (Vector(code.builder, code.fill(v)) for v in (near, by, more, slope, middle))
+
+        def vector(i, lanes):
+            def load(pointer):
+                pointer = code.at(pointer, i)
+                return Vector(code.builder, code.load(pointer) if lanes is None else code.load_some(pointer, lanes))
+
+            def store(vector, pointer):
+                pointer = code.at(pointer, i)
+                code.store(vector.value, pointer) if lanes is None else code.store_some(vector.value, pointer, lanes)
+
+            g, y = load(code.at(d, at)), (load(code.at(x, at)) - near) * by + more
+            if gives:
+                store((g * load(weight) - middle - y * slope) * by, code.at(out, at))
+            if adds:
+                store(load(scales) + g * y, scales)
+                store(load(shifts) + g, shifts)
+
+        code.vectors_and_rest(length, vector)
+
+    return finish
+
+
+_input_gradient, _add_products, _both = _finishing(True, False), _finishing(False, True), _finishing(True, True)
+
+
+@_inner
+def _gradients(d, x, shape, mean, variance, centred, eps, weight, inner, out, scales, shifts, begin, end):
+    """out = scale (h - mean of h - x̂ mean of h x̂) for h = d weight, of a part of the sets; d x̂ and d are added to scales and shifts.
 
     The scales and shifts have one number for each weight. Where they, or out, have none they are not wanted.
     """
@@ -149,10 +185,6 @@ def gradients(d, x, shape, mean, variance, centred, eps, weight, inner, out, sca
                     sums = _weighted_products(g, w, source, near)
                     total += sums[0]
                     product += sums[1]
-                if scales.size:
-                    for i in range(length):
-                        s[i] += g[i] * ((source[i] - near) * by + more)
-                        t[i] += g[i]
             else:
                 for j in range(each):
                     start = at + j * inner
@@ -162,22 +194,32 @@ def gradients(d, x, shape, mean, variance, centred, eps, weight, inner, out, sca
                     if scales.size:
                         s[j] += sums[1] * scale + sums[0] * shift
                         t[j] += sums[0]
-        if out.size:
-            slope = kind((product * scale + total * shift) / count)
-            middle = kind(total / count if centred else 0.0)
-            for n in range(runs):
-                at = (n * sets + c) * length
-                if inner == 1:
-                    g, source, target = d[at : at + length], x[at : at + length], out[at : at + length]
-                    for i in range(length):
-                        target[i] = (g[i] * w[i] - middle - ((source[i] - near) * by + more) * slope) * by
-                else:
-                    for j in range(each):
-                        start, u = at + j * inner, w[j]
-                        stop = start + inner
-                        g, source, target = d[start:stop], x[start:stop], out[start:stop]
-                        for i in range(inner):
-                            target[i] = (g[i] * u - middle - ((source[i] - near) * by + more) * slope) * by
+        slope = kind((product * scale + total * shift) / count)
+        middle = kind(total / count if centred else 0.0)
+        for n in range(runs):
+            at = (n * sets + c) * length
+            if inner == 1 and out.size and scales.size:
+                _both(d, x, w, out, s, t, at, length, near, by, more, slope, middle)
+            elif inner == 1 and out.size:
+                _input_gradient(d, x, w, out, s, t, at, length, near, by, more, slope, middle)
+            elif inner == 1:
+                _add_products(d, x, w, out, s, t, at, length, near, by, more, slope, middle)
+            elif out.size:
+                for j in range(each):
+                    start, u = at + j * inner, w[j]
+                    stop = start + inner
+                    g, source, target = d[start:stop], x[start:stop], out[start:stop]
+                    for i in range(inner):
+                        target[i] = (g[i] * u - middle - ((source[i] - near) * by + more) * slope) * by
+
+
+@_compile
+def gradients(d, x, shape, mean, variance, centred, eps, weight, inner, out, scales, shifts, begin, end):
+    """What `_gradients` gives for parts of the sets, `begin` to `end` of as many as there are rows of scales and of shifts."""
+    parts, sets = scales.shape[0], shape[1]
+    for i in range(begin, end):
+        of = sets * i // parts, sets * (i + 1) // parts
+        _gradients(d, x, shape, mean, variance, centred, eps, weight, inner, out, scales[i], shifts[i], *of)
 
 
 @_compile

@@ -9,6 +9,7 @@ from nnscratch.arguments import count
 from nnscratch.autograd import came, describe, op
 from nnscratch.ops.elementwise import add, common_dtype, maximum, multiply, power, square
 from nnscratch.ops.families import floating
+from nnscratch.ops.fused import fused
 from nnscratch.ops.operands import check_shapes, floating_point, raw
 from nnscratch.ops.pool import sum_pool2d
 from nnscratch.ops.reduce import mean, norm, refuse_empty
@@ -93,26 +94,27 @@ def standardize(x, axis, eps=1e-5, weight=None, bias=None, centred=True):
     return standardize.kernel(x, axes, eps, weight, bias, centred)
 
 
-@standardize.rule("x")
-def _(g_values, g_mean, g_variance, x, axis, eps, weight, centred, mean, variance):
+@standardize.rule("x", "weight", "bias")
+def _(g_values, g_mean, g_variance, x, axis, eps, weight, bias, centred, mean, variance, wanted):
+    axes = normalise_axis(axis, x.ndim, "standardize")
+    moments = g_mean, g_variance
+    return _gradients(x, g_values, *moments, axes, eps, weight, bias, centred, mean, variance, wanted)
+
+
+@fused("normalise.standardize_gradients")
+def _gradients(x, g_values, g_mean, g_variance, axes, eps, weight, bias, centred, mean, variance, wanted):
     n = math.prod(length for length, kept in zip(x.shape, mean.shape, strict=True) if kept == 1)
-    parts = [
-        standardize_input(g_values, x, axis, eps, weight, centred, mean, variance) if came(g_values) else None,
-        broadcast_to(g_mean / n, x.shape) if came(g_mean) and centred else None,
-        2 / n * g_variance * (x - mean) if came(g_variance) else None,
+    by_input = "x" in wanted and [
+        standardize_input(g_values, x, axes, eps, weight, centred, mean, variance) if came(g_values) else 0,
+        broadcast_to(g_mean / n, x.shape) if came(g_mean) and centred else 0,
+        2 / n * g_variance * (x - mean) if came(g_variance) else 0,
     ]
-    parts = [part for part in parts if part is not None]
-    return functools.reduce(add, parts) if parts else None
-
-
-@standardize.rule("weight")
-def _(g_values, x, weight_shape, axis, eps, mean, variance, centred):
-    return standardize_weight(g_values, x, weight_shape, axis, eps, centred, mean, variance)
-
-
-@standardize.rule("bias")
-def _(g_values):
-    return g_values  # the engine sums what was broadcast
+    by_weight = "weight" in wanted and came(g_values)
+    return (
+        functools.reduce(add, filter(came, by_input)) if by_input and any(map(came, by_input)) else None,
+        standardize_weight(g_values, x, weight.shape, axes, eps, centred, mean, variance) if by_weight else None,
+        g_values,  # the engine sums what was broadcast
+    )
 
 
 def _statistics(x, axis, centred, mean, variance):
