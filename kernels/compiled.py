@@ -24,10 +24,11 @@ MODULES = (
     "recurrent.loops",
     "attention.loops",
     "softmax.loops",
+    "loss.loops",
     "scatter.rows",
 )
 #: The files of words that loops in other files are written in.
-WORDS = ("simd.py", "elementary.py")
+WORDS = ("simd.py", "elementary.py", "sweeps.py")
 
 
 def module(name, *arrays):

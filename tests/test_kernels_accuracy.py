@@ -488,8 +488,24 @@ def test_compiled_rows_and_columns_anywhere():
             for row, results in zip(x, again, strict=True):
                 assert (results == results[0]).all()
                 assert max(map(lambda c, t: ulp_error(c, t, np.float32), results[0], true(row))) <= LIMIT
+        labels = rng.integers(0, n, 2)
+        losses, errors = loss.cross_entropy(x, labels)
+        for row, label, found, error in zip(x, labels, losses, errors, strict=True):
+            assert ulp_error(found, -mp_log_softmax(row)[label], np.float32) <= LIMIT
+            shares = mp_softmax(row)
+            shares[label] = -mpmath.fsum(s for i, s in enumerate(shares) if i != label)
+            assert max(map(lambda c, t: ulp_error(c, t, np.float32), error, shares)) <= LIMIT
 
     check()
+
+
+@pytest.mark.usefixtures("compiled_rows")
+def test_compiled_losses_of_what_is_not_finite():
+    z = np.zeros((4, 3), np.float32)
+    z[0], z[1, 1], z[2, 2] = -np.inf, np.nan, -np.inf
+    losses, errors = loss.cross_entropy(z, np.array([0, 0, 2, 1]))
+    np.testing.assert_array_equal(losses, np.array([np.nan, np.nan, np.inf, np.log(3)], np.float32))
+    np.testing.assert_allclose(errors[2:], [[0.5, 0.5, -1], [1 / 3, -2 / 3, 1 / 3]], rtol=1e-6)
 
 
 @pytest.mark.usefixtures("compiled_rows")

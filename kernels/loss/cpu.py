@@ -3,20 +3,20 @@
 Cross-entropy with labels takes the one class of each row that is true in place of a distribution. For the label l of a row let
 s be the sum of exp(z_j - z_l) over all other classes j, the odds against it. Then the loss is ``log1p(s)``, and its gradient
 ``exp(z_j - z_l) / (1 + s)``, for l itself ``-s / (1 + s)``: nothing cancels, and no row of zeros with a single one is ever made.
-float16 and float32 are computed so in float64 and rounded once; float64, and rows in which the odds are no finite number, go the
-way of distributions. No kernel here gives a NumPy warning.
+float16 and float32 are computed so in float64 and rounded once, large arrays of float32 in compiled loops (``loops.py``); float64,
+and rows in which the odds are no finite number, go the way of distributions. No kernel here gives a NumPy warning.
 """
 
 import math
 
 import numpy as np
 
-from .. import pieces
+from .. import compiled, pieces, threads
 from ..blas import ones
 from ..double_double import sum_rows
 from ..rows import as_rows, reduced
 from ..scatter.cpu import one_hot, places_of_labels
-from ..softmax.cpu import ONE, exponentials
+from ..softmax.cpu import ONE, WORK, exponentials
 from . import definition
 
 binary_cross_entropy_logits = pieces.by_pieces(definition.binary_cross_entropy_logits)
@@ -51,8 +51,24 @@ def cross_entropy(z, q, n=None):
     return mean_of_losses(losses, n).astype(z.dtype), errors
 
 
+def _by_loop(rows, labels):
+    """The losses, in float64, and their gradients in loops, or None where they cannot: small arrays, other dtypes, not finite ones."""
+    if rows.size < compiled.LEAST or rows.dtype.char != "f" or labels.min() < 0 or labels.max() >= rows.shape[1]:
+        return None
+    loops = compiled.module("loss.loops", rows)
+    if loops is None:
+        return None
+    losses, errors = np.empty(len(rows)), np.empty(rows.shape, rows.dtype)
+    args = compiled.contiguous(rows).reshape(-1), labels.astype(np.int64), errors.reshape(-1), losses
+    threads.split(len(rows), rows.size * WORK, lambda begin, end: loops.cross_entropy(*args, begin, end))
+    return (losses, errors) if math.isfinite(losses.sum()) else None
+
+
 def _by_pieces(function, rows, targets):
     """The losses, in float64, and their gradients."""
+    found = _by_loop(rows, targets) if function is _with_labels else None
+    if found:
+        return found
     if 0 < rows.size <= pieces.PIECE:
         return function(rows, targets)
     losses, errors = np.zeros(len(rows)), np.empty(rows.shape, rows.dtype)
