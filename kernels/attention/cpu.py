@@ -151,14 +151,14 @@ class Heads:
         heads = np.arange(math.prod(self.leading)).reshape(self.leading)[index]
         out = np.empty((*heads.shape, end - begin, keys), self.query.dtype)
         bounds = np.float32(self.dropout), out.dtype.type(1 / (1 - self.dropout))
-        for head, block in zip(np.ravel(heads).tolist(), out.reshape(-1, end - begin, keys), strict=True):
-            for row in range(begin, end):
-                start = (head * self.queries + row) * self.keys
-                if self.loops is not None:
-                    self.loops.kept(block[row - begin], start, *bounds, np.uint64(self.seed))
-                else:
-                    numbers = (start % 4 + keys,), out.dtype, self.dropout, self.seed, start // 4
-                    block[row - begin] = dropout_mask(*numbers, like=out)[start % 4 :]
+        rows = out.reshape(heads.size, -1) if keys == self.keys else out.reshape(-1, keys)
+        starts = heads.reshape(-1, 1) * self.queries + np.arange(begin, end)[: len(rows) // heads.size]
+        for row, start in zip(rows, (starts * self.keys).reshape(-1).tolist(), strict=True):
+            if self.loops is not None:
+                self.loops.kept(row, start, *bounds, np.uint64(self.seed))
+            else:
+                numbers = (start % 4 + row.size,), out.dtype, self.dropout, self.seed, start // 4
+                row[:] = dropout_mask(*numbers, like=out)[start % 4 :]
         return out
 
 
