@@ -4,7 +4,6 @@ With m a row's largest logit and s the sum of exp(z - m) of its others, the loss
 which is negative, and its gradient ``exp(z - m) / (1 + s)``, for l itself less by 1: the odds against it over 1 + s.
 """
 
-
 from .. import simd
 from ..elementary import Vector, choose, log_of_one_and
 from ..sweeps import Row, side_by_side

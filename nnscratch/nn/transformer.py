@@ -29,9 +29,23 @@ def _activation(layer, activation):
 class _Block(Module):
     """What the blocks of encoder and decoder have in common."""
 
-    def _make(
-        self, norms, d_model, nhead, dim_feedforward, dropout, activation, eps, batch_first, norm_first, bias, dtype
+    #: How many parts there are; the second of three is attention to the encoder's result.
+    _parts = 2
+
+    def __init__(
+        self,
+        d_model,
+        nhead,
+        dim_feedforward=2048,
+        dropout=0.1,
+        activation="relu",
+        layer_norm_eps=1e-5,
+        batch_first=False,
+        norm_first=False,
+        bias=True,
+        dtype="float32",
     ):
+        super().__init__()
         layer = type(self).__name__
         d_model = arguments.count(layer, "d_model", d_model)
         nhead = arguments.count(layer, "nhead", nhead)
@@ -41,16 +55,16 @@ class _Block(Module):
         dropout = arguments.number(layer, "dropout", dropout, 0, 1, "[)")
         self.norm_first = arguments.flag(layer, "norm_first", norm_first)
         self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype)
-        if norms == 3:
+        if self._parts == 3:
             self.multihead_attn = MultiheadAttention(
                 d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype
             )
         self.linear1 = Linear(d_model, hidden, bias, dtype=dtype)
         self.dropout = Dropout(dropout)
         self.linear2 = Linear(hidden, d_model, bias, dtype=dtype)
-        for k in range(1, norms + 1):
-            setattr(self, f"norm{k}", _norm(d_model, eps, bias, dtype))
-        for k in range(1, norms + 1):
+        for k in range(1, self._parts + 1):
+            setattr(self, f"norm{k}", _norm(d_model, layer_norm_eps, bias, dtype))
+        for k in range(1, self._parts + 1):
             setattr(self, f"dropout{k}", Dropout(dropout))
         self.activation = _activation(layer, activation)
 
@@ -110,34 +124,6 @@ class TransformerEncoderLayer(_Block):
     (5, 3, 8)
     """
 
-    def __init__(
-        self,
-        d_model,
-        nhead,
-        dim_feedforward=2048,
-        dropout=0.1,
-        activation="relu",
-        layer_norm_eps=1e-5,
-        batch_first=False,
-        norm_first=False,
-        bias=True,
-        dtype="float32",
-    ):
-        super().__init__()
-        self._make(
-            2,
-            d_model,
-            nhead,
-            dim_feedforward,
-            dropout,
-            activation,
-            layer_norm_eps,
-            batch_first,
-            norm_first,
-            bias,
-            dtype,
-        )
-
     def forward(self, src, src_mask=None, src_key_padding_mask=None, is_causal=False, cache=None):
         """(L, N, E) -> the same
 
@@ -172,33 +158,7 @@ class TransformerDecoderLayer(_Block):
     (5, 3, 8)
     """
 
-    def __init__(
-        self,
-        d_model,
-        nhead,
-        dim_feedforward=2048,
-        dropout=0.1,
-        activation="relu",
-        layer_norm_eps=1e-5,
-        batch_first=False,
-        norm_first=False,
-        bias=True,
-        dtype="float32",
-    ):
-        super().__init__()
-        self._make(
-            3,
-            d_model,
-            nhead,
-            dim_feedforward,
-            dropout,
-            activation,
-            layer_norm_eps,
-            batch_first,
-            norm_first,
-            bias,
-            dtype,
-        )
+    _parts = 3
 
     def forward(
         self,
