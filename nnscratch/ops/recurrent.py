@@ -221,7 +221,7 @@ def _samples(groups, states, *settings):
     begin = [normal(2, 2) for _ in range(states)]
     return (
         Case(normal(4, 3), *weights, *biases, *begin, (2, 2), False, *settings),
-        Case(normal(4, 3), *weights, *biases, *begin, (2, 1, 1), True, *settings),
+        Case(normal(3, 3), *weights, *biases, *begin, (2, 1), True, *settings),
         Case(normal(3, 3), *weights, None, None, *(None for _ in range(states)), (2, 1), False, *settings),
     )
 
