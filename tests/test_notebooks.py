@@ -105,7 +105,7 @@ def execute(notebook, folder):
     """Run all cells in a kernel of its own that starts in `folder`, without a user's settings; a cell's error is one here."""
     resources = {"metadata": {"path": folder}}
     client = nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources)
-    return client.execute(env=os.environ | {"IPYTHONDIR": str(folder / "ipython")})
+    return client.execute(env=os.environ | {"IPYTHONDIR": str(folder / "ipython"), "NNSCRATCH_QUIET": "1"})
 
 
 def printed(cell):
