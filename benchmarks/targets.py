@@ -61,6 +61,8 @@ WANTED = {
     "recurrent-gru": [Target("time", 0.6, "torch")],
     "recurrent-lengths": [Target("time", 0.7, "torch")],
     "recurrent-words": [Target("time", 0.5, "torch")],
+    "gpt-step": [Target("time", 0.85, "torch")],
+    "gpt-words": [Target("time", 0.5, "torch")],
     "matmul": [Target(matmul.OVER, 3.0)],
     "epoch": [Target(epoch.OUTSIDE, 0.05)],
 }

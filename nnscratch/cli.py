@@ -97,12 +97,23 @@ def _parse(argv):
     generate = commands.add_parser("generate", help="let a trained network make something new", allow_abbrev=False)
     generate.add_argument("folder", metavar="RUN", help="the folder where `nnscratch train` wrote its results")
     generate.add_argument("--prompt", metavar="TEXT", help="what it begins with")
-    generate.add_argument("--length", type=_count(1), metavar="N", help="how many tokens it adds (default: 50)")
+    generate.add_argument(
+        "--length", type=_count(1), metavar="N", help="how many tokens it adds (default: 50 words, 300 characters)"
+    )
     generate.add_argument(
         "--temperature",
         type=_temperature,
         metavar="T",
         help="below 1 keeps to the likely, above 1 strays (default: 0.8)",
+    )
+    generate.add_argument(
+        "--top-k", type=_count(1), metavar="K", help="draw among the K likeliest alone (default: all)"
+    )
+    generate.add_argument(
+        "--top-p",
+        type=_share,
+        metavar="P",
+        help="draw among the likeliest whose probabilities come to P (default: 1, all)",
     )
     generate.add_argument("--count", type=_count(1), metavar="N", help="how many images (default: 64)")
     generate.add_argument("--seed", type=_count(0), metavar="N", help="of what is drawn (default: 0)")
@@ -227,23 +238,31 @@ def _count(least):
 
 
 def _rate(text):
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = _number(text)
     if not 0 < value <= 1e6:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected a number above 0; pass for example 0.001")
     return value
 
 
 def _temperature(text):
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = _number(text)
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of at least 0; pass for example 0.8")
     return value
+
+
+def _share(text):
+    value = _number(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number above 0 and up to 1; pass for example 0.9")
+    return value
+
+
+def _number(text):
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _train(arguments):
@@ -267,7 +286,7 @@ def _generate(arguments):
     known = inspect.signature(system.generate).parameters
     wrong = next((name for name in given if name not in known), None)
     if wrong is not None:
-        raise ValueError(f"{system.name} takes no --{wrong}; leave it out")
+        raise ValueError(f"{system.name} takes no --{wrong.replace('_', '-')}; leave it out")
     if "folder" in known:
         given["folder"] = arguments.folder
     print(system.generate(model, **given))

@@ -21,6 +21,7 @@ GROUPS = (
     "adam",
     "inference",
     "recurrent",
+    "gpt",
     "epoch",
     "scaling",
 )

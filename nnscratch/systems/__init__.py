@@ -15,6 +15,8 @@ NAMES = (
     "text-generator",
     "review-classifier",
     "gan",
+    "gpt",
+    "masked-text",
 )
 
 
@@ -101,6 +103,6 @@ def every():
     Examples
     --------
     >>> [system.id for system in every()]
-    ['S2', 'S3', 'S1', 'S5', 'S8', 'S12', 'S4', 'S9', 'S11']
+    ['S2', 'S3', 'S1', 'S5', 'S8', 'S12', 'S4', 'S9', 'S11', 'S7', 'S10']
     """
     return [get(name) for name in NAMES]
