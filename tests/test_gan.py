@@ -78,7 +78,10 @@ def test_generate_writes_images_that_depend_on_the_seed_alone(few, tmp_path, cap
 def test_generate_refuses_what_makes_nothing(tmp_path, capsys):
     systems.get("worked-2-3-1").run(out=tmp_path, verbose=False)
     assert cli.main(["generate", str(tmp_path)]) == 1
-    assert "is a run of worked-2-3-1, which writes nothing; pass one of text-generator, gan" in capsys.readouterr().err
+    assert (
+        "is a run of worked-2-3-1, which writes nothing; pass one of text-generator, gan, gpt"
+        in capsys.readouterr().err
+    )
     assert cli.main(["generate", str(tmp_path / "none")]) == 1
     assert "there is no complete run in" in capsys.readouterr().err
 

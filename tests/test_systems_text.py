@@ -20,6 +20,8 @@ def tiny(name, monkeypatch):
     """The system with little data."""
     system = systems.get(name)
     train, test = system.data(False)
+    if name == "text-generator":
+        system.held_out = system.held_out[: len(few(test)[0]) * system.window + 1]  # the same windows
     if name == "review-classifier":
         system.texts = tuple(
             texts[: len(part[1])] for texts, part in zip(system.texts, (few(train), few(test)), strict=True)

@@ -7,7 +7,7 @@ from nnscratch import Trainer, data, optim, save
 from nnscratch.systems.masked_modelling import MaskedModelling, Reader
 from nnscratch.systems.system import MODEL, TextSystem
 
-LONGEST = 40  # words of a sentence; what comes later is cut off
+LONGEST = 30  # words of a sentence; what comes later is cut off
 TUNING = 15  # epochs with labels
 
 
