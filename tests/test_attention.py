@@ -13,6 +13,7 @@ from nnscratch.kernels.attention import cpu, definition
 import nnscratch as ns
 from nnscratch import functional as F
 from nnscratch import nn
+from nnscratch.nn import one_token
 
 RNG = np.random.default_rng(0)
 
@@ -879,3 +880,24 @@ def test_a_row_without_anything_is_0_as_pytorchs_function_has_it(torch):
     z = torch.nn.functional.scaled_dot_product_attention(*theirs, torch.tensor(mask))
     same(y, z)
     same_gradients(torch, ours, theirs, y, z)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize(("norm_first", "activation"), [(False, "relu"), (True, "gelu"), (True, F.silu)])
+def test_a_block_that_gets_token_after_token_is_one_that_gets_all(batch_first, norm_first, activation, monkeypatch):
+    ns.manual_seed(0)
+    settings = {"batch_first": batch_first, "norm_first": norm_first, "activation": activation, "dtype": "float64"}
+    block = nn.TransformerEncoderLayer(8, 2, 16, **settings).eval()
+    x = ns.tensor(np.random.default_rng(0).standard_normal((3, 3, 8)))
+    taken = []
+    step = one_token.step
+    monkeypatch.setattr(one_token, "step", lambda *arguments: taken.append(1) or step(*arguments))
+    with ns.no_grad():
+        at_once, cache, found = block(x, is_causal=True).numpy(), nn.KeyValueCache(), []
+        for i in range(3):
+            found.append(block(x[:, i : i + 1] if batch_first else x[i : i + 1], is_causal=True, cache=cache).numpy())
+        np.testing.assert_allclose(np.concatenate(found, int(batch_first)), at_once, rtol=1e-12, atol=1e-14)
+        assert len(taken) == 3 and cache.length == 3
+        for padding, mode in ((np.zeros((3, 1), bool), False), (None, True)):  # what it is not for
+            block.train(mode)(x[:, :1] if batch_first else x[:1], None, padding, cache=nn.KeyValueCache())
+    assert len(taken) == 3

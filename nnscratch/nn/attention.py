@@ -274,16 +274,19 @@ class MultiheadAttention(Module):
             found[1] = found[0]
         if value is query or value is key:
             found[2] = found[0] if value is query else found[1]
-        described = ", ".join(f"{what} {describe(a)}" for what, a in zip(given, found, strict=True))
+
+        def described():
+            return ", ".join(f"{what} {describe(a)}" for what, a in zip(given, found, strict=True))
+
         if {a.ndim for a in found} not in ({2}, {3}) or tuple(a.shape[-1] for a in found) != wanted:
             raise ValueError(
-                f"{name}: got {described}, expected widths {wanted} and {'(N, length, width)' if self.batch_first else '(length, N, width)'}"
+                f"{name}: got {described()}, expected widths {wanted} and {'(N, length, width)' if self.batch_first else '(length, N, width)'}"
                 f", or all without N; check embed_dim, kdim and vdim"
             )
         batched, batch = found[0].ndim == 3, 0 if self.batch_first else 1
         if found[1].shape[:-1] != found[2].shape[:-1] or (batched and found[0].shape[batch] != found[1].shape[batch]):
             raise ValueError(
-                f"{name}: got {described}, expected one batch, and as many values as keys; check the lengths and batch_first"
+                f"{name}: got {described()}, expected one batch, and as many values as keys; check the lengths and batch_first"
             )
         if not batched:
             index = (None,) if self.batch_first else (slice(None), None)

@@ -8,6 +8,7 @@ from nnscratch import arguments, backend
 from nnscratch import functional as F
 from nnscratch.autograd import no_grad
 from nnscratch.nn import init as initialisers
+from nnscratch.nn import one_token
 from nnscratch.nn.attention import MultiheadAttention
 from nnscratch.nn.containers import ModuleList
 from nnscratch.nn.layers import Dropout, Linear
@@ -133,6 +134,8 @@ class TransformerEncoderLayer(_Block):
         src_mask, src_key_padding_mask, is_causal, cache
             As `attn_mask`, `key_padding_mask`, `is_causal` and `cache` of `MultiheadAttention`.
         """
+        if src_mask is None and src_key_padding_mask is None and one_token.fits(self, src, cache):
+            return one_token.step(self, src, cache)
 
         def attend(x):
             return self.self_attn(x, x, x, src_key_padding_mask, False, src_mask, is_causal=is_causal, cache=cache)[0]

@@ -21,23 +21,26 @@ from nnscratch.sample_inputs import Case, mask, normal
 def _checked(name, query, key, value, mask, *results):
     """The arrays in one dtype, where their shapes fit; further ones have to be of the result's."""
     q, k, v = shapes = [np.shape(a) for a in (query, key, value)]
-    given = f"query {describe(query)}, key {describe(key)}, value {describe(value)}"
+
+    def given():
+        return f"query {describe(query)}, key {describe(key)}, value {describe(value)}"
+
     if min(map(len, shapes)) < 2:
-        raise ValueError(f"{name}: expected (..., length, width) each, got {given}; add the missing axes")
+        raise ValueError(f"{name}: expected (..., length, width) each, got {given()}; add the missing axes")
     if q[-1] != k[-1] or k[-2] != v[-2]:
         raise ValueError(
-            f"{name}: expected keys as wide as queries, and as many values as keys, got {given}; check the lengths"
+            f"{name}: expected keys as wide as queries, and as many values as keys, got {given()}; check the lengths"
         )
     try:
         leading = np.broadcast_shapes(q[:-2], k[:-2], v[:-2])
     except ValueError:
-        raise ValueError(f"{name}: the axes before the last two do not broadcast in {given}; reshape one") from None
+        raise ValueError(f"{name}: the axes before the last two do not broadcast in {given()}; reshape one") from None
     if mask is not None:
         mask = _checked_mask(name, mask, (*leading, q[-2], k[-2]))
     for a in results:
         if a is not None and np.shape(a) != (*leading, q[-2], v[-1]):
             raise ValueError(
-                f"{name}: got {describe(a)} for {given}, expected the shape of the result {(*leading, q[-2], v[-1])}; "
+                f"{name}: got {describe(a)} for {given()}, expected the shape of the result {(*leading, q[-2], v[-1])}; "
                 f"pass one of that shape"
             )
     query, key, value, *results = common_dtype(*map(floating, (query, key, value)), *results)

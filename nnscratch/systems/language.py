@@ -67,7 +67,9 @@ class LanguageSystem(TextSystem):
                 play.markov_perplexity(*texts, ORDER[self.chosen["tokens"]], size),
             ),
         }
-        return data.text.windows(train, self.window, self.stride), data.text.windows(self.held_out, self.window)
+        windows = data.text.windows(train, self.window, self.stride)
+        self.windows = len(windows[0])
+        return windows, data.text.windows(self.held_out, self.window)
 
     def tokens(self, text):
         """The tokens of a text, those without a number among them."""
