@@ -71,6 +71,7 @@ def test_every_system_has_its_name_and_place():
         "gan": ("S11", "003 §3.2, §4.2; 004 §2.3.2"),
         "gpt": ("S7", "002 §5.2"),
         "masked-text": ("S10", "003 §2.1, §3.2"),
+        "masked-digits": ("S13", "003 §4.2"),
     }
     assert tuple(found) == systems.NAMES
 

@@ -17,6 +17,7 @@ NAMES = (
     "gan",
     "gpt",
     "masked-text",
+    "masked-digits",
 )
 
 
@@ -103,6 +104,6 @@ def every():
     Examples
     --------
     >>> [system.id for system in every()]
-    ['S2', 'S3', 'S1', 'S5', 'S8', 'S12', 'S4', 'S9', 'S11', 'S7', 'S10']
+    ['S2', 'S3', 'S1', 'S5', 'S8', 'S12', 'S4', 'S9', 'S11', 'S7', 'S10', 'S13']
     """
     return [get(name) for name in NAMES]

@@ -10,7 +10,7 @@ from nnscratch.data import generator
 from nnscratch.metrics import Accuracy
 from nnscratch.ops.shape import concatenate
 from nnscratch.tensor import Tensor
-from nnscratch.training import Callback, Step
+from nnscratch.training import Step
 
 PENALTY = 10.0
 
@@ -184,54 +184,3 @@ def _still(module):
         yield
     finally:
         module.requires_grad_(True)
-
-
-class Samples(Callback):
-    """Keep what the generator makes of the same noise after each epoch, in whole numbers from 0 to 255.
-
-    Parameters
-    ----------
-    noise : array
-    draw : callable, optional
-        Called after each epoch with its number and the images.
-
-    Attributes
-    ----------
-    images : dict of int to array
-        By epoch.
-
-    Examples
-    --------
-    >>> Samples(np.zeros((2, 3))).images
-    {}
-    """
-
-    def __init__(self, noise, draw=None):
-        self.noise, self._draw, self.images = noise, draw, {}
-
-    def on_fit_begin(self, trainer):
-        self.images = {}
-
-    def on_epoch_end(self, trainer, epoch, logs):
-        self.images[epoch] = np.rint(255 * pixels(trainer.model, self.noise)).astype(np.uint8)
-        if self._draw is not None:
-            self._draw(epoch, self.images[epoch])
-
-    def state_dict(self):
-        return {str(epoch): images for epoch, images in self.images.items()}
-
-    def load_state_dict(self, state):
-        self.images = {int(epoch): images for epoch, images in sorted(state.items(), key=lambda item: int(item[0]))}
-
-
-def pixels(model, noise):
-    """The images (n, 1, 28, 28) that a pair makes of noise, from 0 to 1.
-
-    Examples
-    --------
-    >>> pixels(Pair(lambda: nn.Linear(2, 784), nn.Linear(784, 1), 2), np.zeros((3, 2))).shape
-    (3, 1, 28, 28)
-    """
-    from nnscratch.pictures.running import outputs
-
-    return (outputs("gan", model.averaged, noise.astype(np.float32)).reshape(-1, 1, 28, 28).clip(-1, 1) + 1) / 2

@@ -45,3 +45,40 @@ def nearest(images, among):
         found.append((squares - 2 * images[start : start + AT_ONCE] @ among.T).argmin(1))
     which = np.concatenate(found)
     return which, np.sqrt(((images - among[which]) ** 2).sum(1))
+
+
+def compare(images, before, given, test):
+    """Print how good made images are, beside those made before training; returns what was measured.
+
+    Parameters
+    ----------
+    images, before : (n, 1, 28, 28) array
+    given, test : pair of arrays
+        Images, from 0 to 1 as well, and their labels: those that the generator was to learn from, and others.
+
+    Returns
+    -------
+    dict
+    """
+    (x, y), (x_test, y_test) = given, test
+    far = nearest(images, x)[1].min()
+    usual = np.percentile(nearest(x_test, x)[1], 1)
+    judge = classifier(x, y)
+    shares = taken(judge, images)
+    known, accuracy = taken(judge, x_test).sum(), judge.evaluate(x_test, y_test)["accuracy"]
+    untrained = taken(judge, before).sum()
+    print(
+        f"\na classifier of accuracy {accuracy:.4f} takes {known:.3f} of the test images for a class with more than {SURE},"
+    )
+    print("of the samples " + ", ".join(f"{share:.3f} for {c}" for c, share in enumerate(shares)))
+    print(f"nearest training image at {far:.2f}; of test images the nearest hundredth is at {usual:.2f}")
+    print(f"baseline, the generator before training: {untrained:.3f}")
+    return {
+        "taken": float(shares.sum()),
+        "taken_for_each": shares.tolist(),
+        "taken_before_training": float(untrained),
+        "taken_of_test_images": float(known),
+        "classifier_accuracy": accuracy,
+        "nearest": float(far),
+        "nearest_of_test_images": float(usual),
+    }

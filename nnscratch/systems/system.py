@@ -17,7 +17,7 @@ from nnscratch.training import Checkpoint, Trainer
 CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.safetensors"
 VOCABULARY = "vocabulary.json"
-PICTURES = ("curves", "mistakes", "samples", "learning", "walk", "nearest")
+PICTURES = ("curves", "mistakes", "samples", "learning", "walk", "nearest", "filled")
 FILES = ("metrics.json", MODEL, VOCABULARY, *(f"{name}.png" for name in PICTURES), CHECKPOINT)
 MOST_MISTAKES = 200  # images in one picture
 DPI = 120
@@ -270,6 +270,11 @@ class System:
                     f"{option} to go on"
                 )
         return notes
+
+
+def write_sheet(out, name, *sheet, **settings):
+    """Write a picture of many images into a run's folder: what `ns.pictures.sheet` makes of the arguments."""
+    write_bytes("train", os.path.join(out, f"{name}.png"), ns.pictures.sheet(*sheet, **settings).png(DPI))
 
 
 class Classifier(System):
