@@ -542,3 +542,69 @@ def test_the_way_back_has_its_own_colour_with_or_without_a_derivative():
 
     page = ns.explain(double(single(1.0)))._repr_html_()
     assert page.count("border-left:3px solid #0072b2") == page.count("border-left:3px solid #d55e00") == 1
+
+
+# Modules folded
+
+
+def blocks():
+    """A small GPT's loss: two blocks, each used twice in a row by its own residual sums."""
+    ns.manual_seed(0)
+    layer = ns.nn.TransformerEncoderLayer(4, 2, 8, 0.0, batch_first=True)
+    model = ns.nn.Sequential(ns.nn.Linear(3, 4), ns.nn.TransformerEncoder(layer, 2), ns.nn.Linear(4, 2))
+    return model, model(ns.tensor(np.random.default_rng(0).normal(size=(1, 3, 3)).astype("float32"))).sum()
+
+
+def test_a_transformer_s_blocks_are_folded_where_they_are_asked_to_be():
+    _, loss = blocks()
+    folded = ns.explain(loss, unfold=2)
+    titles = [part.title for part in folded.forward]
+    assert titles[0].startswith("h1 = linear(")
+    assert [title.partition(" = ")[2].partition("(")[0] for title in titles] == [
+        "linear",
+        "1.layers.0",
+        "1.layers.1",
+        "linear",
+        "sum",
+    ]
+    assert folded.forward[1].where == "TransformerEncoderLayer, 19 operations folded"
+    assert "1.layers.0(h1)    [TransformerEncoderLayer, 19 operations folded]" in str(folded)
+    assert "unfold=True opens all of them" in str(folded) and "unfold=True opens all of them" in folded._repr_html_()
+    opened = ns.explain(loss, unfold="1.layers.1")
+    assert (
+        sum("folded" in part.where for part in opened.forward) == 2
+    )  # the first block, and the attention of the second
+    whole = ns.explain(loss, unfold=True)
+    assert len(whole.forward) == 41
+    assert "folded" not in str(whole)
+    assert len(ns.explain(loss).forward) <= 30  # as ns.graph has it
+
+
+@pytest.mark.parametrize("unfold", [False, 1, 2, 3, "1.layers.1.self_attn"])
+def test_folded_modules_tell_the_gradients_that_their_steps_do(unfold):
+    model, loss = blocks()
+    loss.backward()
+    told = {}
+    for part in ns.explain(loss, unfold=unfold).backward:
+        told |= {entry.name: entry.array for entry in part.found}  # of several uses all together come last
+    y = loss_name(ns.explain(loss))
+    for name, p in model.named_parameters():
+        np.testing.assert_allclose(told[f"∂{y}/∂{name}"], p.grad.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def loss_name(explanation):
+    return explanation._computation.output.name
+
+
+def test_an_element_that_is_asked_for_is_told_though_modules_are_folded_by_themselves():
+    _, loss = blocks()
+    assert len(ns.explain(loss, element=(0, 0, 0)).forward) == 41
+
+
+@pytest.mark.parametrize(
+    ("unfold", "kind", "message"),
+    [(2.5, TypeError, "explain: unfold is 2.5"), ("9", ValueError, "explain: unfold names '9'")],
+)
+def test_what_cannot_be_unfolded_is_refused(unfold, kind, message):
+    with pytest.raises(kind, match=f"^{message}"):
+        ns.explain(blocks()[1], unfold=unfold)

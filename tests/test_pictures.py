@@ -59,6 +59,7 @@ def every():
         "curves": lambda: pictures.curves(history),
         "filters": lambda: pictures.filters(cnn()),
         "activations": lambda: pictures.activations(cnn(), np.eye(8)),
+        "attention": lambda: pictures.attention(np.full((5, 3, 3), 1 / 3), ["a", "long one", "b"]),
         "confusion": lambda: pictures.confusion([0, 1, 1], [0, 1, 0]),
         "roc": lambda: pictures.roc([0.1, 0.9, 0.3], [0, 1, 1]),
         "mistakes": lambda: pictures.mistakes(images, [0, 1, 1, 0], [1, 1, 0, 0]),
@@ -604,6 +605,13 @@ def boundary(**change):
         (lambda: pictures.activations(cnn(), np.eye(8), nn.ReLU()), ValueError, "activations: the model has no layer"),
         (lambda: pictures.activations(cnn(), np.eye(8), 0), TypeError, "activations: layer is 0, expected a module"),
         (lambda: pictures.activations(nn.Flatten(), np.eye(8)), ValueError, "activations: no Conv2d ran"),
+        (lambda: pictures.attention(np.ones(3)), ValueError, r"attention: weights has shape \(3,\), expected \(heads, L, S\)"),
+        (lambda: pictures.attention(np.ones((2, 1, 3, 3))), ValueError, r"attention: weights has shape \(2, 1, 3, 3\)"),
+        (lambda: pictures.attention([[2.0, -1.0]]), ValueError, "attention: weights go from -1 to 2, expected shares"),
+        (lambda: pictures.attention([[np.nan]]), ValueError, "attention: weights holds nan"),
+        (lambda: pictures.attention([[0.5, 0.5]], ["a", "b"]), ValueError, "attention: tokens holds 2, and the weights are of 1"),
+        (lambda: pictures.attention([[0.5, 0.5]], ["a"], ["b"]), ValueError, "attention: keys holds 1, and the weights are of 2"),
+        (lambda: pictures.attention(np.ones((65, 1, 1))), ValueError, r"attention: weights has shape \(65, 1, 1\), and one"),
         (lambda: pictures.confusion([0, 3], [0, 1], ["a", "b"]), ValueError, "confusion: 2 labels for 4 classes"),
         (lambda: pictures.confusion(np.eye(3), [0, 1, 2], list("abcd")), ValueError, "confusion: 4 labels for 3"),
         (lambda: pictures.confusion([0, 1], [0, 1], "ab"), TypeError, "confusion: labels is 'ab'"),
@@ -658,6 +666,69 @@ def test_models_whose_results_are_no_numbers_are_refused():
     conv.weight.data[...] = np.nan
     with pytest.raises(ValueError, match="^filters: the weight holds nan"):
         pictures.filters(conv)
+
+
+# Signs that matplotlib's own font lacks
+
+
+def labels(figure):
+    return [label.get_text() for label in figure.axes[0].get_yticklabels()]
+
+
+@pytest.fixture
+def chinese(tmp_path, monkeypatch):
+    """A font that has 你 and 好, and no other."""
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+    from matplotlib import font_manager
+
+    def square():
+        pen = TTGlyphPen(None)
+        pen.moveTo((0, 0))
+        for corner in ((800, 0), (800, 800), (0, 800)):
+            pen.lineTo(corner)
+        pen.closePath()
+        return pen.glyph()
+
+    names = [".notdef", "you", "good"]
+    builder = FontBuilder(1000, isTTF=True)
+    builder.setupGlyphOrder(names)
+    builder.setupCharacterMap({ord("你"): "you", ord("好"): "good"})
+    builder.setupGlyf({name: square() for name in names})
+    builder.setupHorizontalMetrics(dict.fromkeys(names, (1000, 0)))
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": "Two Signs", "styleName": "Regular"})
+    builder.setupOS2()
+    builder.setupPost()
+    builder.save(tmp_path / "two.ttf")
+    own = [f for f in font_manager.fontManager.ttflist if f.name.startswith("DejaVu")]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", own)
+    return lambda: font_manager.fontManager.addfont(tmp_path / "two.ttf")
+
+
+@pytest.mark.filterwarnings("error")
+def test_chinese_signs_are_drawn_by_a_font_that_has_them_and_else_the_picture_says_so(chinese):
+    figure = pictures.attention(np.eye(2), ["你", "好"])
+    assert labels(figure) == ["U+4F60", "U+597D"]
+    assert figure.get_supxlabel() == "no font of this machine has 2 of the characters; they are shown by number"
+    figure.png()
+    chinese()
+    figure = pictures.attention(np.eye(2), ["你", "好"])
+    assert labels(figure) == ["你", "好"]
+    assert figure.get_supxlabel() == ""
+    assert figure.axes[0].get_yticklabels()[0].get_fontname() == "Two Signs"
+    figure.png()
+
+
+def test_a_picture_of_attention_has_a_part_for_each_head():
+    weights = np.random.default_rng(0).dirichlet(np.ones(4), (3, 2))
+    figure = pictures.attention(weights[None], ["a", "b"], list("wxyz"), ["one", "two", "three"])
+    heads = [axes for axes in figure.axes if axes.get_title()]
+    assert [axes.get_title() for axes in heads] == ["one", "two", "three"]
+    for axes, shares in zip(heads, weights, strict=True):
+        np.testing.assert_array_equal(axes.images[0].get_array(), shares)
+        assert texts(axes) == [f"{share:.2f}" for share in shares.ravel()]
+        assert [label.get_text() for label in axes.get_xticklabels()] == list("wxyz")
 
 
 # In a notebook

@@ -10,6 +10,7 @@ from nnscratch.lazy import attach as _attach
 # Found when first used: matplotlib loads only then.
 _LAZY = {
     "activations": "nnscratch.pictures.images:activations",
+    "attention": "nnscratch.pictures.attending:attention",
     "confusion": "nnscratch.pictures.classes:confusion",
     "curves": "nnscratch.pictures.learning:curves",
     "decision_animation": "nnscratch.pictures.boundaries:decision_animation",

@@ -11,7 +11,7 @@ from nnscratch.files import as_path, write_bytes
 from nnscratch.tensor import Tensor
 from nnscratch.view import formula, working
 from nnscratch.view.computation import Computation
-from nnscratch.view.folding import Uses
+from nnscratch.view.folding import Group, Uses, gathered
 
 #: Up to how many elements of a result each get a line of their own; of a larger one the element that is largest in size gets one.
 ELEMENTS = 4
@@ -30,6 +30,7 @@ INSIDE = {"softmax_cross_entropy": "softmax", "sigmoid_binary_cross_entropy": "s
 #: What a reader may wonder about arrays that operations were given and nobody passed.
 DRAWN = {("dropped", "mask"): "drawn at random: 0 for what is left out, else 1 / (1 - p)"}
 
+FOLDED = "Modules are folded where a line says so: unfold=True opens all of them, and unfold='PATH' that of a path."
 BACKWARD = "From the last step to the first. g (or G) is the gradient by the step's result; a derivative written without it is multiplied by it."
 
 
@@ -100,7 +101,7 @@ class Explanation:
     (['back through y = multiply(a, a)'], 2.0)
     """
 
-    def __init__(self, y, names=None, element=None):
+    def __init__(self, y, names=None, element=None, unfold=None):
         single = isinstance(y, Tensor) and y.size == 1
         self._computation = computation = Computation(y, names, gradients=single, what="explain")
         if computation.stale:
@@ -111,11 +112,20 @@ class Explanation:
         self.notes = list(computation.notes)
         self._places = _places(computation.values, element)
         self._used = Uses(computation)
-        self.forward = [self._forward(step) for step in computation.steps]
+        if unfold is None and element is not None:
+            unfold = True  # what was asked for may lie anywhere
+        told = gathered(computation.steps, unfold, owner="explain").told
+        if any(isinstance(item, Group) for item in told):
+            self.notes.append(FOLDED)
+        self.forward = [self._folded(t) if isinstance(t, Group) else self._forward(t) for t in told]
         self.backward: list = []
         if single:
             left = self._uses()
-            self.backward = [self._backward(step, left) for step in reversed(computation.steps) if step.gradients]
+            self.backward = [
+                self._folded_backward(t, left) if isinstance(t, Group) else self._backward(t, left)
+                for t in reversed(told)
+                if any(step.gradients for step in (t.steps if isinstance(t, Group) else [t]))
+            ]
         else:
             self.notes.append(
                 f"There is no backward pass here: it begins at a single number, and this tensor has the shape {y.shape}. "
@@ -174,14 +184,50 @@ class Explanation:
                 )
             )
             left[id(value)] -= 1
-            if self._many[id(value)]:
+            if self._many[id(value)] > 1:
                 found[-1].note = "from this use"
-            if self._many[id(value)] and not left[id(value)]:
+            if self._many[id(value)] > 1 and not left[id(value)]:
                 found.append(Entry(_slope(y, value.name), value.gradient, note="all uses together"))
         whole = [("", step.derivative)] if step.derivative and not rules else shown
         slopes = {name: _slope(y, v.name) for name, v in zip(step.op.outputs or (), step.results, strict=False)}
         whole = [(name, working.with_gradients(latex, slopes)) for name, latex in whole]
         return Part(f"back through {step.title}", step.where, step.formula, step.op.document, whole, given, found)
+
+    def _called(self, group):
+        """A folded module as a call, what it is, and the values that come in."""
+        given = [v for v in self._used.entering(group.steps) if v.kind != "parameter"]
+        made = ", ".join(v.name for v in self._used.leaving(group.steps))
+        called = group.frame.path or group.frame.kind
+        many = len(group.steps)
+        where = f"{group.frame.kind}, {many} operation{'s' * (many > 1)} folded"
+        return f"{made} = {called}({', '.join(v.name for v in given)})", where, given
+
+    def _folded(self, group):
+        title, where, given = self._called(group)
+        found = [Entry(v.name, v.array) for v in self._used.leaving(group.steps)]
+        return Part(title, where, "", "", given=[Entry(v.name, v.array) for v in given], found=found)
+
+    def _folded_backward(self, group, left):
+        title, where, _ = self._called(group)
+        y = self._computation.output.name
+        came = [v for v in self._used.leaving(group.steps) if v.gradient is not None]
+        found = []
+        for value in self._used.entering(group.steps):
+            uses = [
+                step.gradients[position]
+                for step in group.steps
+                for _, position, v in step.inputs
+                if v is value and position in step.gradients
+            ]
+            if not uses:
+                continue
+            left[id(value)] -= len(uses)
+            alone = self._many[id(value)] == len(uses)
+            found.append(Entry(_slope(y, value.name), sum(uses), note="" if alone else "from this use"))
+            if not alone and not left[id(value)]:
+                found.append(Entry(_slope(y, value.name), value.gradient, note="all uses together"))
+        given = [Entry(_slope(y, v.name), v.gradient) for v in came]
+        return Part(f"back through {title}", where, "", "", given=given, found=found)
 
     def _elements(self, value, array, name, written):
         """The lines for elements of a value or of its gradient: those asked for, else all or the largest, where they can be written."""
@@ -210,7 +256,7 @@ class Explanation:
             for _, position, value in step.inputs:
                 if position in step.gradients:
                     left[id(value)] = left.get(id(value), 0) + 1
-        self._many = {key: n > 1 for key, n in left.items()}
+        self._many = dict(left)
         return left
 
     # As text
@@ -259,7 +305,7 @@ class Explanation:
         write_bytes("explain", path, (page if ending == "html" else f"{self}\n").encode())
 
 
-def explain(y, names=None, element=None):
+def explain(y, names=None, element=None, unfold=None):
     """Tell how a tensor was computed, and how its gradient goes back, step by step with the numbers.
 
     Parameters
@@ -271,6 +317,9 @@ def explain(y, names=None, element=None):
     element : tuple of int, or dict of str to tuple of int, optional
         The element to put the numbers in for: of every array that has it, and its gradient, or by the arrays' names. By default
         each of a few elements, and of many the one that is largest in size.
+    unfold : bool, int, str or list of str, optional
+        Which modules to tell step by step: all (True) or none (False), so many levels, or those of these paths; of others only what
+        goes in and comes out. None: as `ns.graph` does, as many levels as stay readable; or all, where an `element` is asked for.
 
     Returns
     -------
@@ -280,9 +329,9 @@ def explain(y, names=None, element=None):
     Raises
     ------
     TypeError
-        Where `y` is no Tensor, `names` no dict, or `element` no index.
+        Where `y` is no Tensor, `names` no dict, `element` no index, or `unfold` something else.
     ValueError
-        Where nothing was recorded behind `y`, or no array has that element or name.
+        Where nothing was recorded behind `y`, no array has that element or name, or no module that path.
     RuntimeError
         Where something it came from was changed in place since, by an optimiser's step, say.
 
@@ -307,7 +356,7 @@ def explain(y, names=None, element=None):
            h1 = [1, -1]
            y = 1 + (-1) = 0
     """
-    return Explanation(y, names, element)
+    return Explanation(y, names, element, unfold)
 
 
 def _once(step):

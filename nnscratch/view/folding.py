@@ -31,8 +31,15 @@ class Group:
         """All steps in it."""
         return [s for item in self.items for s in (item.steps if isinstance(item, Group) else [item])]
 
+    @property
+    def told(self):
+        """The steps and folded groups that are seen, in the order of the computation; a single step is never folded."""
+        if not self.opened:
+            return self.steps if len(self.steps) == 1 else [self]
+        return [t for item in self.items for t in (item.told if isinstance(item, Group) else [item])]
 
-def gathered(steps, unfold=None, depth=0, frame=None):
+
+def gathered(steps, unfold=None, depth=0, frame=None, owner="graph"):
     """The steps as a `Group`.
 
     Parameters
@@ -43,6 +50,8 @@ def gathered(steps, unfold=None, depth=0, frame=None):
         lie in. None opens as many levels as make a drawing of at most `PLENTY` boxes, and the outermost always.
     depth : int
         How many modules around the steps are passed over, `frame` being the last of them.
+    owner : str
+        Whose errors these are.
 
     Raises
     ------
@@ -51,7 +60,7 @@ def gathered(steps, unfold=None, depth=0, frame=None):
     ValueError
         For a path that no module here has.
     """
-    return _group(frame, steps, depth, _rule(steps, unfold, depth))
+    return _group(frame, steps, depth, _rule(steps, unfold, depth, owner))
 
 
 def _group(frame, steps, depth, opens):
@@ -74,7 +83,7 @@ def _bare(steps):
     return len(steps) == 1 and all(v.kind != "parameter" for _, _, v in steps[0].inputs)
 
 
-def _rule(steps, unfold, depth):
+def _rule(steps, unfold, depth, owner):
     """A function of a frame and its depth that says whether it is opened."""
     if unfold is True:
         return lambda frame, at: True
@@ -89,14 +98,14 @@ def _rule(steps, unfold, depth):
     paths = [unfold] if isinstance(unfold, str) else unfold
     if not isinstance(paths, list | tuple | set) or not all(isinstance(p, str) for p in paths):
         raise TypeError(
-            f"graph: unfold is {unfold!r}, expected True, False, a number of levels, or paths of modules; "
+            f"{owner}: unfold is {unfold!r}, expected True, False, a number of levels, or paths of modules; "
             f"pass ['0', '2'], say"
         )
     known = sorted({f.path for s in steps for f in s.frames})
     for path in paths:
         if path not in known:
             raise ValueError(
-                f"graph: unfold names {path!r}, and no module of that path is in this computation; "
+                f"{owner}: unfold names {path!r}, and no module of that path is in this computation; "
                 f"choose from {', '.join(map(repr, known)) or 'none, as there is none here'}"
             )
     inside = {p for path in paths for p in _around(path)}
