@@ -95,7 +95,7 @@ class Adversarial(Step):
     #: How often the discriminator learns from a batch, each time beside new samples.
     turns = 1
 
-    def __init__(self, model, discriminator_optimizer, generator_optimizer, true=0.9, share=2e-3):
+    def __init__(self, model, discriminator_optimizer, generator_optimizer, true=0.9, share=1e-2):
         self.model, self.true, self.share, self.steps = model, true, share, 0
         self.discriminator_optimizer, self.generator_optimizer = discriminator_optimizer, generator_optimizer
         self.metrics = {"discriminator_accuracy": Accuracy()}

@@ -46,7 +46,7 @@ class Gan(System):
     id = "S11"
     title = "generator and discriminator trained in turn, on handwritten digits"
     document = "003 §3.2, §4.2; 004 §2.3.2"
-    epochs, batch_size, lr = 50, 64, 8e-4
+    epochs, batch_size, lr = 52, 64, 8e-4
     full = True
     options = MappingProxyType(
         {
