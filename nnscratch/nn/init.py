@@ -24,6 +24,7 @@ __all__ = [
     "glorot_uniform",
     "he_normal",
     "he_uniform",
+    "normal",
     "ones",
     "orthogonal",
     "standard_normal",
@@ -230,6 +231,37 @@ def standard_normal(shape, fans=None, rng=None, dtype="float32"):
     dtype('float32')
     """
     return _normal(1.0, shape, rng, dtype)
+
+
+def normal(deviation):
+    """The initialiser that draws normal values of mean 0 and this standard deviation, such as 0.02, of BERT and GPT-2.
+
+    Parameters
+    ----------
+    deviation : float
+        0 or above.
+
+    Returns
+    -------
+    An initialiser, with the parameters and results of `glorot_uniform`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where it is no such number.
+
+    Examples
+    --------
+    >>> bool((abs(normal(0.02)((3, 2))) < 0.2).all())
+    True
+    """
+    deviation = arguments.number("normal", "deviation", deviation, 0)
+
+    def draw(shape, fans=None, rng=None, dtype="float32"):
+        return _normal(deviation, shape, rng, dtype)
+
+    draw.__name__ = f"normal({deviation})"
+    return draw
 
 
 def uniform01(shape, fans=None, rng=None, dtype="float32"):

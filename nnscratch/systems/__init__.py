@@ -14,6 +14,7 @@ NAMES = (
     "binary-classifier",
     "text-generator",
     "review-classifier",
+    "chinese-sentiment",
     "gan",
     "gpt",
     "masked-text",
@@ -104,6 +105,6 @@ def every():
     Examples
     --------
     >>> [system.id for system in every()]
-    ['S2', 'S3', 'S1', 'S5', 'S8', 'S12', 'S4', 'S9', 'S11', 'S7', 'S10', 'S13']
+    ['S2', 'S3', 'S1', 'S5', 'S8', 'S12', 'S4', 'S9', 'S6', 'S11', 'S7', 'S10', 'S13']
     """
     return [get(name) for name in NAMES]

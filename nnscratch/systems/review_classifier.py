@@ -3,10 +3,9 @@
 import numpy as np
 
 from nnscratch import Trainer, concatenate, data, manual_seed, nn, optim
-from nnscratch.systems.system import Classifier, TextSystem
+from nnscratch.systems.system import TextClassifier
 
 LONGEST = 60  # words of a sentence; what comes later is cut off
-MISTAKES = 5
 
 
 class ReviewNetwork(nn.Module):
@@ -23,7 +22,7 @@ class ReviewNetwork(nn.Module):
         return self.softmax(self.linear(concatenate([h[-2], h[-1]], 1)))
 
 
-class ReviewClassifier(TextSystem, Classifier):
+class ReviewClassifier(TextClassifier):
     """Sentences of reviews as rows of word numbers with their lengths; GloVe's vectors; Adam and cross-entropy.
 
     The text's linear layer takes the states of both directions, its code only the last one; here it gets both. Sentences end at
@@ -64,9 +63,6 @@ class ReviewClassifier(TextSystem, Classifier):
         )
         return rows, np.array([min(len(s), rows.shape[1]) for s in sequences])
 
-    def validation_data(self, test):
-        return test
-
     def before(self, model, train):
         print(
             f"{self.share:.0%} of {len(self.tokenizer.word_index)} words have a vector of {self.vectors.shape[1]} numbers\n"
@@ -78,14 +74,6 @@ class ReviewClassifier(TextSystem, Classifier):
         print(f"baseline, logistic regression on which words occur: accuracy {bag:.4f}")
         return last, found | {"bag_of_words_accuracy": bag}
 
-    def show_mistakes(self, x, prediction, truth, out):
-        confidence = prediction.max(1)
-        wrong = np.flatnonzero(prediction.argmax(1) != truth)
-        print("its most confident mistakes:")
-        for i in wrong[np.argsort(-confidence[wrong])][:MISTAKES]:
-            print(f"  {confidence[i]:.2f} {self.classes[prediction[i].argmax()]}: {self.texts[1][i]}")
-        print()
-
     def bag_of_words(self, y, y_test):
         """The accuracy of a linear model of which words a sentence has."""
         manual_seed(0)
@@ -95,12 +83,6 @@ class ReviewClassifier(TextSystem, Classifier):
         trainer = Trainer(model, "binary_cross_entropy", optimizer, ["accuracy"])
         trainer.fit(x, y[:, None], epochs=10, verbose=False)
         return trainer.evaluate(x_test, y_test[:, None])["accuracy"]
-
-    def predict(self, model, text):
-        """The class of a text with its probability."""
-        model.eval()
-        p = model(*self.numbers([text])).numpy()[0]
-        return f"{self.classes[p.argmax()]} ({p.max():.2f})"
 
 
 SYSTEM = ReviewClassifier()

@@ -11,15 +11,17 @@ from threadpoolctl import threadpool_limits
 import nnscratch as ns
 from nnscratch import arguments, backend, documents
 from nnscratch.checkpoint import read_checkpoint
-from nnscratch.files import as_path, read_bytes, writable_folder, write_bytes
+from nnscratch.files import as_path, read_bytes, read_json, writable_folder, write_bytes
 from nnscratch.training import Checkpoint, Trainer
 
 CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.safetensors"
 VOCABULARY = "vocabulary.json"
 PICTURES = ("curves", "mistakes", "samples", "learning", "walk", "nearest", "filled")
-FILES = ("metrics.json", MODEL, VOCABULARY, *(f"{name}.png" for name in PICTURES), CHECKPOINT)
+CONFIG = "config.json"
+FILES = ("metrics.json", MODEL, VOCABULARY, CONFIG, *(f"{name}.png" for name in PICTURES), CHECKPOINT)
 MOST_MISTAKES = 200  # images in one picture
+MISTAKEN_TEXTS = 5
 DPI = 120
 
 
@@ -188,7 +190,7 @@ class System:
             raise ValueError(f"train: {self.name} has no larger data set; leave out --full")
         for name, option in self.options.items():
             among = option.get("choices", (True, False))
-            if settings[name] not in among:
+            if settings[name] not in among and "metavar" not in option:  # which any text may be given for
                 raise ValueError(
                     f"train: {name} is {settings[name]!r}, expected one of {', '.join(map(str, among))}; pass one"
                 )
@@ -325,8 +327,10 @@ class TextSystem(System):
 
     Attributes
     ----------
-    tokenizer : nnscratch.data.text.Tokenizer
+    tokenizer : nnscratch.data.text.Tokenizer or PieceTokenizer
         Of the data last made, or of the run last loaded.
+    encoder : nn.models.Pretrained or None
+        What reads the texts, where it is one of those: its settings are kept, too.
 
     Examples
     --------
@@ -335,15 +339,62 @@ class TextSystem(System):
     True
     """
 
-    tokenizer: ns.data.text.Tokenizer
+    tokenizer: ns.data.text.Tokenizer | ns.data.text.PieceTokenizer
+    encoder = None
 
     def restore(self, state):
         """Take from the trained weights what `model` needs of the data."""
 
     def keep(self, out):
         self.tokenizer.save(os.path.join(out, VOCABULARY))
+        if self.encoder is not None:
+            write_bytes("train", os.path.join(out, CONFIG), json.dumps(self.encoder.config).encode())
 
     def load(self, folder):
-        self.tokenizer = ns.data.text.Tokenizer.load(os.path.join(folder, VOCABULARY))
+        path, config = os.path.join(folder, VOCABULARY), os.path.join(folder, CONFIG)
+        kind = ns.data.text.PieceTokenizer if "model" in read_json("load", path) else ns.data.text.Tokenizer
+        self.tokenizer = kind.load(path)
+        if os.path.exists(config):
+            self.encoder = ns.nn.models.from_config(read_json("load", config))
         self.restore(ns.load(os.path.join(folder, MODEL)))
         return super().load(folder)
+
+
+class TextClassifier(TextSystem, Classifier):
+    """A system that tells of which class a text is: shows its mistakes, and is asked about texts by `nnscratch predict`.
+
+    Attributes
+    ----------
+    texts : pair of list of str
+        Those of training and those of the test.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> isinstance(ns.systems.get("review-classifier"), TextClassifier)
+    True
+    """
+
+    texts: tuple
+
+    def numbers(self, texts):
+        """Texts as the network's inputs, a pair of arrays."""
+        raise NotImplementedError
+
+    def validation_data(self, test):
+        return test
+
+    def show_mistakes(self, x, prediction, truth, out):
+        confidence = prediction.max(1)
+        wrong = np.flatnonzero(prediction.argmax(1) != truth)
+        print("its most confident mistakes:")
+        for i in wrong[np.argsort(-confidence[wrong])][:MISTAKEN_TEXTS]:
+            print(f"  {confidence[i]:.2f} {self.classes[prediction[i].argmax()]}: {self.texts[1][i]}")
+        print()
+
+    def predict(self, model, text):
+        """The class of a text with its probability."""
+        model.eval()
+        with ns.no_grad():
+            p = model(*self.numbers([text])).numpy()[0]
+        return f"{self.classes[p.argmax()]} ({p.max():.2f})"
