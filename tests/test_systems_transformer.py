@@ -33,7 +33,7 @@ def runs(tmp_path_factory):
             if name == "gpt":
                 system.held_out = system.held_out[:600]
                 patch.setattr(system, "generate", functools.partial(system.generate, length=9))
-            patch.setattr(masked_text, "TUNING", 2)
+            patch.setattr(masked_text, "TUNING", {"epochs": 2})
             system.run(epochs=1, out=folder / name, verbose=False)
     return folder
 

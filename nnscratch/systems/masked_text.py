@@ -7,8 +7,8 @@ from nnscratch import Trainer, data, optim, save
 from nnscratch.systems.masked_modelling import MaskedModelling, Reader
 from nnscratch.systems.system import MODEL, TextSystem
 
-LONGEST = 30  # words of a sentence; what comes later is cut off
-TUNING = 15  # epochs with labels
+LONGEST = 24  # words of a sentence; what comes later is cut off
+TUNING = {"epochs": 12, "batch_size": 32}  # with labels
 
 
 class MaskedText(TextSystem):
@@ -22,7 +22,7 @@ class MaskedText(TextSystem):
     id = "S10"
     title = "Transformer that finds hidden words, then tells praise from blame"
     document = "003 §2.1, §3.2"
-    epochs, batch_size, lr = 40, 64, 1e-3
+    epochs, batch_size, lr = 60, 64, 3e-3
     full = True
     vocabulary = 2000
     classes = ("blame", "praise")
@@ -38,7 +38,7 @@ class MaskedText(TextSystem):
     )
 
     def model(self):
-        return Reader(self.tokenizer.vocabulary_size, LONGEST)
+        return Reader(self.tokenizer.vocabulary_size, LONGEST, blocks=2)
 
     def data(self, full):
         (texts, y), (texts_test, y_test) = data.reviews(sample=not full)
@@ -73,8 +73,8 @@ class MaskedText(TextSystem):
 
     def tune(self, model, x, y, test):
         """The accuracy on the test sentences after the network has learnt from labels."""
-        trainer = Trainer(model, "cross_entropy", self.optimizer(model.parameters(), self.lr), ["accuracy"])
-        trainer.fit(x, y, epochs=TUNING, batch_size=32, verbose=False)
+        trainer = Trainer(model, "cross_entropy", self.optimizer(model.parameters(), 1e-3), ["accuracy"])
+        trainer.fit(x, y, **TUNING, verbose=False)
         return trainer.evaluate(*test)["accuracy"]
 
     def predict(self, model, text):
