@@ -18,14 +18,18 @@ HTML = BUILD / "html"
 LINK = re.compile(r"\]\((?!https?:|#)([^)\s#]+)")
 
 
-def build():
-    """Build the site into docs/_build/html, warnings as errors, and see that it has every public name and citation."""
+def build(run=True):
+    """Build the site into docs/_build/html, warnings as errors, and see that it has every public name and citation.
+
+    Unless the notebooks are to `run`, their pages show what they say alone.
+    """
     from sphinx.cmd.build import main as sphinx
 
     prepare()
     os.environ["NNSCRATCH_QUIET"] = "1"  # a line on what is compiled is no part of a page
     doctrees = BUILD / "doctrees"
     options = ["-b", "html", "-c", HERE, "-d", doctrees, "-j", "2", "-W", "--keep-going", "-q"]
+    options += [] if run else ["-D", "nb_execution_mode=off"]
     if sphinx([str(o) for o in [*options, ROOT, HTML]]):
         shutil.rmtree(doctrees, ignore_errors=True)  # a page that was read once would not be complained of again
         return 1
@@ -126,12 +130,15 @@ def main(arguments=None):
     commands = parser.add_subparsers(dest="command", metavar="notebooks [DIR]")
     notebooks = commands.add_parser("notebooks", help="write the notebooks as .ipynb files")
     notebooks.add_argument("folder", nargs="?", type=Path, default=Path("notebooks"), metavar="DIR")
+    parser.add_argument(
+        "--no-run", action="store_true", help="build the site without running the notebooks, which the tests run"
+    )
     options = parser.parse_args(arguments)
     needed = ["jupytext"] if options.command else ["sphinx", "myst_nb", "furo", "latex2mathml", "hypothesis"]
     if any(importlib.util.find_spec(name) is None for name in needed):
         print("docs: needs packages that are not installed; run pip install -e '.[docs]'", file=sys.stderr)
         return 1
-    return write_notebooks(options.folder) if options.command else build()
+    return write_notebooks(options.folder) if options.command else build(not options.no_run)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def published(model):
     state, found = model.state_dict(), {}
     for parameter, names in model.names().items():
         for name, part in zip(names, np.split(state[parameter], len(names)), strict=True):
-            found[model.prefix + name] = np.ascontiguousarray(part.T if name.endswith(model.turned or "-") else part)
+            found[model._prefix + name] = np.ascontiguousarray(part.T if name.endswith(model._turned or "-") else part)
     return found
 
 
@@ -37,7 +37,7 @@ def write(folder, cls, tensors=None, pieces=PIECES, **settings):
     """A folder of a small network as transformers writes it; returns the network."""
     folder.mkdir(exist_ok=True)
     head = {} if cls is Gpt2 else {"head": True}
-    model = cls.from_config({"model_type": cls.kind} | CONFIGS[cls] | settings, **head).eval()
+    model = cls.from_config({"model_type": cls._kind} | CONFIGS[cls] | settings, **head).eval()
     (folder / "config.json").write_text(json.dumps({"torch_dtype": "float32"} | model.config))
     save_file(published(model) | (tensors or {}), folder / "model.safetensors")
     if pieces:
@@ -45,7 +45,7 @@ def write(folder, cls, tensors=None, pieces=PIECES, **settings):
     return model
 
 
-@pytest.fixture(params=[Bert, Albert, Gpt2], ids=lambda cls: cls.kind)
+@pytest.fixture(params=[Bert, Albert, Gpt2], ids=lambda cls: cls._kind)
 def cls(request):
     return request.param
 
@@ -92,7 +92,7 @@ def test_without_a_pooler_it_is_missing_and_said_so(tmp_path):
 def test_the_matrix_of_the_head_is_the_embeddings(cls, given, tmp_path):
     model = write(tmp_path, cls, pieces=None)
     name = next(n for n in published(model) if n.endswith(("word_embeddings.weight", "wte.weight")))
-    alias = next(n for n, at in model.aliases.items() if name.endswith(at))
+    alias = next(n for n, at in model._aliases.items() if name.endswith(at))
     tensors = published(model) | {alias: published(model)[name]}
     if given != "both":
         del tensors[name]
@@ -136,7 +136,7 @@ def test_a_checkpoint_of_other_tensors_is_one_error(cls, tmp_path):
     ) as caught:
         cls.from_pretrained(tmp_path)
     text = str(caught.value)
-    assert "\n" not in text and f"{first.removeprefix(cls.prefix)} is missing" in text and f"{second} is (" in text
+    assert "\n" not in text and f"{first.removeprefix(cls._prefix)} is missing" in text and f"{second} is (" in text
 
 
 def test_a_network_of_more_layers_names_some_that_are_missing(tmp_path):

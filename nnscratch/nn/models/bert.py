@@ -104,15 +104,15 @@ class Bert(Pretrained):
     ((1, 4, 8), (1, 8))
     """
 
-    kind, prefix = "bert", "bert."
-    fixed = {"position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False}  # noqa: RUF012
-    aliases = {  # noqa: RUF012
+    _kind, _prefix = "bert", "bert."
+    _fixed = {"position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False}  # noqa: RUF012
+    _aliases = {  # noqa: RUF012
         "cls.predictions.decoder.weight": "embeddings.word_embeddings.weight",
         "cls.predictions.decoder.bias": "cls.predictions.bias",
     }
-    optional = ("pooler",)
-    heads: tuple = ("cls.", "classifier.", "qa_outputs.")
-    constants = ("embeddings.position_ids", "embeddings.token_type_ids")
+    _optional = ("pooler",)
+    _heads: tuple = ("cls.", "classifier.", "qa_outputs.")
+    _constants = ("embeddings.position_ids", "embeddings.token_type_ids")
 
     def __init__(
         self,
@@ -287,13 +287,13 @@ attention_probs_dropout_prob, max_position_embeddings, type_vocab_size, initiali
     ((1, 4, 8), 21)
     """
 
-    kind, prefix = "albert", "albert."
-    fixed = Bert.fixed | {"num_hidden_groups": 1, "inner_group_num": 1}
-    aliases = {  # noqa: RUF012
+    _kind, _prefix = "albert", "albert."
+    _fixed = Bert._fixed | {"num_hidden_groups": 1, "inner_group_num": 1}
+    _aliases = {  # noqa: RUF012
         "predictions.decoder.weight": "embeddings.word_embeddings.weight",
         "predictions.decoder.bias": "predictions.bias",
     }
-    heads = ("predictions.", "sop_classifier.", "classifier.", "qa_outputs.")
+    _heads = ("predictions.", "sop_classifier.", "classifier.", "qa_outputs.")
 
     def __init__(
         self,

@@ -51,17 +51,17 @@ class Gpt2(Pretrained):
     ((1, 3, 50), True)
     """
 
-    kind, prefix = "gpt2", "transformer."
-    fixed = {  # noqa: RUF012
+    _kind, _prefix = "gpt2", "transformer."
+    _fixed = {  # noqa: RUF012
         "scale_attn_weights": True,
         "scale_attn_by_inverse_layer_idx": False,
         "add_cross_attention": False,
         "tie_word_embeddings": True,
     }
-    aliases = {"lm_head.weight": "wte.weight"}  # noqa: RUF012
-    heads = ("score.", "multiple_choice_head.")
-    constants = ("attn.bias", "attn.masked_bias")
-    turned = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
+    _aliases = {"lm_head.weight": "wte.weight"}  # noqa: RUF012
+    _heads = ("score.", "multiple_choice_head.")
+    _constants = ("attn.bias", "attn.masked_bias")
+    _turned = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
 
     def __init__(
         self,

@@ -96,20 +96,20 @@ class Pretrained(Module):
     """
 
     #: ``model_type`` in config.json.
-    kind = ""
+    _kind = ""
     #: What the names of the tensors may begin with.
-    prefix = ""
+    _prefix = ""
     #: Settings of config.json, and the value that is the only one known here.
-    fixed: dict = {}  # noqa: RUF012
+    _fixed: dict = {}  # noqa: RUF012
     #: Names in a file for what has another name, and that.
-    aliases: dict = {}  # noqa: RUF012
+    _aliases: dict = {}  # noqa: RUF012
     #: Parts of the network that a file may lack; it has None instead.
-    optional: tuple = ()
+    _optional: tuple = ()
     #: How names of tensors begin that belong to heads which the network does without, and end that are no weights.
-    heads: tuple = ()
-    constants: tuple = ()
+    _heads: tuple = ()
+    _constants: tuple = ()
     #: How names of matrices end that are (in, out) in the file.
-    turned: tuple = ()
+    _turned: tuple = ()
 
     config: dict = {}  # noqa: RUF012
     tokenizer = report = None
@@ -146,18 +146,18 @@ class Pretrained(Module):
             raise TypeError(
                 f"{name}: config is a {type(config).__name__}, expected a dict; pass what config.json holds"
             )
-        if config.get("model_type", cls.kind) != cls.kind:
+        if config.get("model_type", cls._kind) != cls._kind:
             raise ValueError(
-                f"{name}: the config is of a {config['model_type']!r}, expected a {cls.kind!r}; take its own class"
+                f"{name}: the config is of a {config['model_type']!r}, expected a {cls._kind!r}; take its own class"
             )
-        for key, value in cls.fixed.items():
+        for key, value in cls._fixed.items():
             if config.get(key) not in (value, None):
                 raise ValueError(
                     f"{name}: the config has {key} {config[key]!r}, there is {value!r} alone here; take another checkpoint"
                 )
         own = [key for key in inspect.signature(cls.__init__).parameters if key in config]
         model = cls(**{key: config[key] for key in own} | settings)
-        model.config = {"model_type": cls.kind, **{key: config[key] for key in own}}
+        model.config = {"model_type": cls._kind, **{key: config[key] for key in own}}
         return model
 
     @classmethod
@@ -198,7 +198,7 @@ class Pretrained(Module):
         """Take over the weights of a file, or tell all that do not fit."""
         found, wrong = self._own_names(tensors)
         wanted = self.names()
-        missing = [part for part in self.optional if not any(n in found for n in _of(wanted, part))]
+        missing = [part for part in self._optional if not any(n in found for n in _of(wanted, part))]
         for part in missing:
             setattr(self, part, None)
         used, left_over = {}, dict(found)
@@ -233,7 +233,7 @@ class Pretrained(Module):
         found: dict = {}
         wrong = []
         for given, value in tensors.items():
-            name = given.removeprefix(self.prefix)
+            name = given.removeprefix(self._prefix)
             stem, _, last = name.rpartition(".")
             if stem.endswith("LayerNorm"):
                 name = ".".join([stem, {"gamma": "weight", "beta": "bias"}.get(last, last)])
@@ -241,7 +241,7 @@ class Pretrained(Module):
                 wrong.append(f"{given} and {found[name][0]} are one tensor")
             found[name] = given, value
         parameters = {name for names in self.names().values() for name in names}
-        for alias, name in self.aliases.items():
+        for alias, name in self._aliases.items():
             if alias not in found or name not in parameters:
                 continue
             if name not in found:
@@ -258,9 +258,9 @@ class Pretrained(Module):
 
     def _why(self, name):
         """Why a tensor is not used; "" where it should be."""
-        if name.endswith(self.constants):
+        if name.endswith(self._constants):
             return "no weight"
-        return "of a head that this network does without" if name.startswith(self.heads) else ""
+        return "of a head that this network does without" if name.startswith(self._heads) else ""
 
     def _joined(self, values, parameter, tensor, parts):
         """Put into `values` a parameter's array, made of parts; returns what is wrong with them."""
@@ -268,7 +268,7 @@ class Pretrained(Module):
         wrong = []
         arrays = []
         for given, value in parts:
-            turned = given.endswith(self.turned) if self.turned else False
+            turned = given.endswith(self._turned) if self._turned else False
             shape = (rows, *tensor.shape[1:])[:: -1 if turned else 1]
             if value.shape != shape or value.dtype.kind != "f":
                 wrong.append(f"{given} is {value.shape} {value.dtype}, expected {shape} of floating-point numbers")
@@ -354,8 +354,8 @@ def _of_kind(operation, config):
     classes = [Pretrained]
     for cls in classes:
         classes += cls.__subclasses__()
-        if cls.kind:
-            kinds.setdefault(cls.kind, cls)
+        if cls._kind:
+            kinds.setdefault(cls._kind, cls)
     kind = config.get("model_type") if isinstance(config, dict) else None
     if kind not in kinds:
         known = ", ".join(map(repr, sorted(kinds)))
