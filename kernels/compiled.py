@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import os
 import pathlib
+import threading
 
 import numpy as np
 
@@ -102,9 +103,7 @@ def _available():
     """Whether Numba compiles here; where it does not, a line of the log, which goes to stderr unless a program says otherwise, tells why."""
     why = _what_is_in_the_way()
     if why:
-        importlib.import_module("logging").getLogger("nnscratch").warning(
-            "nnscratch: %s, so NumPy alone does the work of the CPU, more slowly", why
-        )
+        _say("nnscratch: %s, so NumPy alone does the work of the CPU, more slowly", why)
     else:
         with _kept_in_the_users_cache() as folder:
             importlib.import_module("nnscratch.kernels.notice").install(folder)
@@ -122,19 +121,100 @@ def _what_is_in_the_way():
     return "NUMBA_DISABLE_JIT is set" if numba.config.DISABLE_JIT else None
 
 
+_keeping = threading.RLock()
+
+
 @contextlib.contextmanager
 def _kept_in_the_users_cache():
     """Have Numba keep what is defined within this block in the user's cache, unless NUMBA_CACHE_DIR says where.
 
     Beside the source, its own choice, the files would outlive an uninstall, and the folder left behind would hide a later
     editable install. Numba looks at the date of the file that a loop stands in; what `WORDS` say is in the folder's name.
+    Where the folder cannot be written in, nothing is kept.
     """
-    config = importlib.import_module("numba").config
+    config, dispatcher = importlib.import_module("numba").config, importlib.import_module("numba.core.dispatcher")
     words = b"".join(pathlib.Path(__file__).with_name(name).read_bytes() for name in WORDS)
-    before = config.CACHE_DIR
-    with contextlib.suppress(RuntimeError):  # where there is no home folder
-        config.CACHE_DIR = before or str(folders.cache("numba") / hashlib.sha256(words).hexdigest()[:12])
-    try:
-        yield config.CACHE_DIR
-    finally:
-        config.CACHE_DIR = before
+    with _keeping:
+        before = config.CACHE_DIR, dispatcher.FunctionCache
+        folder = before[0] or str(folders.cache("numba") / hashlib.sha256(words).hexdigest()[:12])
+        kept = _can_keep(folder)
+        config.CACHE_DIR = folder
+        dispatcher.FunctionCache = _sturdy(before[1], folder) if kept else lambda function: _no_cache()
+        try:
+            yield folder if kept else None
+        finally:
+            config.CACHE_DIR, dispatcher.FunctionCache = before
+
+
+def _say(*words):
+    importlib.import_module("logging").getLogger("nnscratch").warning(*words)
+
+
+@functools.cache
+def _can_keep(folder):
+    """Whether compiled loops can be kept in a folder; where they cannot, a line says so once."""
+    why = folders.writable(folder)
+    if why:
+        _say(
+            "nnscratch: compiled loops cannot be kept in %s (%s), so each run compiles them anew; set XDG_CACHE_HOME to a folder that "
+            "can be written in",
+            folder,
+            why,
+        )
+    return not why
+
+
+@functools.cache
+def _damaged(folder):
+    """Say once that what was kept is not what was kept."""
+    _say("nnscratch: what was kept of compiled loops in %s is damaged, so they are compiled again", folder)
+
+
+@functools.cache
+def _full(folder, why):
+    _say("nnscratch: compiled loops cannot be kept in %s (%s), so the next run compiles them anew", folder, why)
+
+
+def _no_cache():
+    return importlib.import_module("numba.core.caching").NullCache()
+
+
+@functools.cache
+def _sturdy(cache, folder):
+    """A cache of Numba's that keeps in the folder it was told, or else nothing, and for which damage is no reason to fail."""
+
+    class Implementation(cache._impl_class):
+        _locator_classes = cache._impl_class._locator_classes[
+            :1
+        ]  # which is the folder; the others stand beside the source
+
+    class Sturdy(cache):
+        _impl_class = Implementation
+
+        def load_overload(self, *arguments):
+            try:
+                return super().load_overload(*arguments)
+            except Exception:  # of unpickling, which may be any
+                _damaged(folder)
+                with contextlib.suppress(OSError):
+                    self.flush()
+                return None
+
+        def save_overload(self, *arguments):
+            try:
+                super().save_overload(*arguments)
+            except OSError as error:
+                _full(folder, error.strerror)
+            except Exception:  # of the index, which is read first
+                _damaged(folder)
+                with contextlib.suppress(OSError):
+                    self.flush()
+
+    def made(function):
+        try:
+            return Sturdy(function)
+        except (OSError, RuntimeError) as error:  # it could be written in a moment ago
+            _full(folder, getattr(error, "strerror", None) or "it has gone")
+            return _no_cache()
+
+    return made

@@ -6,7 +6,6 @@ import os
 import sys
 import threading
 
-import numba
 from numba.core import event
 
 #: Seconds of compiling after which the line is written.
@@ -25,7 +24,8 @@ class _Notice(event.Listener):
         if self.inside == 1 and not self.written and function.__module__.startswith("nnscratch.kernels."):
             self.timer = threading.Timer(PATIENCE, self._write, [function.__module__.split(".")[2]])
             self.timer.daemon = True
-            self.timer.start()
+            with contextlib.suppress(RuntimeError):  # where the system starts no more threads, nothing is said
+                self.timer.start()
 
     def on_end(self, happens):
         self.inside -= 1
@@ -41,9 +41,9 @@ class _Notice(event.Listener):
         # A progress bar makes room for the line, and is drawn again below it.
         with bars.external_write_mode(file=sys.stderr) if bars is not None else contextlib.nullcontext():
             logging.getLogger("nnscratch").warning(
-                "nnscratch: compiling loops for this processor (%s), once; later runs find them in %s",
+                "nnscratch: compiling loops for this processor (%s)%s",
                 topic,
-                _folder or "Numba's cache",
+                f", once; later runs find them in {_folder}" if _folder else "",
             )
 
 
@@ -54,5 +54,5 @@ _folder = None
 def install(folder):
     """Write a line of the log `nnscratch`, once a process, when compiling takes longer than `PATIENCE`."""
     global _folder
-    _folder = folder or numba.config.CACHE_DIR
+    _folder = folder
     event.register("numba:compile", _notice)

@@ -1,6 +1,7 @@
 """Work divided among threads: compiled loops run side by side, each on its own part of the arrays."""
 
 import functools
+import importlib
 import os
 import queue
 import threading
@@ -36,31 +37,63 @@ def count():
 
 #: The queue from which the other threads take parts, which costs half as much as an executor with its futures; None while
 #: there are no others, because nothing was divided yet.
-parts_to_do: queue.SimpleQueue | None = None
+parts_to_do: "queue.SimpleQueue | _Alone | None" = None
+
+
+_starting = threading.Lock()
 
 
 def _start():
+    """Start the other threads; fewer where the system gives no more, and at last none, so that each caller does its parts itself."""
     global parts_to_do
-    parts_to_do = queue.SimpleQueue()
-    for _ in range(count() - 1):
-        threading.Thread(target=_work, args=(parts_to_do,), name="nnscratch", daemon=True).start()
+    with _starting:
+        if parts_to_do is not None:
+            return
+        queued: queue.SimpleQueue = queue.SimpleQueue()
+        started = 0
+        try:
+            for started in range(count() - 1):  # noqa: B007 # which says how many there are where one more cannot be
+                threading.Thread(target=_work, args=(queued,), name="nnscratch", daemon=True).start()
+        except RuntimeError:
+            importlib.import_module("logging").getLogger("nnscratch").warning(
+                "nnscratch: the system starts no more than %s of %s threads, so work is divided among fewer",
+                started + 1,
+                count(),
+            )
+            if not started:
+                queued = DO_IT_YOURSELF
+        parts_to_do = queued
+
+
+class _Alone:
+    """What takes the place of the queue where there is no other thread."""
+
+    def put(self, row):
+        """Do a part at once."""
+        _do(*row)
+
+
+DO_IT_YOURSELF = _Alone()
 
 
 def _work(parts_to_do):
     while True:
-        run, begin, end, done, errors = parts_to_do.get()
-        try:
-            _part(run, begin, end)
-        except BaseException as error:
-            errors.append(error)
-        del run  # and the arrays that it holds
-        done.release()
+        _do(*parts_to_do.get())
+
+
+def _do(run, begin, end, done, errors):
+    try:
+        _part(run, begin, end)
+    except BaseException as error:
+        errors.append(error)
+    del run  # and the arrays that it holds
+    done.release()
 
 
 def forget():
     """Leave the threads alone, and start new ones when something is divided next."""
-    global parts_to_do
-    parts_to_do = None
+    global parts_to_do, _starting
+    parts_to_do, _starting = None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -68,6 +101,17 @@ if hasattr(os, "register_at_fork"):
 
 
 _this_thread = threading.local()
+
+
+def divided():
+    """Whether this thread computes a part of what was divided.
+
+    Examples
+    --------
+    >>> divided()
+    False
+    """
+    return getattr(_this_thread, "divided", False)
 
 
 def parts(length, work):
@@ -97,7 +141,7 @@ def split(length, work, run):
     >>> split(5, 0, print)
     0 5
     """
-    several = 1 if getattr(_this_thread, "divided", False) else parts(length, work)
+    several = 1 if divided() else parts(length, work)
     if several == 1:
         run(0, length)
         return

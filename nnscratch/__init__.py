@@ -12,8 +12,8 @@ __version__ = "0.1.0"
 if not _os.path.isdir(_os.path.join(__path__[0], "kernels")):
     __path__.append(_os.path.dirname(__path__[0]))
 
-from nnscratch.autograd import GradientError, enable_grad, grad, is_grad_enabled, no_grad, op
-from nnscratch.backend import devices, manual_seed, use_device, use_precision
+from nnscratch.autograd import GradientError, detect_nan, enable_grad, grad, is_grad_enabled, no_grad, op
+from nnscratch.backend import Generator, devices, manual_seed, use_device, use_precision
 from nnscratch.gradcheck import gradcheck
 from nnscratch.lazy import attach as _attach
 from nnscratch.ops.elementwise import *

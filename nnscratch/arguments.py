@@ -1,19 +1,66 @@
 """What functions ask of their settings and data, each question written once."""
 
 import math
+import reprlib
 
 import numpy as np
 
+_brief = reprlib.Repr()
+_brief.maxstring = _brief.maxother = _brief.maxlong = 80
 
-def count(owner, what, value, least=1):
-    """A whole number of at least `least`, as an int.
+
+def shown(value, most=80):
+    """A value as an error shows it: on one line, shortened, without control characters, and of an array what it is.
+
+    Examples
+    --------
+    >>> shown(10**9999), shown(np.zeros((2, 3))), len(shown("x" * 10**6))
+    ('a whole number of 33216 bits', 'an array (2, 3) float64', 80)
+    """
+    if hasattr(value, "shape") and hasattr(value, "dtype") and getattr(value, "ndim", 1):
+        return f"an array {tuple(value.shape)} {value.dtype}"
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"a whole number of {value.bit_length()} bits"
+    try:
+        text = " ".join(_brief.repr(value).split())
+    except Exception:  # an object's own repr, or one that holds such a number
+        text = f"a {type(value).__name__}"
+    return named(text, most)
+
+
+def named(text, most=120):
+    """A name from a file, or another text, as an error shows it: shortened, and without control characters.
+
+    Examples
+    --------
+    >>> named("layers.0" + chr(27) + "[31m"), len(named("x" * 10**6))
+    ('layers.0?[31m', 120)
+    """
+    text = "".join(c if c.isprintable() else "?" for c in str(text)[: most + 1])
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def several(faults, most=10):
+    """Some faults as a list in an error, of which the first few stand for all.
+
+    Examples
+    --------
+    >>> several(["a is missing", "b is missing", "c is missing"], most=2)
+    'a is missing, b is missing and 1 more'
+    """
+    more = f" and {len(faults) - most} more" if len(faults) > most else ""
+    return ", ".join(faults[:most]) + more
+
+
+def count(owner, what, value, least=1, most=2**63 - 1):
+    """A whole number of at least `least`, and at most `most`, as an int.
 
     Raises
     ------
     TypeError
         Where it is no whole number.
     ValueError
-        Where it is too small.
+        Where it is too small or too large.
 
     Examples
     --------
@@ -21,9 +68,13 @@ def count(owner, what, value, least=1):
     3
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{owner}: {what} is {value!r}, expected a whole number of at least {least}; pass an int")
+        raise TypeError(f"{owner}: {what} is {shown(value)}, expected a whole number of at least {least}; pass an int")
     if value < least:
-        raise ValueError(f"{owner}: {what} is {value}, expected a whole number of at least {least}; pass a larger one")
+        raise ValueError(
+            f"{owner}: {what} is {shown(value)}, expected a whole number of at least {least}; pass a larger one"
+        )
+    if value > most:
+        raise ValueError(f"{owner}: {what} is {shown(value)}, expected one of at most {most}; pass a smaller one")
     return int(value)
 
 
@@ -43,7 +94,9 @@ def number(owner, what, value, low=-math.inf, high=math.inf, ends="[]"):
     0.5
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{owner}: {what} is {value!r}, expected a number; pass a float")
+        raise TypeError(f"{owner}: {what} is {shown(value)}, expected a number; pass a float")
+    if isinstance(value, int) and value.bit_length() > 1023:  # which is no float
+        value = math.inf if value > 0 else -math.inf
     above = value >= low if ends[0] == "[" else value > low
     below = value <= high if ends[1] == "]" else value < high
     if not (above and below and math.isfinite(value)):
@@ -83,7 +136,7 @@ def floating(owner, dtype):
         found = None
     if dtype is None or found is None or found.kind != "f" or found.itemsize > 8:
         raise TypeError(
-            f"{owner}: dtype is {dtype!r}, expected a floating-point type; pass 'float16', 'float32' or 'float64'"
+            f"{owner}: dtype is {shown(dtype)}, expected a floating-point type; pass 'float16', 'float32' or 'float64'"
         )
     return found
 
@@ -102,7 +155,7 @@ def flag(owner, what, value):
     True
     """
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{owner}: {what} is {value!r}, expected True or False; pass one of them")
+        raise TypeError(f"{owner}: {what} is {shown(value)}, expected True or False; pass one of them")
     return bool(value)
 
 

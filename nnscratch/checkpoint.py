@@ -96,7 +96,7 @@ def load(path):
     try:
         content = json.loads(metadata[METADATA])
         tree = content["tree"]
-    except (KeyError, TypeError, ValueError):  # arrays alone, or a training run's
+    except (KeyError, TypeError, ValueError, RecursionError):  # arrays alone, or a training run's
         return arrays
     if content.get("format") != TREE:
         raise ValueError(
@@ -206,7 +206,7 @@ def read_checkpoint(path):
     try:
         content = json.loads(metadata[METADATA])
         version, notes = content["format"], content["notes"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise ValueError(
             f"resume: {os.fsdecode(path)} holds tensors but no training run; pass a file of Checkpoint's"
         ) from None

@@ -54,9 +54,8 @@ def main(argv=None):
         reason = str(error).removeprefix(f"{arguments.command}: ")
         print(f"nnscratch {arguments.command}: {reason}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        resume = "; the same command with --resume goes on from the last complete epoch"
-        print(f"nnscratch {arguments.command}: interrupted{resume * hasattr(arguments, 'resume')}", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(f"nnscratch {arguments.command}: interrupted{f'; {error}' * bool(str(error))}", file=sys.stderr)
         return 130
     return status or 0
 

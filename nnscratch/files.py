@@ -1,7 +1,10 @@
 """Files read and written whole or not at all, every fault told in one sentence that names the file."""
 
 import contextlib
+import glob
 import os
+import stat
+import sys
 
 
 def as_path(operation, path):
@@ -153,7 +156,9 @@ def _unreadable(operation, path, error):
 def write_bytes(operation, path, content):
     """Write a file in one step that survives a crash: the old file or the new one is there, never half.
 
-    The bytes go to a temporary file in the same folder, are forced to the disk and then renamed, and so is the folder.
+    The bytes go to a temporary file in the same folder, are forced to the disk and then renamed, and so is the folder. A file that is
+    there keeps its mode and owner (where the owner cannot be given, the bytes are copied into the file at last). A symbolic link is
+    followed; a device or a named pipe is written to.
 
     Parameters
     ----------
@@ -178,19 +183,21 @@ def write_bytes(operation, path, content):
     ['a']
     """
     path = as_path(operation, path)
-    temporary = f"{path}.{os.urandom(4).hex()}.part"
     try:
-        if os.path.isdir(path):
+        before = _status(path)
+        if before is not None and stat.S_ISDIR(before.st_mode):
             raise IsADirectoryError(0, "it is a folder")
-        try:
-            with open(temporary, "xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            if os.path.exists(temporary):
-                os.remove(temporary)
+        if before is not None and not stat.S_ISREG(before.st_mode):
+            _write_into(path, content)
+            return
+        stream = _standard_stream(before)
+        if stream is not None:
+            stream.flush()
+            stream.buffer.write(content)
+            stream.flush()
+            return
+        path = os.path.realpath(path)
+        _replace(path, content, before)
     except (OSError, ValueError) as error:
         raise OSError(
             f"{operation}: cannot write {path} ({_reason(error)}); choose a writable folder with space"
@@ -201,6 +208,90 @@ def write_bytes(operation, path, content):
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def _status(path):
+    """What `os.stat` says of a path, links followed; None where there is nothing."""
+    try:
+        return os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _standard_stream(status):
+    """The standard output or error, where a file is what that was sent to: ``/dev/stdout`` is such a path."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # closed, or none of the system's
+            if status is not None and os.path.samestat(os.fstat(stream.fileno()), status) and stream.buffer:
+                return stream
+    return None
+
+
+def _write_into(path, content):
+    with open(path, "wb") as file:
+        file.write(content)
+
+
+def _replace(path, content, before):
+    """Let a file have other bytes; `before` is the status of the one that is there, or None."""
+    temporary = f"{path}.{os.urandom(4).hex()}.part"
+    try:
+        with open(temporary, "xb", opener=_private if before is not None else None) as file:
+            file.write(content)
+            file.flush()
+            keeps_owner = before is None or _give(file.fileno(), before)
+            os.fsync(file.fileno())
+        if keeps_owner:
+            os.replace(temporary, path)
+        else:
+            _write_into(path, content)
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+
+
+def _private(path, flags):
+    """Open a file that nobody else may read, until it has the mode of the one that it replaces."""
+    return os.open(path, flags, 0o600)
+
+
+def _give(handle, before):
+    """Give an open file the owner and the mode of another, and say whether it has that owner."""
+    if os.name != "posix":
+        return True
+    now = os.fstat(handle)
+    if (now.st_uid, now.st_gid) != (before.st_uid, before.st_gid):
+        try:
+            os.fchown(handle, before.st_uid, before.st_gid)
+        except OSError:
+            return False
+    os.fchmod(handle, stat.S_IMODE(before.st_mode))
+    return True
+
+
+def writable_file(operation, path):
+    """See that a file can be written in its folder, which is made where it is not there yet; clear what a killed run has left there.
+
+    Raises
+    ------
+    OSError
+        If that cannot be done, or the path is a folder's.
+    TypeError
+        If `path` is no path.
+
+    Examples
+    --------
+    >>> writable_file("train", os.devnull)
+    """
+    path = as_path(operation, path)
+    status = _status(path)
+    if status is not None and stat.S_ISDIR(status.st_mode):
+        raise OSError(f"{operation}: {path} is a folder, expected a file; add a name to it")
+    if status is None or stat.S_ISREG(status.st_mode):
+        path = os.path.realpath(path)
+        writable_folder(operation, os.path.dirname(path))
+        for left in glob.glob(glob.escape(path) + ".????????.part"):
+            os.remove(left)
 
 
 def writable_folder(operation, folder):

@@ -2,8 +2,7 @@
 
 import math
 
-import numpy as np
-
+from .. import blas
 from ..blas import LEAST, dot, ones
 
 
@@ -12,6 +11,7 @@ def matmul(a, b):
 
     Examples
     --------
+    >>> import numpy as np
     >>> matmul(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))
     array([[11.]])
     """
@@ -19,7 +19,7 @@ def matmul(a, b):
         return a.dot(b) if a.size * b.size <= LEAST else dot(a, b)
     if b.ndim == 2 and a.size:  # one product of all rows is quicker than one for each matrix
         return dot(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[1])
-    return np.matmul(a, b)
+    return blas.matmul(a, b)
 
 
 def linear(x, weight, bias=None):

@@ -8,6 +8,7 @@ what all of them know of Tensors, which stand a floor higher.
 from nnscratch.autograd.backpropagation import ask_rule, backward, fit, grad, pull
 from nnscratch.autograd.graph import Node, Result, identity, node_of, nodes_of, raw
 from nnscratch.autograd.handles import describe
+from nnscratch.autograd.nans import detect_nan
 from nnscratch.autograd.operation import OPS, Op, arguments_of, op, record_as
 from nnscratch.autograd.recording import enable_grad, is_grad_enabled, no_grad
 from nnscratch.autograd.rule import GradientError, came, on_arrays

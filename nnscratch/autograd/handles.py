@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from nnscratch.arguments import shown
+
 #: The Tensor class, and its way to wrap an array without looking at it; set by `nnscratch.tensor`.
 Tensor: type = type(None)
 wrap: Callable = type(None)
@@ -15,5 +17,4 @@ def describe(value):
         value = value.data
     if hasattr(value, "dtype"):
         return f"{value.shape} {value.dtype}"
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+    return shown(value, 40)

@@ -10,6 +10,8 @@ class State(threading.local):
     recording = True
     #: The modules whose forward is running, as nested pairs (the outer ones, a weak reference), or None outside all.
     scope = None
+    #: Modes that modules have in this thread alone, by their ids, or None; see `nnscratch.nn.module.modes`.
+    modes: dict | None = None
 
     def __init__(self):
         #: What `recording` was around each block that has been entered.

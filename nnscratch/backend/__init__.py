@@ -1,11 +1,15 @@
 """The seam between devices: one object for each kind of device, found by an array's type or by a device's name."""
 
 import contextlib
+import math
+import threading
 
 import numpy as np
 
 from nnscratch import arguments
+from nnscratch.backend import random
 from nnscratch.backend.cpu import CPU
+from nnscratch.backend.random import Generator, manual_seed
 from nnscratch.kernels.cuda.precision import PRECISIONS
 from nnscratch.kernels.cuda.precision import setting as precision
 
@@ -21,9 +25,13 @@ _by_name = {"cpu": cpu}
 BY_TYPE: dict = {np.ndarray: cpu}
 #: What is to be called when a device comes into use.
 WHEN_ADDED: list = []
-_default = "cpu"
-#: What `manual_seed` was given last, for the devices that are found later.
-_seed = 0
+
+
+class _Here(threading.local):
+    default = "cpu"
+
+
+_here = _Here()
 
 
 def of(array):
@@ -58,7 +66,7 @@ def get(device=None):
         Where there is no such device here; it says why, and what to do.
     """
     if device is None:
-        device = _default
+        device = _here.default
     found = _by_name.get(device) if isinstance(device, str) else None
     if found is not None:
         return found
@@ -69,9 +77,7 @@ def get(device=None):
         )
     from nnscratch.backend.cuda import load
 
-    added = _add(load())
-    added.seed(_seed)
-    return added
+    return _add(load())
 
 
 def _add(backend):
@@ -110,7 +116,7 @@ def _is_there(name):
 
 @contextlib.contextmanager
 def use_device(device):
-    """Within this block tensors and modules made without a device live on `device`.
+    """Within this block tensors and modules that this thread makes without a device live on `device`.
 
     Parameters
     ----------
@@ -129,12 +135,11 @@ def use_device(device):
     ...     ns.tensor([1.0]).device
     'cpu'
     """
-    global _default
-    before, _default = _default, get(device).name
+    before, _here.default = _here.default, get(device).name
     try:
         yield
     finally:
-        _default = before
+        _here.default = before
 
 
 @contextlib.contextmanager
@@ -203,38 +208,8 @@ def mixed(arrays):
     return list(found) if len(found) > 1 else None
 
 
-def manual_seed(seed):
-    """Seed every device's random numbers: initialisation, dropout, shuffling and augmentation follow from it.
-
-    Initial weights, orders and augmentations are drawn on the CPU, and so are the same on every device; dropout draws
-    where its input is.
-
-    Parameters
-    ----------
-    seed : int
-        Zero or greater.
-
-    Raises
-    ------
-    ValueError
-        Where `seed` is not such a number.
-
-    Examples
-    --------
-    >>> import nnscratch as ns
-    >>> ns.manual_seed(0)
-    """
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise ValueError(f"manual_seed: got {seed!r}, expected a whole number of zero or more; pass for example 0")
-    global _seed
-    _seed = seed
-    for b in _by_name.values():
-        b.seed(seed)
-
-
-@contextlib.contextmanager
 def same_random():
-    """Within this block random numbers may be drawn; then every device's generator is as it was before.
+    """Within this block random numbers may be drawn, copies of those to come; afterwards this thread draws as if nothing had been.
 
     Examples
     --------
@@ -243,12 +218,7 @@ def same_random():
     >>> first == cpu.rng.random()
     True
     """
-    before = [(b.rng.bit_generator, b.rng.bit_generator.state) for b in _by_name.values()]
-    try:
-        yield
-    finally:
-        for bits, state in before:
-            bits.state = state
+    return random.current().copy()
 
 
 def generator(operation, seed=None):
@@ -268,4 +238,4 @@ def generator(operation, seed=None):
         return cpu.rng
     if isinstance(seed, np.random.Generator):
         return seed
-    return np.random.default_rng(arguments.count(operation, "seed", seed, 0))
+    return np.random.default_rng(arguments.count(operation, "seed", seed, 0, math.inf))

@@ -9,6 +9,8 @@ import sys
 
 import numpy as np
 
+from nnscratch.backend import random
+
 
 def find_kernel(name, *modules):
     """The array function ``"topic.function"`` of the first of these modules of ``nnscratch.kernels.topic`` that has it, or None."""
@@ -29,7 +31,12 @@ DEFINITIONS: dict = {}
 
 
 class Kernels:
-    """The part of a backend that finds kernels."""
+    """The part of a backend that finds kernels, and the thread's random numbers."""
+
+    @property
+    def rng(self):
+        """The generator of the random numbers that this thread draws here: see `nnscratch.backend.random`."""
+        return random.current().of(self)
 
     @functools.cached_property
     def kernel(self):
@@ -73,14 +80,9 @@ class CPU(Kernels):
     versions = ("cpu", "definition")
     array = np.ndarray
 
-    def seed(self, seed):
-        """Start the random numbers anew, for everybody who holds the generator."""
-        self.rng.bit_generator.state = np.random.default_rng(seed).bit_generator.state
-
-    @functools.cached_property
-    def rng(self):
-        """The generator of every random number drawn here; seeded with 0 until `seed` is called."""
-        return np.random.default_rng(0)
+    def new_rng(self, seed):
+        """A generator from a seed."""
+        return np.random.default_rng(seed)
 
     def asarray(self, data, dtype=None):
         """Data as an array here, sharing memory where it can; Python numbers and lists become float32."""

@@ -89,11 +89,10 @@ class CUDA(Kernels, Deferred):
         super().__init__()
         self.xp = xp
         self.array = xp.ndarray
-        self.rng = Generator()
 
-    def seed(self, seed):
-        """Start the random numbers anew, for everybody who holds the generator."""
-        self.rng.state = {"seed": seed, "drawn": 0}
+    def new_rng(self, seed):
+        """A generator from a seed."""
+        return Generator(seed)
 
     def asarray(self, data, dtype=None):
         """Data as an array here; Python numbers and lists become float32."""
@@ -125,8 +124,9 @@ class CUDA(Kernels, Deferred):
 
     def dropout_mask(self, shape, dtype, p):
         """What dropout multiplies by: 0 with probability `p`, else 1 / (1 - p)."""
-        made = self.kernel("dropout.mask")(shape, dtype, p, self.rng.seed & (2**64 - 1), self.rng.drawn)
-        self.rng.drawn += -(-made.size // 4)  # a number of the counter stands for four random ones
+        rng = self.rng
+        made = self.kernel("dropout.mask")(shape, dtype, p, rng.seed & (2**64 - 1), rng.drawn)
+        rng.drawn += -(-made.size // 4)  # a number of the counter stands for four random ones
         return made
 
     def prefetch(self, batches):
@@ -196,8 +196,8 @@ class CUDA(Kernels, Deferred):
 class Generator:
     """Random numbers of a GPU, by a counter: the same from the same seed on every GPU, and the state is two numbers."""
 
-    def __init__(self):
-        self.seed, self.drawn = 0, 0
+    def __init__(self, seed=0):
+        self.seed, self.drawn = seed, 0
 
     @property
     def bit_generator(self):

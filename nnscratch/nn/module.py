@@ -1,11 +1,13 @@
 """Module, the base of every layer and network, and the tensors it owns: parameters and buffers."""
 
+import contextlib
 from collections import deque
+from collections.abc import Mapping
 from weakref import ref
 
 import numpy as np
 
-from nnscratch import backend
+from nnscratch import arguments, backend
 from nnscratch.autograd import describe, no_grad, recording
 from nnscratch.nn.place import MISFITS, name_layer
 from nnscratch.nn.summary import contents, summarise
@@ -91,7 +93,8 @@ class Module:
     Attributes
     ----------
     training : bool
-        Whether dropout and batch normalisation behave as in training; `train` and `eval` set it.
+        Whether dropout and batch normalisation behave as in training; `train` and `eval` set it. While a Trainer trains or measures
+        it is what that needs, in its own thread; all other threads see the module's own.
 
     Examples
     --------
@@ -109,7 +112,20 @@ class Module:
     ['factor']
     """
 
-    training = True
+    @property
+    def training(self):
+        """Whether it behaves as in training, here and now."""
+        modes = recording.state.modes
+        own = vars(self).get("training", True)
+        return own if modes is None else modes.get(id(self), own)
+
+    @training.setter
+    def training(self, mode):
+        modes = recording.state.modes
+        if modes is not None and id(self) in modes:
+            modes[id(self)] = mode
+        else:
+            vars(self)["training"] = mode
 
     def forward(self, *inputs):
         """Compute the result; every module writes its own.
@@ -375,7 +391,13 @@ class Module:
         >>> bool((a.weight.numpy() == b.weight.numpy()).all())
         True
         """
-        if not hasattr(state, "items"):
+        with no_grad():
+            for t, value in self._fitting(state, strict):
+                t[...] = value
+
+    def _fitting(self, state, strict=True):
+        """The pairs (parameter or buffer, its array in a state) that `load_state_dict` will assign; all that does not fit is refused."""
+        if not isinstance(state, Mapping):
             raise TypeError(
                 f"load_state_dict: got {describe(state)}, expected a dict from names to arrays; "
                 f"pass what state_dict() returned"
@@ -389,31 +411,28 @@ class Module:
         wrong = []
         if strict:
             wrong += [f"{name} is missing" for name in own if name not in state]
-            wrong += [f"{name} is unexpected" for name in state if name not in every]
+            wrong += [f"{arguments.named(name)} is unexpected" for name in state if name not in every]
+        values = {}
+        for name in (name for name in every if name in state):
+            value, t = state[name], every[name]
+            value = value.data if isinstance(value, Tensor) else value
+            if not backend.is_array(value) or (value.shape, value.dtype) != (t.shape, t.dtype):
+                wrong.append(f"{name} is {describe(value)}, expected {describe(t)}")
+            else:
+                values[name] = value
         for found in names.values():
-            first, *others = [name for name in found if name in state] or found[:1]
+            first, *others = [name for name in found if name in values] or found[:1]
             wrong += [
                 f"{first} and {name} are one parameter and differ"
                 for name in others
-                if not _same(state[first], state[name])
+                if not _same(values[first], values[name])
             ]
-        for name, t in own.items():
-            value = state.get(name)
-            if name in state and (getattr(value, "shape", None), getattr(value, "dtype", None)) != (
-                t.shape,
-                t.dtype,
-            ):
-                wrong.append(f"{name} is {describe(value)}, expected {describe(t)}")
         if wrong:
             raise ValueError(
-                f"load_state_dict: the state does not fit this {type(self).__name__}: {', '.join(wrong)}; "
+                f"load_state_dict: the state does not fit this {type(self).__name__}: {arguments.several(wrong)}; "
                 f"load it into the network it was saved from"
             )
-        with no_grad():
-            for name, t in own.items():
-                if name in state:
-                    value = state[name]
-                    t[...] = backend.asarray(value.data if isinstance(value, Tensor) else value, device=t.device)
+        return [(t, backend.asarray(values[name], device=t.device)) for name, t in own.items() if name in values]
 
     # For people
 
@@ -479,10 +498,38 @@ class Module:
         return contents(self)
 
 
+@contextlib.contextmanager
+def modes(chosen):
+    """Within this block, and in this thread alone, modules are in training or evaluation mode as is said here.
+
+    What is assigned to their ``training`` within the block holds until it ends.
+
+    Parameters
+    ----------
+    chosen : iterable of (Module, bool)
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> layer = ns.nn.Dropout(0.5)
+    >>> with modes([(layer, False)]):
+    ...     layer.training
+    False
+    >>> layer.training
+    True
+    """
+    state, chosen = recording.state, list(chosen)  # which keeps the modules, so that nothing else gets their ids
+    before = state.modes
+    state.modes = {**(before or {}), **{id(module): mode for module, mode in chosen}}
+    try:
+        yield
+    finally:
+        state.modes = before
+
+
 def _same(a, b):
-    """Whether two values of a state are equal."""
-    a, b = (backend.to_numpy(v.data if isinstance(v, Tensor) else v) for v in (a, b))
-    return np.array_equal(a, b, equal_nan=True)
+    """Whether two arrays of a state are equal."""
+    return np.array_equal(backend.to_numpy(a), backend.to_numpy(b), equal_nan=True)
 
 
 def within(owner, path, value, kind, around=()):

@@ -51,8 +51,11 @@ class LRScheduler:
         raise NotImplementedError
 
     def _apply(self):
-        for group, base in zip(self.optimizer.param_groups, self._base, strict=True):
-            group["lr"] = self.rate(base, self._step)
+        self._set(self.last_lr)
+
+    def _set(self, rates):
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
 
     def step(self):
         """Count a step (of a batch or an epoch, whichever the schedule is meant for), and set the rates."""
@@ -111,20 +114,21 @@ class LRScheduler:
             raise TypeError(f"{what}: got {describe(state)}, expected a dict; pass what state_dict() returned")
         if state.get("scheduler") != name:
             raise ValueError(
-                f"{what}: the state is of {state.get('scheduler', 'no schedule')!r}; "
+                f"{what}: the state is of {arguments.shown(state.get('scheduler', 'no schedule'))}; "
                 f"load it into a schedule of that kind"
             )
         try:
             step = arguments.count(what, "step", state["step"], 0)
             base = [arguments.number(what, "base", b, 0) for b in state["base"]]
-        except (KeyError, TypeError, ValueError) as error:
+            rates = [arguments.number(what, "a rate", self.rate(b, step), 0) for b in base]
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{what}: the state is damaged ({error}); pass what state_dict() returned") from error
         if len(base) != len(self._base):
             raise ValueError(
                 f"{what}: the state is for {len(base)} groups, the optimiser has {len(self._base)}; use the same groups"
             )
         self._step, self._base = step, base
-        self._apply()
+        self._set(rates)
 
 
 def _optimizer(owner, optimizer):

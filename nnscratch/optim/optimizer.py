@@ -1,5 +1,7 @@
 """Optimizer: parameters in groups, their settings and state; what every optimiser has in common."""
 
+import weakref
+
 import numpy as np
 
 from nnscratch import arguments, backend
@@ -94,6 +96,39 @@ def gradients(owner, params):
     return found
 
 
+class Group(dict):
+    """A group of parameters with its settings, which are checked whenever one is set.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> optimizer = ns.optim.SGD([ns.tensor([1.0], requires_grad=True)], lr=0.1)
+    >>> optimizer.param_groups[0]["lr"] = -1.0
+    Traceback (most recent call last):
+    ValueError: SGD: lr is -1.0, expected a finite number in [0, inf]; choose one there
+    """
+
+    def __init__(self, optimizer, items):
+        self._optimizer = weakref.ref(optimizer)  # no cycle, so that its arrays go as soon as nobody wants them
+        super().__init__(items)
+
+    def __reduce__(self):
+        return dict, (dict(self),)
+
+    def __setitem__(self, key, value):
+        self.update({key: value})
+
+    def update(self, *items, **settings):
+        """Set several at once, all of them or none."""
+        new, optimizer = {**self, **dict(*items, **settings)}, self._optimizer()
+        params = new.pop("params")
+        super().update(new if optimizer is None else optimizer._check(new), params=params)
+
+    def __ior__(self, items):  # type: ignore[misc] # of fewer kinds of items than dict's
+        self.update(items)
+        return self
+
+
 class Optimizer:
     """What every optimiser has in common; a new one writes `_check` and `_update`, and names its `slots`.
 
@@ -108,7 +143,7 @@ class Optimizer:
     Attributes
     ----------
     param_groups : list of dict
-        Each with its ``"params"`` and all settings, which may be changed between steps.
+        Each with its ``"params"`` and all settings, which may be changed between steps, and are checked as they are.
 
     Raises
     ------
@@ -153,7 +188,7 @@ class Optimizer:
             if unknown:
                 raise ValueError(f"{name}: group {i} has no setting {unknown[0]!r}; use {', '.join(settings)}")
             own = self._check({**settings, **{k: v for k, v in group.items() if k != "params"}})
-            self.param_groups.append({"params": tensors(name, group["params"]), **own})
+            self.param_groups.append(Group(self, {"params": tensors(name, group["params"]), **own}))
         self._settings = tuple(settings)
         everything = tensors(name, self._params())
         for i, p in enumerate(everything):
@@ -174,6 +209,10 @@ class Optimizer:
         self._state: list = [{} for _ in everything]
         self._steps = [0] * len(everything)
         backend.of(everything[0].data).prepare(max(p.size for p in everything))
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self.param_groups = [Group(self, group) for group in self.param_groups]
 
     def _check(self, settings):
         """The settings of a group, checked and in their own types."""
@@ -329,7 +368,7 @@ class Optimizer:
             raise TypeError(f"{what}: got {describe(state)}, expected a dict; pass what state_dict() returned")
         if state.get("optimizer") != name:
             raise ValueError(
-                f"{what}: the state is of {state.get('optimizer', 'no optimiser')!r}; "
+                f"{what}: the state is of {arguments.shown(state.get('optimizer', 'no optimiser'))}; "
                 f"load it into an optimiser of that kind"
             )
         sizes = [len(group["params"]) for group in self.param_groups]
@@ -338,36 +377,35 @@ class Optimizer:
             found = [len(group["params"]) for group in groups]
             settings = [self._check({k: group[k] for k in self._settings}) for group in groups]
             steps = [arguments.count(what, "a number of steps", n, 0) for n in steps]
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{what}: the state is damaged ({error}); pass what state_dict() returned") from error
         if found != sizes or len(steps) != sum(sizes):
             raise ValueError(
-                f"{what}: the state is of groups with {found} parameters, this optimiser has {sizes}; "
+                f"{what}: the state is of groups with {arguments.shown(found)} parameters, this optimiser has {sizes}; "
                 f"build it with the same parameters"
             )
+        own = {f"{i}.{slot}": (i, slot) for i in range(len(steps)) for slot in self.slots}
         arrays: list = [{} for _ in steps]
-        wrong = []
+        wrong, params = [], self._params()
         for key, value in state.items():
             if key in ("optimizer", "groups", "steps"):
                 continue
-            number, _, slot = key.partition(".")
-            if not (number.isdecimal() and int(number) < len(steps) and slot in self.slots):
-                wrong.append(f"{key} is unexpected")
+            if key not in own:
+                wrong.append(f"{arguments.named(key)} is unexpected")
                 continue
-            p = self._params()[int(number)]
-            dtype = np.float32 if p.dtype.itemsize < 4 else p.dtype
-            if (getattr(value, "shape", None), getattr(value, "dtype", None)) != (p.shape, dtype):
-                wrong.append(f"{key} is {describe(value)}, expected {p.shape} {np.dtype(dtype)}")
+            i, slot = own[key]
+            p, value = params[i], value.data if isinstance(value, Tensor) else value
+            dtype = np.dtype(np.float32) if p.dtype.itemsize < 4 else p.dtype
+            if not backend.is_array(value) or (value.shape, value.dtype) != (p.shape, dtype):
+                wrong.append(f"{key} is {describe(value)}, expected {p.shape} {dtype}")
                 continue
-            target = backend.of(p.data)
-            array = backend.asarray(value.data if isinstance(value, Tensor) else value, device=target.name)
-            arrays[int(number)][slot] = array.copy()
-        each = [own for own, size in zip(settings, sizes, strict=True) for _ in range(size)]
-        for i, own in enumerate(each):
-            wrong += [f"{i}.{slot} is missing" for slot in self._used(own) if steps[i] and slot not in arrays[i]]
+            arrays[i][slot] = backend.asarray(value, device=backend.of(p.data).name).copy()
+        each = [group for group, size in zip(settings, sizes, strict=True) for _ in range(size)]
+        for i, group in enumerate(each):
+            wrong += [f"{i}.{slot} is missing" for slot in self._used(group) if steps[i] and slot not in arrays[i]]
         if wrong:
             raise ValueError(
-                f"{what}: the state does not fit: {', '.join(wrong)}; build the optimiser with the same parameters"
+                f"{what}: the state does not fit: {arguments.several(wrong)}; build the optimiser with the same parameters"
             )
         for group, own in zip(self.param_groups, settings, strict=True):
             group.update(own)

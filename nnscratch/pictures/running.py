@@ -7,6 +7,7 @@ import numpy as np
 from nnscratch import backend
 from nnscratch.autograd import describe, no_grad
 from nnscratch.nn import Module
+from nnscratch.nn.module import modes
 from nnscratch.tensor import Tensor
 
 BATCH = 4096
@@ -45,19 +46,11 @@ def evaluating(model):
     >>> model.training
     True
     """
-    first = next(model.parameters(), None)
-    rng = backend.get(None if first is None else first.device).rng
-    random_state = rng.bit_generator.state
-    modes = [(m, m.training) for m in model.modules()]
     buffers = [(b, b.data.copy()) for b in model.buffers()]
-    model.eval()
     try:
-        with no_grad():
+        with modes((m, False) for m in model.modules()), backend.same_random(), no_grad():
             yield
     finally:
-        rng.bit_generator.state = random_state
-        for module, mode in modes:
-            module.training = mode
         for buffer, values in buffers:
             buffer.data[...] = values
 

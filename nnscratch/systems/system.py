@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 import nnscratch as ns
 from nnscratch import arguments, backend, documents
 from nnscratch.checkpoint import read_checkpoint
 from nnscratch.files import as_path, read_bytes, read_json, writable_folder, write_bytes
+from nnscratch.kernels.blas import one_thread
 from nnscratch.training import Checkpoint, Trainer
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -222,21 +222,24 @@ class System:
     def train(self, trainer, train, test, settings, out, resume=False, verbose=True):
         """Train for the epochs of the settings, with a checkpoint in the folder `out`, from which `resume` goes on."""
         path = os.path.join(out, CHECKPOINT)
+        checkpoint = Checkpoint(path, self.every, notes={"system": self.name, **settings})
         # In products as small as these networks' a second BLAS thread costs more than it brings, far more on a busy machine.
-        with threadpool_limits(1, "blas"):
-            trainer.fit(
-                *train,
-                epochs=settings["epochs"],
-                batch_size=settings["batch_size"],
-                validation_split=self.validation_split,
-                validation_data=self.validation_data(test),
-                callbacks=[
-                    *self.callbacks(settings, out),
-                    Checkpoint(path, self.every, notes={"system": self.name, **settings}),
-                ],
-                verbose=verbose,
-                resume=path if resume else None,
-            )
+        with one_thread(long=True):
+            try:
+                trainer.fit(
+                    *train,
+                    epochs=settings["epochs"],
+                    batch_size=settings["batch_size"],
+                    validation_split=self.validation_split,
+                    validation_data=self.validation_data(test),
+                    callbacks=[*self.callbacks(settings, out), checkpoint],
+                    verbose=verbose,
+                    resume=path if resume else None,
+                )
+            except KeyboardInterrupt:
+                kept = resume or checkpoint.written
+                advice = "the same command with --resume goes on from the last complete epoch"
+                raise KeyboardInterrupt(advice if kept else "no epoch was complete yet; start it again") from None
 
     def _write_report(self, trainer, train, test, settings, out):
         """Write the weights, the curves and the measures; print the result, and return what metrics.json holds."""
@@ -257,18 +260,20 @@ class System:
         """The settings of the run that left a checkpoint; what is given now must agree with them."""
         if not os.path.exists(path):
             raise FileNotFoundError(f"train: there is no {path} to resume; train without --resume first")
-        notes = read_checkpoint(path)[1].get("notes") or {}
-        if notes.get("system") != self.name:
+        content = read_checkpoint(path)[1]
+        notes = content.get("notes") if isinstance(content, dict) else None
+        notes = dict(notes) if isinstance(notes, dict) else {}
+        found = notes.pop("system", None)
+        if found != self.name:
             raise ValueError(
-                f"train: {path} is of the system {notes.get('system')!r}, got {self.name!r}; pass the "
+                f"train: {path} is of the system {arguments.shown(found)}, got {self.name!r}; pass the "
                 f"folder of its own run"
             )
-        del notes["system"]
         for name, value in given.items():
-            if value is not None and value != notes[name]:
+            if value is not None and value != notes.get(name):
                 option = "--" + name.replace("_", "-")
                 raise ValueError(
-                    f"train: the run in {path} began with {name} {notes[name]}, got {value}; leave out "
+                    f"train: the run in {path} began with {name} {arguments.named(notes.get(name))}, got {value}; leave out "
                     f"{option} to go on"
                 )
         return notes

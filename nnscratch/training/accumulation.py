@@ -35,14 +35,16 @@ class MeanGradient:
         self._sums = [None] * len(self._params)
         self._total = self._unit = 0
 
-    def add(self, loss, count):
-        """Take a batch's loss, a mean over `count` samples; the optimiser's parameters keep no gradient of it."""
+    def add(self, loss, count, check=None):
+        """Take a batch's loss, a mean over `count` samples, unless ``check(optimizer)`` raises; the parameters keep no gradient of it."""
         self._total = self._total + count
         if not self._unit:  # what the others are measured by, so that sums of half-precision gradients stay in range
             self._unit = count if isinstance(count, int | float) else 1
         self.optimizer.zero_grad()
         weight = count / (self._unit or 1)
         (loss if isinstance(weight, float) and weight == 1 else loss * _as(weight, loss.dtype)).backward()
+        if check is not None:
+            check(self.optimizer)
         for i, p in enumerate(self._params):
             if p.grad is not None:
                 self._sums[i] = p.grad.data if self._sums[i] is None else self._sums[i] + p.grad.data

@@ -1,11 +1,9 @@
 """Callbacks, which are called in the course of a training run: those that steer it, and those that keep it."""
 
-import glob
 import math
-import os
 
 from nnscratch import arguments
-from nnscratch.files import as_path, writable_folder
+from nnscratch.files import as_path, writable_file
 from nnscratch.training.history import best_of, sign_of, told_by
 
 
@@ -90,6 +88,7 @@ class EarlyStopping(Callback):
         self.min_delta = arguments.number("EarlyStopping", "min_delta", min_delta, 0)
         self.mode, self._sign = _mode("EarlyStopping", mode, monitor)
         self.restore_best = restore_best
+        self._modules: dict = {}
         self._begin()
 
     def _begin(self):
@@ -97,6 +96,7 @@ class EarlyStopping(Callback):
 
     def on_fit_begin(self, trainer):
         self._sign = _sign_at_fit("EarlyStopping", self, trainer)
+        self._modules = trainer.step.modules
         self._begin()
 
     def on_epoch_end(self, trainer, epoch, logs):
@@ -127,7 +127,13 @@ class EarlyStopping(Callback):
             if key.startswith("weights/"):
                 _, module, name = key.split("/", 2)
                 weights.setdefault(module, {})[name] = a
-        self.best, self.best_epoch, self._weights = state["best"], state["best_epoch"], weights or None
+        best, epoch = (
+            _best("EarlyStopping", state),
+            arguments.count("EarlyStopping", "best_epoch", state["best_epoch"], 0),
+        )
+        for name, own in weights.items():
+            self._modules[name]._fitting(own)  # which refuses what could not be loaded when `fit` ends
+        self.best, self.best_epoch, self._weights = best, epoch, weights or None
 
 
 class ReduceLROnPlateau(Callback):
@@ -201,7 +207,11 @@ class ReduceLROnPlateau(Callback):
         return {"best": self._best, "waited": self._waited}
 
     def load_state_dict(self, state):
-        self._best, self._waited = state["best"], state["waited"]
+        best, waited = (
+            _best("ReduceLROnPlateau", state),
+            arguments.count("ReduceLROnPlateau", "waited", state["waited"], 0),
+        )
+        self._best, self._waited = best, waited
 
 
 class Checkpoint(Callback):
@@ -222,6 +232,11 @@ class Checkpoint(Callback):
         Of what JSON can hold, kept in the file (see `nnscratch.checkpoint.read_checkpoint`).
     mode : {"auto", "min", "max"}
         Which values of `monitor` are better, as for `EarlyStopping`.
+
+    Attributes
+    ----------
+    written : int
+        The epoch that the present run has last written, 0 before the first.
 
     Raises
     ------
@@ -244,15 +259,13 @@ class Checkpoint(Callback):
         self.monitor = monitor
         self.mode, self._sign = _mode("Checkpoint", mode, monitor)
         self.notes = notes
+        self.written = 0
 
     def on_fit_begin(self, trainer):
+        self.written = 0
         if self.monitor is not None:
             self._sign = _sign_at_fit("Checkpoint", self, trainer)
-        if os.path.isdir(self.path):
-            raise OSError(f"Checkpoint: {self.path} is a folder, expected a file; add a name to it")
-        writable_folder("Checkpoint", os.path.dirname(self.path) or ".")
-        for left in glob.glob(glob.escape(self.path) + ".????????.part"):  # by a run that was killed
-            os.remove(left)
+        writable_file("Checkpoint", self.path)
 
     def on_epoch_end(self, trainer, epoch, logs):
         last = epoch == trainer.epochs or trainer.stop_training
@@ -261,6 +274,15 @@ class Checkpoint(Callback):
             due = best_of(trainer.history[self.monitor], self._sign) == epoch - 1
         if due:
             trainer.save_checkpoint(self.path, self.notes)
+            self.written = epoch
+
+
+def _best(name, state):
+    """The best value of a callback's state: a number, or None."""
+    best = state["best"]
+    if best is not None and (not isinstance(best, int | float) or isinstance(best, bool) or math.isnan(best)):
+        raise ValueError(f"{name}: the best value is {arguments.shown(best)}, expected a number or None")
+    return best
 
 
 def _mode(name, mode, monitor):

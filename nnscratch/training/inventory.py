@@ -19,6 +19,7 @@ from nnscratch.tensor import Tensor
 MOST_LOOKED_AT = 100  # things in a list, such as the parts of an augmentation; longer lists are data
 MOST_BYTES = 1 << 25  # of an array that are looked at
 SCALARS = (type(None), bool, int, float, str)
+ARRAY = (np.ndarray,)
 GENERATORS = (np.random.Generator, np.random.BitGenerator, np.random.RandomState, random.Random)
 #: What changes nothing of a run's numbers.
 ASIDE = {"DataLoader": {"num_workers", "prefetch_factor"}}
@@ -79,7 +80,8 @@ class Inventory:
 
     def fits(self, states):
         """Whether states that `random` returned are of generators such as these."""
-        return [s["bit_generator"] for s in states] == [s["bit_generator"] for s in self.random()]
+        now = self.random()
+        return len(now) == len(states) and all(map(_alike, now, states))
 
     def set_random(self, states):
         """Take over what `random` returned."""
@@ -99,8 +101,33 @@ class Inventory:
             holder, _, name = path.rpartition(".")
             if path in self._put:
                 self._put[path](value)
-            elif holder in self._holders:
-                self._holders[holder](name, value)
+            elif self._holders.get(holder):
+                self._holders[holder][0](name, value)
+
+    def take_over(self, values, states):
+        """`put` and `set_random`, all of it or nothing.
+
+        Raises
+        ------
+        ValueError
+            Where a value is of another kind than what is at its path.
+        """
+        for path, value in values.items():
+            here = self.arrays.get(path, self.scalars.get(path))
+            if here is not None and value is not None and isinstance(here, ARRAY) != isinstance(value, ARRAY):
+                raise ValueError(f"{path} is of another kind")
+        before, added = self.random(), [p for p in values if p not in self._put]
+        try:
+            self.put(values)
+            self.set_random(states)
+        except BaseException:
+            self.set_random(before)
+            self.put({path: v for path, v in (self.scalars | self.arrays).items() if path in values})
+            for path in reversed(added):
+                holder, _, name = path.rpartition(".")
+                with contextlib.suppress(AttributeError, LookupError, TypeError):  # which has not been put there
+                    self._holders[holder][1](name)
+            raise
 
     # Finding
 
@@ -148,7 +175,7 @@ class Inventory:
                 self._note(path, f"{kind.__name__} of {len(value)}", quiet)
             else:
                 put = getattr(value, "__setitem__", None)
-                self._holders[path] = put
+                self._holders[path] = put and (put, value.__delitem__)
                 self._push(path, value.items(), put, quiet)
         elif hasattr(kind, "__next__") and not isinstance(value, io.IOBase):
             if not quiet:
@@ -172,7 +199,8 @@ class Inventory:
             checked = f" {zlib.crc32(repr(list(value)).encode()):08x}" if simple and not quiet else ""
             self._note(path, f"{type(value).__name__} of {len(value)}{checked}", quiet)
         if isinstance(value, list | deque):
-            self._holders[path] = lambda _, item: value.append(item)
+            length = len(value)
+            self._holders[path] = lambda _, item: value.append(item), lambda _: value.__delitem__(slice(length, None))
         self._push(path, enumerate(list(value)[:MOST_LOOKED_AT]), getattr(value, "__setitem__", None), quiet)
 
     def _look_at_function(self, path, function, quiet):
@@ -204,7 +232,7 @@ class Inventory:
     def _look_at_object(self, path, value, quiet):
         kind = type(value)
         own = _is_own(kind.__module__)
-        self._holders[path] = functools.partial(setattr, value)
+        self._holders[path] = functools.partial(setattr, value), functools.partial(delattr, value)
         self._note(path, kind.__name__, quiet)
         attributes = dict(getattr(value, "__dict__", {}))
         for cls in kind.__mro__:
@@ -302,6 +330,31 @@ def _state(generator):
     if isinstance(generator, np.random.RandomState):
         return generator.get_state(legacy=False)
     return getattr(generator, "bit_generator", generator).state
+
+
+#: Places in a generator's buffer, and the last that each may be: a greater one would have it read beyond.
+LAST = {"pos": 624, "buffer_pos": 4}
+
+
+def _alike(now, state, key=""):
+    """Whether a generator's state from a file is made as one of its own is."""
+    if isinstance(now, dict):
+        return (
+            isinstance(state, dict)
+            and state.keys() == now.keys()
+            and all(_alike(v, state[k], k) for k, v in now.items())
+        )
+    if isinstance(now, list | tuple):
+        return isinstance(state, list) and len(state) == len(now) and all(map(_alike, now, state))
+    if isinstance(now, str):
+        return state == now
+    if now is None or isinstance(now, float):
+        return state is None or (isinstance(state, int | float) and not isinstance(state, bool))
+    return (
+        isinstance(state, int)
+        and 0 <= state <= LAST.get(key, 2**256)
+        and isinstance(state, bool) == isinstance(now, bool)
+    )
 
 
 def listed(value):

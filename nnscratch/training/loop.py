@@ -1,6 +1,7 @@
 """The loop: passes over data in which a step learns from batches, measures them, or predicts."""
 
 import time
+import warnings
 
 import numpy as np
 
@@ -49,8 +50,10 @@ class Loop:
                 bar.set_description(f"epoch {epoch}/{epochs}", refresh=False)
                 for callback in self._callbacks:
                     callback.on_epoch_begin(self, epoch)
+                self._unfinished = epoch
                 started, rate = time.perf_counter(), self.optimizer.lr
                 logs = self._train(train.batches(*cut), f"fit: epoch {epoch}", accumulate, bar)
+                self.step.check_finite()
                 if validation is not None:
                     values = self._measure(f"fit: validation after epoch {epoch}", validation, 256)
                     logs.update({f"val_{name}": value for name, value in values.items()})
@@ -58,6 +61,7 @@ class Loop:
                 self.history.append(logs)
                 if self.scheduler is not None and self.scheduler_step == "epoch":
                     self.scheduler.step()
+                self._unfinished = 0
                 for callback in self._callbacks:
                     callback.on_epoch_end(self, epoch, logs)
                 if verbose and (epoch % every == 0 or epoch == epochs or self.stop_training):
@@ -67,7 +71,7 @@ class Loop:
         """Train for an epoch; returns its values."""
         totals = Totals("update", self.step, complete=True)
         listening = [c for c in self._callbacks if type(c).on_batch_end is not Callback.on_batch_end]
-        updates = self._updates(totals, self._augmented(batches), what, accumulate)
+        updates = self._updates(totals, self._augmented(self._joined(batches)), what, accumulate)
         with self.step.mode(True):
             for number, flat in enumerate(self.backend.readback(updates), 1):
                 totals.add(flat)
@@ -86,7 +90,7 @@ class Loop:
             for number, arrays, tensors in self._moved(batches):
                 self.step.doing = f"{what}, batch {number}"
                 with np.errstate(**QUIET):
-                    values = self.step.update(*tensors)
+                    values = self._update(tensors)
                 yield totals.flat(values, tensors, arrays)
                 del values, tensors  # and with them their graph
                 waiting += 1
@@ -95,6 +99,12 @@ class Loop:
                     waiting = 0
             if waiting:
                 self._step_taken(accumulate)
+
+    def _update(self, tensors):
+        try:
+            return self.step.update(*tensors)
+        except FloatingPointError as error:  # of `ns.detect_nan`
+            raise FloatingPointError(f"{self.step.doing}: {error}") from error
 
     def _step_taken(self, accumulate):
         if accumulate > 1:
@@ -132,6 +142,33 @@ class Loop:
         device = self._parameter().device
         for number, (arrays, moved) in enumerate(self.backend.prefetch(batches), 1):
             yield number, arrays, [Tensor(array, device=device) for array in moved]
+
+    def _joined(self, batches):
+        """Batches; one of a single sample that the model cannot learn from, which nobody could foresee, joins the one before it."""
+        before, single, can = None, False, False
+        for batch in batches:
+            alone = not can and len(batch[0]) == 1 and self._cannot_learn_from(batch)
+            can = can or (len(batch[0]) == 1 and not alone)
+            if before is not None and (alone or single):
+                before, single = tuple(map(np.concatenate, zip(before, batch, strict=True))), False
+                continue
+            if before is not None:
+                yield before
+            before, single = batch, alone
+        if before is not None:
+            yield before
+
+    def _cannot_learn_from(self, batch):
+        try:
+            self.step.check_single(batch)
+        except ValueError:
+            warnings.warn(
+                "fit: a batch of a single sample came, from which batch normalisation cannot learn; it joins the batch before it, or the "
+                "one after the first (larger batches would need no joining)",
+                stacklevel=2,
+            )
+            return True
+        return False
 
     def _augmented(self, batches):
         """Batches of the training data, the inputs changed by the augmentation."""

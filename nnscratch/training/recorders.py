@@ -1,11 +1,10 @@
 """Callbacks that show or keep what happens in a training run, and change nothing."""
 
-import os
 import sys
 import time
 
 from nnscratch import arguments
-from nnscratch.files import as_path, writable_folder, write_bytes
+from nnscratch.files import as_path, writable_file, write_bytes
 from nnscratch.training.callbacks import Callback
 
 
@@ -41,7 +40,7 @@ class CSVLogger(Callback):
         self.path = as_path("CSVLogger", path)
 
     def on_fit_begin(self, trainer):
-        writable_folder("CSVLogger", os.path.dirname(self.path) or ".")
+        writable_file("CSVLogger", self.path)
 
     def on_epoch_end(self, trainer, epoch, logs):
         history = trainer.history
@@ -144,13 +143,15 @@ class Snapshots(Callback):
     def __init__(self, most=40):
         self.most = arguments.count("Snapshots", "most", most)
         self.states: dict = {}
+        self._model = None
 
     def on_fit_begin(self, trainer):
         if trainer.model is None:
             raise ValueError(
                 "Snapshots: the step has no attribute 'model'; give it that name, as pictures show one network"
             )
-        self.states = {0: trainer.model.state_dict()}
+        self._model = trainer.model
+        self.states = {0: self._model.state_dict()}
 
     def on_epoch_end(self, trainer, epoch, logs):
         before = max(self.states)
@@ -162,8 +163,12 @@ class Snapshots(Callback):
         return {f"{epoch}/{name}": a for epoch, state in self.states.items() for name, a in state.items()}
 
     def load_state_dict(self, state):
-        self.states = {}
+        states: dict = {}
         for key, a in state.items():
             epoch, _, name = key.partition("/")
-            self.states.setdefault(int(epoch), {})[name] = a
-        self.states = dict(sorted(self.states.items()))
+            states.setdefault(int(epoch), {})[name] = a
+        if 0 not in states:
+            raise ValueError("Snapshots: the state has no weights of epoch 0, with which it begins")
+        for own in states.values() if self._model is not None else ():
+            self._model._fitting(own)
+        self.states = dict(sorted(states.items()))

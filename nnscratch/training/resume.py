@@ -1,14 +1,16 @@
 """The state of a training run in a file, and back: a resumed run goes on bit for bit as the uninterrupted one, or not at all."""
 
+import contextlib
 import math
 import os
 
 import numpy as np
 
-from nnscratch import backend
+from nnscratch import arguments, backend
 from nnscratch.checkpoint import write_checkpoint
 from nnscratch.training.history import History
-from nnscratch.training.inventory import Inventory, checksum, listed
+from nnscratch.training.inventory import SCALARS, Inventory, checksum, listed
+from nnscratch.training.undo import all_or_nothing
 
 
 def inventory(trainer):
@@ -62,13 +64,63 @@ def write(trainer, path, notes):
     write_checkpoint(path, tensors, content)
 
 
-def restore(trainer, path, tensors, content):
-    """Take over what `write` wrote; where something does not fit, nothing is changed."""
-    path = os.fsdecode(path)
-    if "settings" not in content:
+#: What a file of `write`'s holds, and what each part is: a type, a list of such, or a dict of them by str.
+PARTS = {
+    "settings": dict,
+    "begun": {(str, type(None))},
+    "modules": {bool},
+    "changed": {SCALARS},
+    "lost": [str],
+    "epochs": int,
+    "history": {list},
+    "stopped": bool,
+    "step": {dict},
+    "scheduler": (dict, type(None)),
+    "callbacks": [list],
+    "random": [dict],
+    "device": (dict, type(None)),
+}
+
+
+def _is(value, kind):
+    """Whether a value is of a kind that `PARTS` names."""
+    if isinstance(kind, list | set):
+        (each,) = kind
+        items = value.values() if isinstance(value, dict) else value
+        return isinstance(value, list if isinstance(kind, list) else dict) and all(_is(v, each) for v in items)
+    return isinstance(value, kind) and (kind is not int or not isinstance(value, bool))
+
+
+def _checked(path, tensors, content, trainer):
+    """The parts of what `write` wrote, so far as they can be checked by themselves: the history, the states of callbacks."""
+    if not isinstance(content, dict) or "settings" not in content:
         raise ValueError(f"resume: {path} was not written by Checkpoint; pass a file that was")
+    damaged = next((part for part, kind in PARTS.items() if not _is(content.get(part, _MISSING), kind)), None)
+    if damaged is None and not all(
+        len(row) == 2 and _is(row[0], str) and _is(row[1], dict) for row in content["callbacks"]
+    ):
+        damaged = "callbacks"
+    if damaged is None and not all(_is(v, (int, float)) for values in content["history"].values() for v in values):
+        damaged = "history"
+    try:
+        history = None if damaged else History(content["history"], trainer.history.modes)
+    except ValueError:
+        damaged = "history"
+    if damaged:
+        raise ValueError(
+            f"resume: {path} is damaged: its part {damaged!r} is not what Checkpoint writes; pass another file"
+        )
+    return history, [(name, _take(tensors, f"callbacks/{i}", s)) for i, (name, s) in enumerate(content["callbacks"])]
+
+
+_MISSING = object()
+
+
+def restore(trainer, path, tensors, content):
+    """Take over what `write` wrote; the caller puts back what was changed where something does not fit."""
+    path = arguments.named(os.fsdecode(path))
+    done, states = _checked(path, tensors, content, trainer)
     _compare(path, content["settings"], trainer._settings | _data(trainer))
-    done = History(content["history"], trainer.history.modes)
     if done.epochs > trainer.epochs:
         raise ValueError(
             f"resume: the run in {path} has {done.epochs} epochs, got {trainer.epochs}; pass a larger number"
@@ -77,41 +129,49 @@ def restore(trainer, path, tensors, content):
         had = "a" if trainer.scheduler is None else "no"
         raise ValueError(f"resume: the run in {path} had {had} scheduler; make the Trainer as it was then")
     keeping = [c for c in trainer._callbacks if c.state_dict() is not None]
-    names = [type(c).__name__ for c in keeping]
-    before = [name for name, _ in content["callbacks"]]
+    names, before = [type(c).__name__ for c in keeping], [name for name, _ in states]
     if names != before:
-        raise ValueError(f"resume: the run in {path} had callbacks {before} with a state, got {names}; pass the same")
+        raise ValueError(
+            f"resume: the run in {path} had callbacks {arguments.shown(before)} with a state, got {names}; pass the same"
+        )
     found = inventory(trainer)
-    step, schedule = trainer.step.state_dict(), trainer.scheduler and trainer.scheduler.state_dict()
     trainer.step.load_state_dict({name: _take(tensors, name, rest) for name, rest in content["step"].items()})
+    if trainer.scheduler is not None:
+        trainer.scheduler.load_state_dict(content["scheduler"])
+    _compare_begun(path, content, trainer)
+    if found.iterators or content["lost"]:
+        name = _short((found.iterators or content["lost"])[0])
+        raise ValueError(
+            f"resume: {name} changes as the run goes on, in a way that no checkpoint holds; let it keep numbers and arrays, "
+            f"and be made anew for each epoch where it is an iterator"
+        )
+    if not found.fits(content["random"]):
+        raise ValueError(
+            f"resume: the run in {path} had another augmentation or loader, or others that draw random numbers"
+        )
+    if done.epochs and set(done) != {*trainer.monitors, "lr", "seconds"}:
+        raise ValueError(
+            f"resume: the run in {path} measured {arguments.several([*map(arguments.named, done)])}, this one measures "
+            f"{', '.join(trainer.monitors)}; pass the metrics and validation data it began with"
+        )
+    with _told_as_damage(path), all_or_nothing(keeping):
+        for callback, (_, state) in zip(keeping, states, strict=True):
+            callback.load_state_dict(state)
+        trainer.history, trainer.stop_training = done, content["stopped"]
+        found.take_over(content["changed"] | _take(tensors, "changed", {}), content["random"])
+        here = _device_random(trainer)
+        if here is not None and here.keys() == (content["device"] or {}).keys():
+            trainer.backend.rng.bit_generator.state = content["device"][trainer.backend.name]
+
+
+@contextlib.contextmanager
+def _told_as_damage(path):
+    """Errors of objects that find something else in the file than they wrote, as one sentence."""
     try:
-        if trainer.scheduler is not None:
-            trainer.scheduler.load_state_dict(content["scheduler"])
-        _compare_begun(path, content, trainer)
-        if found.iterators or content["lost"]:
-            name = _short((found.iterators or content["lost"])[0])
-            raise ValueError(
-                f"resume: {name} changes as the run goes on, in a way that no checkpoint holds; let it keep numbers and arrays, "
-                f"and be made anew for each epoch where it is an iterator"
-            )
-        if not found.fits(content["random"]):
-            raise ValueError(
-                f"resume: the run in {path} had another augmentation or loader, or others that draw random numbers"
-            )
-    except (TypeError, ValueError):
-        if trainer.scheduler is not None:
-            trainer.scheduler.load_state_dict(schedule)
-        trainer.step.load_state_dict(step)
-        raise
-    for i, callback in enumerate(keeping):
-        callback.load_state_dict(_take(tensors, f"callbacks/{i}", content["callbacks"][i][1]))
-    trainer.history = done
-    trainer.stop_training = content["stopped"]
-    found.put(content["changed"] | _take(tensors, "changed", {}))
-    found.set_random(content["random"])
-    here = _device_random(trainer)
-    if here is not None and here.keys() == (content.get("device") or {}).keys():
-        trainer.backend.rng.bit_generator.state = content["device"][trainer.backend.name]
+        yield
+    except Exception as error:
+        what = arguments.named(" ".join(str(error).split()) or type(error).__name__)
+        raise ValueError(f"resume: {path} is damaged, or of another run ({what}); pass another file") from error
 
 
 def _data(trainer):
@@ -154,7 +214,7 @@ def _compare(path, before, now):
     for name in dict.fromkeys((*now, *before)):
         if name in now and name in before and before[name] != now[name]:
             raise ValueError(
-                f"resume: the run in {path} had {name} {before[name]}, got {now[name]}; go on with the data and settings it "
+                f"resume: the run in {path} had {name} {_told(before[name])}, got {_told(now[name])}; go on with the data and settings it "
                 f"began with"
             )
 
@@ -174,7 +234,7 @@ def _compare_begun(path, content, trainer):
         )
         if not longer:
             raise ValueError(
-                f"resume: the run in {path} had {_short(name)} {was}, got {got}; make all as it was when that run began"
+                f"resume: the run in {path} had {_short(name)} {_told(was)}, got {_told(got)}; make all as it was when that run began"
             )
 
 
@@ -188,7 +248,12 @@ def _made_when_called(path, modules):
 
 def _short(path):
     """A path without the parts that say nothing to its reader."""
-    return path.removeprefix("step.").removeprefix("scheduler.")
+    return arguments.named(path.removeprefix("step.").removeprefix("scheduler."))
+
+
+def _told(value):
+    """A setting from a file as an error shows it."""
+    return arguments.named(value) if isinstance(value, str) else arguments.shown(value)
 
 
 def _device_random(trainer):

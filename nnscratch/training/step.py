@@ -2,28 +2,58 @@
 
 import contextlib
 import functools
+import threading
+import weakref
 from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
 
-from nnscratch import backend, metrics
+from nnscratch import arguments, backend, metrics
 from nnscratch.autograd import Op, describe, grad, no_grad
 from nnscratch.metrics import FunctionMetric, Metric
 from nnscratch.metrics.accumulated import differ_in_ones, number
 from nnscratch.nn import Module
+from nnscratch.nn.module import modes
 from nnscratch.optim.optimizer import Optimizer
 from nnscratch.tensor import Tensor
 from nnscratch.training.accumulation import MeanGradient
 from nnscratch.training.inventory import unchanged
 from nnscratch.training.losses import LOSSES, settings_of, with_count
+from nnscratch.training.undo import all_or_nothing
 
 METRICS = {m.name: m for m in (metrics.Accuracy, metrics.Precision, metrics.Recall, metrics.F1)}
 GREATEST = np.finfo(np.float64).max
 
 
+class _Here(threading.local):
+    """What this thread does with steps."""
+
+    def __init__(self):
+        self.doing = weakref.WeakKeyDictionary()
+
+
+_here = _Here()
+
+
 class DivergedError(RuntimeError):
-    """A loss is no longer a finite number."""
+    """A loss, a gradient or a weight is no longer a finite number."""
+
+
+def finite(array):
+    """Whether an array of floating-point numbers has neither nan nor an infinity.
+
+    Examples
+    --------
+    >>> finite(np.array([1.0, 1e300])), finite(np.array([1.0, np.nan]))
+    (True, False)
+    """
+    if array.dtype.itemsize < 4:
+        return bool(np.isfinite(array).all())
+    squares = float(
+        np.vdot(array, array)
+    )  # which is quick, and finite but where there are infinities, nan, or very large numbers
+    return squares - squares == 0 or bool(np.isfinite(array).all())
 
 
 class Step:
@@ -39,6 +69,8 @@ class Step:
         What `update` returns values of, beside the metrics.
     metrics : dict of str to Metric
         What accumulates the values of these names.
+    refuses_nan : bool
+        Whether losses, gradients and weights that are no finite numbers are errors; ``Trainer(nan=...)`` says so.
     doing : str
         What the Trainer is doing, such as ``"fit: epoch 2, batch 7"``: the beginning of an error.
 
@@ -73,8 +105,17 @@ class Step:
 
     names: tuple = ("loss",)
     metrics: Mapping = MappingProxyType({})
-    doing = "update"
+    refuses_nan = True
     _gradients: dict | None = None  # by optimiser, while several batches make one step
+
+    @property
+    def doing(self) -> str:
+        """What the Trainer is doing with it in this thread."""
+        return _here.doing.get(self, "update")
+
+    @doing.setter
+    def doing(self, what):
+        _here.doing[self] = what
 
     def update(self, *batch):
         """Learn from a batch of Tensors.
@@ -119,12 +160,48 @@ class Step:
         if self._gradients is None:
             optimizer.zero_grad()
             loss.backward()
+            if self.refuses_nan:
+                self._check_gradients(optimizer)
             optimizer.step()
         else:
-            self._gradients.setdefault(id(optimizer), MeanGradient(optimizer)).add(loss, count)
+            check = self._check_gradients if self.refuses_nan else None
+            self._gradients.setdefault(id(optimizer), MeanGradient(optimizer)).add(loss, count, check)
+
+    def _check_gradients(self, optimizer):
+        """Refuse gradients that are no finite numbers, before anything learns from them; those on a GPU are not waited for."""
+        for group in optimizer.param_groups:
+            for p in group["params"]:
+                g = p.grad
+                if g is not None and type(g.data) is np.ndarray and not finite(g.data):
+                    optimizer.zero_grad()
+                    raise DivergedError(
+                        f"{self.doing}: the gradient by {self._path(p)} has values that are no finite numbers, and the step was not taken; "
+                        f"`with ns.detect_nan():` around it names the operation they come from"
+                    )
+
+    def check_finite(self):
+        """Refuse parameters and statistics that are no longer finite numbers."""
+        if not self.refuses_nan:
+            return
+        trained = {id(p) for o in self.optimizers.values() for group in o.param_groups for p in group["params"]}
+        for attribute, module in self.modules.items():
+            for path, t in (*module.named_parameters(), *module.named_buffers()):
+                array = backend.to_numpy(t.data)
+                if array.dtype.kind == "f" and (not finite(array) if id(t) in trained else np.isnan(array).any()):
+                    raise DivergedError(
+                        f"{self.doing}: {attribute}.{path} has values that are no finite numbers; go back to the last checkpoint, and "
+                        f"lower the learning rate"
+                    )
+
+    def _path(self, p):
+        """Where a parameter stands in the step's modules."""
+        every = ((f"{name}.{path}", q) for name, m in self.modules.items() for path, q in m.named_parameters())
+        return next((path for path, q in every if q is p), "a parameter")
 
     def check(self, loss):
         """Refuse a loss that is no longer finite: at once, or on a GPU when that is next waited for."""
+        if not self.refuses_nan:
+            return
         backend.of(loss.data).check(loss.data, -GREATEST, GREATEST, self._diverged())
 
     def _diverged(self):
@@ -203,20 +280,14 @@ class Step:
         A module all of which is in evaluation mode is put into training mode, but for its parts whose parameters are all
         frozen (``requires_grad_(False)``). A module that no optimiser trains is in evaluation mode.
         """
-        modules = self.modules.values()
-        before = [(m, m.training) for module in modules for m in module.modules()]
         trained = {id(p) for o in self.optimizers.values() for group in o.param_groups for p in group["params"]}
-        try:
-            for module in modules:
-                own = [id(p) for p in module.parameters()]
-                if training and (not own or any(p in trained for p in own)):
-                    _train(module)
-                else:
-                    module.eval()
+        chosen: dict = {}
+        for module in self.modules.values():
+            own = [id(p) for p in module.parameters()]
+            learns = training and (not own or any(p in trained for p in own))
+            chosen.update(_training_modes(module) if learns else dict.fromkeys(module.modules(), False))
+        with modes(chosen.items()):
             yield
-        finally:
-            for module, mode in before:
-                module.training = mode
 
     def state_dict(self):
         """The states of its modules, optimisers and whatever else among its attributes has one, by the attributes' names.
@@ -235,19 +306,18 @@ class Step:
         TypeError, ValueError
             Where the state is of other parts, or does not fit one.
         """
-        before = self.state_dict()
-        if state.keys() != before.keys():
-            raise ValueError(
-                f"{type(self).__name__}: the state is of {', '.join(state)}, this step has {', '.join(before)}; load it into one "
-                f"with the same attributes"
+        own = {name: value for name, value in vars(self).items() if hasattr(value, "state_dict")}
+        if not isinstance(state, Mapping) or state.keys() != own.keys():
+            got = (
+                arguments.several(list(map(arguments.named, state))) if isinstance(state, Mapping) else describe(state)
             )
-        try:
+            raise ValueError(
+                f"{type(self).__name__}: the state is of {got}, this step has {', '.join(own)}; load it into one with the same "
+                f"attributes"
+            )
+        with all_or_nothing(own.values()):
             for name, part in state.items():
-                getattr(self, name).load_state_dict(part)
-        except (TypeError, ValueError):
-            for name, part in before.items():
-                getattr(self, name).load_state_dict(part)
-            raise
+                own[name].load_state_dict(part)
 
 
 class Supervised(Step):
@@ -393,7 +463,8 @@ class Supervised(Step):
 
     def _loss(self, loss, prediction, target):
         """The mean loss of a batch, and what it counts."""
-        backend.of(prediction.data).check(prediction.data, -np.inf, np.inf, self._diverged())
+        if self.refuses_nan:
+            backend.of(prediction.data).check(prediction.data, -np.inf, np.inf, self._diverged())
         return _mean_and_count(loss, prediction, target)
 
     def _values(self, prediction, target, value, count):
@@ -469,16 +540,17 @@ class Supervised(Step):
             )
 
 
-def _train(module):
-    """Put a module into training mode, as `Step.mode` says."""
+def _training_modes(module):
+    """The modes of a module's parts in training, as `Step.mode` says."""
     parts = list(module.modules())
     if any(part.training for part in parts):
-        return
-    module.train()
+        return {part: part.training for part in parts}
+    chosen = dict.fromkeys(parts, True)
     for part in parts:
         own = list(part.parameters())
         if own and not any(p.requires_grad for p in own):
-            part.eval()
+            chosen.update(dict.fromkeys(part.modules(), False))
+    return chosen
 
 
 def _mean_and_count(loss, prediction, target):

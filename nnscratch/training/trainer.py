@@ -14,6 +14,7 @@ from nnscratch.training.loop import Loop
 from nnscratch.training.resume import begin, inventory, restore, write
 from nnscratch.training.sources import Source, held_out
 from nnscratch.training.step import Step, Supervised, check_parts
+from nnscratch.training.undo import all_or_nothing
 
 
 class Trainer(Loop):
@@ -36,6 +37,10 @@ class Trainer(Loop):
         Of the same optimiser, or of one of the step's.
     scheduler_step : {"epoch", "batch"}
         When the schedule takes a step: after each epoch, or after each step of the optimiser.
+    nan : {"raise", "allow"}
+        What becomes of a loss, a gradient or a weight that is no finite number. With "raise" it is an error that names the parameter,
+        the epoch and the batch, and the step is not taken (on a GPU gradients are not looked at, but weights are after each epoch);
+        nothing is saved then. With "allow" training goes on.
 
     Attributes
     ----------
@@ -66,7 +71,11 @@ class Trainer(Loop):
     array([[2.]], dtype=float32)
     """
 
-    def __init__(self, model, loss=None, optimizer=None, metrics=(), scheduler=None, scheduler_step="epoch"):
+    def __init__(
+        self, model, loss=None, optimizer=None, metrics=(), scheduler=None, scheduler_step="epoch", *, nan="raise"
+    ):
+        if nan not in ("raise", "allow"):
+            raise ValueError(f"Trainer: nan is {arguments.shown(nan)}; pass 'raise' or 'allow'")
         if isinstance(model, Step):
             if not (loss is optimizer is None and not metrics):
                 raise TypeError("Trainer: a step has its own loss, optimiser and metrics; pass the step alone")
@@ -80,10 +89,12 @@ class Trainer(Loop):
             getattr(scheduler, "optimizer", None) is not o for o in self.step.optimizers.values()
         ):
             raise ValueError("Trainer: the scheduler is not of this optimizer; make it with the one passed")
+        self.step.refuses_nan = nan == "raise"
         self.scheduler = scheduler
         self.scheduler_step = scheduler_step
         self.history = History()
         self.stop_training = False
+        self._unfinished = 0
 
     @property
     def model(self):
@@ -179,7 +190,7 @@ class Trainer(Loop):
         TypeError, ValueError
             Where data or settings do not fit.
         RuntimeError
-            Where the loss is no longer finite; the step is not taken. On a GPU this is found some batches later, and none
+            Where the loss or a gradient is no longer finite; the step is not taken. On a GPU this is found some batches later, and none
             of their steps is taken either.
         OSError
             Where a file cannot be read or written.
@@ -190,61 +201,67 @@ class Trainer(Loop):
         batch_size = arguments.count("fit", "batch_size", batch_size)
         accumulate = arguments.count("fit", "accumulate", accumulate)
         drop_last = arguments.flag("fit", "drop_last", drop_last)
-        check_parts(self.step)
-        train = Source("fit", x, y, self._array)
-        if drop_last and train.own_batches:
-            raise ValueError("fit: drop_last is for arrays and data sets, got batches; give it to the DataLoader")
-        arguments.number("fit", "validation_split", validation_split, 0, 1)
-        validation = None
-        if validation_data is not None:
-            if validation_split:
-                raise ValueError("fit: got validation_split and validation_data; pass one of them")
-            pair = isinstance(self.step, Supervised)
-            validation = held_out("fit: validation_data", validation_data, self._array, pair)
-        elif validation_split:
-            validation = train.split(validation_split)
-        if augment is not None and not callable(augment):
-            raise TypeError(f"fit: augment is {augment!r}, expected a function of images; pass one, or None")
-        if class_weight is not None and not isinstance(self.step, Supervised):
-            raise ValueError(
-                f"fit: class_weight is for Supervised, the step is {type(self.step).__name__}; leave it out"
-            )
-        if isinstance(self.step, Supervised):
-            self.step.class_weight = class_weight
         callbacks = ordered(callbacks)
-        self._callbacks, self._augment, self._data = callbacks, augment, train.data
-        self._train_source, self._validation_source = train, validation
-        self._validation = None if validation is None else validation.data
-        before = inventory(self)
-        for source, training in ((train, True), (validation, False)):
-            if source is not None and source.once and epochs > 1:
+        taken = () if resume is None else (*self.step.modules.values(), *self.step.optimizers.values(), self.scheduler)
+        with all_or_nothing(taken, [self, self.step, *callbacks]):
+            check_parts(self.step)
+            train = Source("fit", x, y, self._array)
+            if drop_last and train.own_batches:
+                raise ValueError("fit: drop_last is for arrays and data sets, got batches; give it to the DataLoader")
+            arguments.number("fit", "validation_split", validation_split, 0, 1)
+            validation = None
+            if validation_data is not None:
+                if validation_split:
+                    raise ValueError("fit: got validation_split and validation_data; pass one of them")
+                pair = isinstance(self.step, Supervised)
+                validation = held_out("fit: validation_data", validation_data, self._array, pair)
+            elif validation_split:
+                validation = train.split(validation_split)
+            if augment is not None and not callable(augment):
+                raise TypeError(f"fit: augment is {augment!r}, expected a function of images; pass one, or None")
+            if class_weight is not None and not isinstance(self.step, Supervised):
                 raise ValueError(
-                    f"fit: got an iterator as data, which can be gone through once, and epochs is {epochs}; pass a function that "
-                    f"returns a new one, or an ns.data.DataLoader"
+                    f"fit: class_weight is for Supervised, the step is {type(self.step).__name__}; leave it out"
                 )
-            if source is not None and source.arrays is not None:
-                self.step.check_data(source.arrays, training)
-        if drop_last and train.samples is not None and train.samples < batch_size:
-            raise ValueError(
-                f"fit: drop_last leaves nothing of {train.samples} samples, fewer than batch_size {batch_size}; use a smaller one"
-            )
-        join_single = self._joins_single(train, batch_size, drop_last)
-        saved = None if resume is None else read_checkpoint(resume)
+            if isinstance(self.step, Supervised):
+                self.step.class_weight = class_weight
+            self._callbacks, self._augment, self._data = callbacks, augment, train.data
+            self._train_source, self._validation_source = train, validation
+            self._validation = None if validation is None else validation.data
+            before = inventory(self)
+            for source, training in ((train, True), (validation, False)):
+                if source is not None and source.once and epochs > 1:
+                    raise ValueError(
+                        f"fit: got an iterator as data, which can be gone through once, and epochs is {epochs}; pass a function that "
+                        f"returns a new one, or an ns.data.DataLoader"
+                    )
+                if source is not None and source.arrays is not None:
+                    self.step.check_data(source.arrays, training)
+            if drop_last and train.samples is not None and train.samples < batch_size:
+                raise ValueError(
+                    f"fit: drop_last leaves nothing of {train.samples} samples, fewer than batch_size {batch_size}; use a smaller one"
+                )
+            join_single = self._joins_single(train, batch_size, drop_last)
+            saved = None if resume is None else read_checkpoint(resume)
 
-        names = [*self.step.names, *self.step.metrics]
-        self.monitors = names + [f"val_{n}" for n in names if validation is not None]
-        self.epochs = epochs
-        self.history = History(modes=_modes(self.step.metrics))
-        self.stop_training = False
-        self._settings = {"samples": train.samples, "batch_size": batch_size, "shuffle": bool(shuffle)}
-        self._settings |= {"drop_last": drop_last, "scheduler_step": self.scheduler_step, "precision": precision.name}
-        self._settings |= {"validation_samples": None if validation is None else validation.samples}
-        self._settings |= train.settings | {"accumulate": accumulate}
-        for callback in callbacks:
-            callback.on_fit_begin(self)
-        begin(self, before)
-        if saved is not None:
-            restore(self, resume, *saved)
+            names = [*self.step.names, *self.step.metrics]
+            self.monitors = names + [f"val_{n}" for n in names if validation is not None]
+            self.epochs, self._unfinished = epochs, 0
+            self.history = History(modes=_modes(self.step.metrics))
+            self.stop_training = False
+            self._settings = {"samples": train.samples, "batch_size": batch_size, "shuffle": bool(shuffle)}
+            self._settings |= {
+                "drop_last": drop_last,
+                "scheduler_step": self.scheduler_step,
+                "precision": precision.name,
+            }
+            self._settings |= {"validation_samples": None if validation is None else validation.samples}
+            self._settings |= train.settings | {"accumulate": accumulate}
+            for callback in callbacks:
+                callback.on_fit_begin(self)
+            begin(self, before)
+            if saved is not None:
+                restore(self, resume, *saved)
         cut = batch_size, bool(shuffle), drop_last, join_single
         self._epochs(train, validation, cut, accumulate, verbose)
         for callback in callbacks:
@@ -370,9 +387,21 @@ class Trainer(Loop):
 
         Raises
         ------
+        RuntimeError
+            Where a weight is no finite number, and ``nan="raise"``; where nothing was trained yet; or where the last epoch is not complete, as after Ctrl-C: no run could go on from its middle.
         OSError
             Where it cannot be written; an old file is left as it was.
         """
+        if not hasattr(self, "epochs"):
+            raise RuntimeError(
+                "save_checkpoint: nothing was trained yet; call fit first, or keep the weights by ns.save"
+            )
+        if self._unfinished:
+            raise RuntimeError(
+                f"save_checkpoint: training is in the middle of epoch {self._unfinished}, from where no run could go on; have a "
+                f"Checkpoint among the callbacks, which writes complete epochs, or keep the weights as they are by ns.save"
+            )
+        self.step.check_finite()
         write(self, path, notes)
 
 
