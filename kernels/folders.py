@@ -26,9 +26,10 @@ def cache(name):
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(base):  # which its specification tells programs to pass over
-        base = os.path.expanduser(os.path.join("~", ".cache"))
-    if not os.path.isabs(base):
-        base = os.path.join(os.devnull, base)
+        try:
+            base = pathlib.Path.home() / ".cache"
+        except RuntimeError:
+            base = os.path.join(os.devnull, ".cache")
     return pathlib.Path(base, "nnscratch", name)
 
 

@@ -7,15 +7,18 @@ tensors what the rest of a training run needs, as JSON in the file's own metadat
 
 import json
 import os
+import zlib
 
 import numpy as np
 
-from nnscratch.files import read_tensors, write_bytes
+from nnscratch import arguments
+from nnscratch.files import parse_json, read_tensors, write_bytes
 from nnscratch.tensor import Tensor
 
 FORMAT = 2  # of what `write_checkpoint` adds; a file of another format is refused
 TREE = 1  # of what `save` adds where more than arrays are saved
 METADATA = "nnscratch"
+CHECKSUM = "nnscratch-checksum"  # of all tensors and of what else we write; looked at where it is there
 
 
 def save(obj, path):
@@ -92,15 +95,17 @@ def load(path):
     Traceback (most recent call last):
     FileNotFoundError: load: there is no file no/such/file; check the path
     """
-    arrays, metadata = read_tensors("load", path)
+    arrays, metadata = _read("load", path)
     try:
-        content = json.loads(metadata[METADATA])
+        content = parse_json(metadata[METADATA])
         tree = content["tree"]
-    except (KeyError, TypeError, ValueError, RecursionError):  # arrays alone, or a training run's
+    except (KeyError, TypeError):  # arrays alone, or a training run's
         return arrays
+    except ValueError as error:
+        raise ValueError(f"load: {arguments.named(path)} is damaged: its description: {error}; save it again") from None
     if content.get("format") != TREE:
         raise ValueError(
-            f"load: {os.fsdecode(path)} has format {content.get('format')}, this nnscratch reads format {TREE}; "
+            f"load: {os.fsdecode(path)} has format {arguments.shown(content.get('format'))}, this nnscratch reads format {TREE}; "
             f"load it with the version that wrote it"
         )
     try:
@@ -202,17 +207,17 @@ def read_checkpoint(path):
     ValueError
         If the file is damaged, no checkpoint, or one of another version's format.
     """
-    tensors, metadata = read_tensors("resume", path)
+    tensors, metadata = _read("resume", path)
     try:
-        content = json.loads(metadata[METADATA])
+        content = parse_json(metadata[METADATA])
         version, notes = content["format"], content["notes"]
-    except (KeyError, TypeError, ValueError, RecursionError):
+    except (KeyError, TypeError, ValueError):
         raise ValueError(
             f"resume: {os.fsdecode(path)} holds tensors but no training run; pass a file of Checkpoint's"
         ) from None
     if version != FORMAT:
         raise ValueError(
-            f"resume: {os.fsdecode(path)} is a checkpoint of format {version}, this nnscratch reads "
+            f"resume: {os.fsdecode(path)} is a checkpoint of format {arguments.shown(version)}, this nnscratch reads "
             f"format {FORMAT}; resume it with the version that wrote it"
         )
     return tensors, notes
@@ -222,7 +227,18 @@ def _pack(operation, tensors, metadata):
     """The bytes of a safetensors file."""
     from safetensors.numpy import save as pack
 
-    return pack({name: _array(operation, name, value) for name, value in tensors.items()}, metadata)
+    arrays = {name: _array(operation, name, value) for name, value in tensors.items()}
+    return pack(arrays, {**(metadata or {}), CHECKSUM: _checksum(arrays, metadata or {})})
+
+
+def _checksum(arrays, metadata):
+    """A sum over names, types, shapes and bytes of arrays, and over our own metadata."""
+    total = zlib.crc32(metadata.get(METADATA, "").encode())
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        total = zlib.crc32(f"{name} {array.dtype.str} {array.shape}".encode(), total)
+        total = zlib.crc32(array.reshape(-1).view(np.uint8), total)
+    return f"{total:08x}"
 
 
 def _array(operation, name, value):
@@ -238,3 +254,13 @@ def _array(operation, name, value):
             f"{advice.get(kind, 'convert it to numbers')}"
         )
     return np.array(array, array.dtype.newbyteorder("="), order="C")
+
+
+def _read(operation, path):
+    """The tensors of a safetensors file, and its metadata, whose checksum, where it has one, is that of both."""
+    arrays, metadata = read_tensors(operation, path)
+    if CHECKSUM in metadata and metadata[CHECKSUM] != _checksum(arrays, metadata):
+        raise ValueError(
+            f"{operation}: {arguments.named(path)} is damaged: its checksum is not that of what it holds; write it again, or take another copy"
+        )
+    return arrays, metadata

@@ -2,9 +2,12 @@
 
 import contextlib
 import glob
+import json
 import os
 import stat
 import sys
+
+from nnscratch import arguments
 
 
 def as_path(operation, path):
@@ -108,7 +111,7 @@ def read_tensors(operation, path):
         raise FileNotFoundError(f"{operation}: there is no file {path}; check the path") from None
     except SafetensorError as error:
         raise ValueError(
-            f"{operation}: {path} is truncated, damaged or no safetensors file ({error}); write it again"
+            f"{operation}: {path} is truncated, damaged or no safetensors file ({arguments.named(error)}); write it again"
         ) from None
     except (OSError, ValueError) as error:
         raise _unreadable(operation, path, error) from None
@@ -136,17 +139,44 @@ def read_json(operation, path):
     ...     read_json("load", folder + "/a.json")
     {'epochs': 3}
     """
-    import json
-
     content = read_bytes(operation, path)
     try:
-        found = json.loads(content)
+        found = parse_json(content)
     except ValueError as error:
         found = error
     if not isinstance(found, dict):
         what = f"is no JSON ({found})" if isinstance(found, ValueError) else f"holds a {type(found).__name__}"
         raise ValueError(f"{operation}: {os.fsdecode(path)} {what}, expected a dict in JSON; fetch the file again")
     return found
+
+
+#: Lists and dicts in a JSON text; more of them would take many times the text's memory.
+MOST_PARTS = 200_000
+
+
+def parse_json(text):
+    """What a JSON text says, of a file that anybody may have written.
+
+    Raises
+    ------
+    ValueError
+        If it is none, is nested too deeply, or has more than `MOST_PARTS` lists and dicts.
+
+    Examples
+    --------
+    >>> parse_json('{"epoch": 3}')
+    {'epoch': 3}
+    >>> parse_json("[" * 10**6)
+    Traceback (most recent call last):
+    ValueError: it has 1000000 lists and dicts, expected at most 200000
+    """
+    parts = sum(text.count(mark if isinstance(text, str) else mark.encode()) for mark in "[{")
+    if parts > MOST_PARTS:
+        raise ValueError(f"it has {parts} lists and dicts, expected at most {MOST_PARTS}")
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _unreadable(operation, path, error):

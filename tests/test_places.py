@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import nnscratch as ns
-from nnscratch.files import write_bytes, writable_file
+from nnscratch.files import writable_file, write_bytes
 
 pytestmark = [pytest.mark.cpu, pytest.mark.skipif(os.name != "posix", reason="devices, links and modes are POSIX's")]
 ROOT = Path(__file__).parents[1]

@@ -277,7 +277,11 @@ def test_one_blas_thread_trains(tmp_path, monkeypatch, capsys):
     fit = ns.Trainer.fit
 
     def watched(trainer, *arguments, **settings):
-        seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas" and "numpy" in pool["filepath"])
+        seen.extend(
+            pool["num_threads"]
+            for pool in threadpool_info()
+            if pool["user_api"] == "blas" and "numpy" in pool["filepath"]
+        )
         return fit(trainer, *arguments, **settings)
 
     monkeypatch.setattr(ns.Trainer, "fit", watched)

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from nnscratch.data.idx import decompress, parse_idx
+from nnscratch.data.idx import decompress, load_idx, parse_idx
 from nnscratch.files import read_bytes, write_bytes
 from nnscratch.kernels import folders
 
 # The SHA-256 of each file, unpacked: however a mirror packs it, the content is MNIST's.
+MOST = 1 << 26  # bytes of a file unpacked, of which the largest has 47,040,016
 FILES = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -103,9 +104,7 @@ def fashion_mnist():
         raise FileNotFoundError(
             f"fashion_mnist: {FASHION} does not hold the data; install Debian's package dataset-fashion-mnist, or take mnist"
         )
-    x_train, y_train, x_test, y_test = (
-        parse_idx("fashion_mnist", p, decompress("fashion_mnist", p, read_bytes("fashion_mnist", p))) for p in paths
-    )
+    x_train, y_train, x_test, y_test = (load_idx("fashion_mnist", p) for p in paths)
     return (_images(x_train), y_train.astype(np.int64)), (_images(x_test), y_test.astype(np.int64))
 
 
@@ -125,7 +124,7 @@ def load_file(path, name):
     ValueError
         If it is damaged or is not MNIST's.
     """
-    content = decompress("mnist", path, read_bytes("mnist", path))
+    content = decompress("mnist", path, read_bytes("mnist", path), MOST)
     array = parse_idx("mnist", path, content)
     if _sha256(content) != FILES[name]:
         got = f"{path} (shape {array.shape}) is not MNIST's {name}: its SHA-256 differs"
@@ -178,7 +177,7 @@ def _download(cache, name):
     for mirror in MIRRORS:
         url = f"{mirror}{name}.gz"
         try:
-            content = decompress("mnist", url, _fetch(url))
+            content = decompress("mnist", url, _fetch(url), MOST)
             if _sha256(content) != FILES[name]:
                 raise ValueError("its SHA-256 differs from MNIST's")
         except (OSError, ValueError, http.client.HTTPException) as error:

@@ -1,18 +1,26 @@
 """The IDX file format of MNIST: read and write, gzipped or not."""
 
+import contextlib
+import gzip
+import io
 import math
+import os
+import zlib
 
 import numpy as np
 
-from nnscratch.files import as_path, read_bytes, write_bytes
+from nnscratch.files import as_path, opened, write_bytes
 
 # The third byte of an IDX file names the type; the numbers that follow are big-endian.
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP_MAGIC = b"\x1f\x8b"
+#: Bytes that a gzipped file may be unpacked to before it is known whether it holds what its header says.
+MOST_UNPACKED = 1 << 24
+CHUNK = 1 << 24
 
 
-def decompress(operation, path, content):
-    """Return ``content`` (bytes) unpacked if it is gzipped, else as it is.
+def decompress(operation, path, content, most=None):
+    """Return ``content`` (bytes) unpacked if it is gzipped, else as it is; of what is unpacked one byte more than `most`, at most.
 
     Raises
     ------
@@ -26,12 +34,17 @@ def decompress(operation, path, content):
     """
     if not content.startswith(GZIP_MAGIC):
         return content
-    import gzip
-    import zlib
+    with _unpacked(operation, path, io.BytesIO(content)) as file:
+        return file.read() if most is None else file.read(most + 1)
 
+
+@contextlib.contextmanager
+def _unpacked(operation, path, file):
+    """What is in a gzipped file, to be read; faults of it are told."""
     try:
-        return gzip.decompress(content)
-    except (EOFError, OSError, zlib.error) as error:
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            yield unpacked
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{operation}: {path} is a damaged gzip file ({error}); fetch it again") from None
 
 
@@ -43,18 +56,61 @@ def parse_idx(operation, path, content):
     >>> parse_idx("read_idx", "digits", bytes([0, 0, 8, 1, 0, 0, 0, 2, 5, 6]))
     array([5, 6], dtype=uint8)
     """
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in TYPES or not 1 <= content[3] <= 64:
-        got = f"starts with bytes {content[:4].hex(' ')}" if content else "is empty"
+    return _parsed(operation, path, io.BytesIO(content))
+
+
+def load_idx(operation, path):
+    """The array in an IDX file, gzipped or not.
+
+    Examples
+    --------
+    >>> load_idx("read_idx", "no/such/file")
+    Traceback (most recent call last):
+    FileNotFoundError: read_idx: there is no file no/such/file; check the path
+    """
+    with opened(operation, path) as file:
+        if file.peek(2)[:2] != GZIP_MAGIC:
+            return _parsed(operation, path, file)
+        size = os.fstat(file.fileno()).st_size
+        if size:  # of a regular file, which can be gone through twice
+            with _unpacked(operation, path, file) as unpacked:
+                _parsed(operation, path, unpacked, keep=max(MOST_UNPACKED, size))
+            file.seek(0)
+        with _unpacked(operation, path, file) as unpacked:
+            return _parsed(operation, path, unpacked)
+
+
+def _parsed(operation, path, file, keep=None):
+    """The array in a file: its header first, and then at most one byte more than that says.
+
+    With `keep`, where the values would have more bytes than that, they are gone through and counted only.
+    """
+    head = file.read(4)
+    if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in TYPES or not 1 <= head[3] <= 64:
+        got = f"starts with bytes {head.hex(' ')}" if head else "is empty"
         wanted = "an IDX file's 00 00, a type (08, 09, 0b, 0c, 0d or 0e) and a count of axes from 1 to 64"
         raise ValueError(f"{operation}: {path} {got}, wants {wanted}; check that it is the right file")
-    dtype, start = np.dtype(TYPES[content[2]]), 4 + 4 * content[3]
-    shape = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4))
-    expected = start + (dtype.itemsize * math.prod(shape) if len(content) >= start else 0)
-    if len(content) != expected:
-        fault = "is truncated" if len(content) < expected else "is too long"
-        wanted = f"{expected} bytes for its header and shape {shape}"
-        raise ValueError(f"{operation}: {path} {fault}: it holds {len(content)}, wants {wanted}; fetch it again")
-    return np.frombuffer(content, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
+    dtype, sizes = np.dtype(TYPES[head[2]]), file.read(4 * head[3])
+    shape = tuple(int.from_bytes(sizes[i : i + 4], "big") for i in range(0, 4 * head[3], 4))
+    whole = len(sizes) == 4 * head[3]
+    expected = dtype.itemsize * math.prod(shape) if whole else 0
+    if keep is not None and expected <= keep:
+        return None  # read at once by the next pass
+    chunks, found = [], 0
+    while found <= expected and (chunk := file.read(min(expected + 1 - found, CHUNK))):
+        found += len(chunk)
+        if keep is None:
+            chunks.append(chunk)
+    if not whole or found != expected:
+        fault = "is too long" if whole and found > expected else "is truncated"
+        start = 4 + 4 * head[3]
+        held = f"{4 + len(sizes) + found}{' or more' * (found > expected)}"
+        wanted = f"{start + expected} bytes for its header and shape {shape}"
+        raise ValueError(f"{operation}: {path} {fault}: it holds {held}, wants {wanted}; fetch it again")
+    if keep is not None:
+        return None
+    content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="))
 
 
 def read_idx(path):
@@ -91,8 +147,7 @@ def read_idx(path):
     array([[1, 2],
            [3, 4]], dtype=int16)
     """
-    content = decompress("read_idx", path, read_bytes("read_idx", path))
-    return parse_idx("read_idx", path, content)
+    return load_idx("read_idx", path)
 
 
 def write_idx(path, array):
@@ -132,7 +187,5 @@ def write_idx(path, array):
         raise ValueError("write_idx: array is a single number of shape (), wants at least one axis; use reshape(1)")
     content = bytes([0, 0, code, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.astype(big).tobytes()
     if as_path("write_idx", path).endswith(".gz"):
-        import gzip
-
         content = gzip.compress(content, mtime=0)
     write_bytes("write_idx", path, content)

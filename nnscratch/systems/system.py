@@ -10,7 +10,7 @@ import numpy as np
 import nnscratch as ns
 from nnscratch import arguments, backend, documents
 from nnscratch.checkpoint import read_checkpoint
-from nnscratch.files import as_path, read_bytes, read_json, writable_folder, write_bytes
+from nnscratch.files import as_path, parse_json, read_bytes, read_json, writable_folder, write_bytes
 from nnscratch.kernels.blas import one_thread
 from nnscratch.training import Checkpoint, Trainer
 
@@ -112,7 +112,14 @@ class System:
 
     def load(self, folder):
         """The trained network of a run's folder, in evaluation mode."""
-        self.choose(json.loads(read_bytes("load", os.path.join(folder, "metrics.json"))).get("settings", {}))
+        path = os.path.join(folder, "metrics.json")
+        settings = parse_json(read_bytes("load", path)).get("settings", {})
+        if not isinstance(settings, dict) or any(
+            settings.get(name, option["default"]) not in option.get("choices", (True, False))
+            for name, option in self.options.items()
+        ):
+            raise ValueError(f"load: {path} has settings that {self.name} has not; train again")
+        self.choose(settings)
         model = self.model()
         model.load_state_dict(ns.load(os.path.join(folder, MODEL)))
         return model.eval()

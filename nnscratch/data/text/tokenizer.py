@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 
 from nnscratch import arguments
-from nnscratch.files import as_path, read_bytes, write_bytes
+from nnscratch.files import as_path, parse_json, read_bytes, write_bytes
 
 #: What Keras leaves out of texts by default: ASCII's punctuation but the apostrophe, tabs and ends of lines.
 FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
@@ -317,8 +317,8 @@ class Tokenizer:
     @classmethod
     def _read(cls, operation, where, text):
         try:
-            config = json.loads(text)["config"]
-            counts, docs, index = (json.loads(config[name]) for name in ("word_counts", "word_docs", "word_index"))
+            config = parse_json(text)["config"]
+            counts, docs, index = (parse_json(config[name]) for name in ("word_counts", "word_docs", "word_index"))
             settings = {name: config[name] for name in _SETTINGS}
             documents = arguments.count(operation, "document_count", settings.pop("document_count"), 0)
             tokenizer = cls(**settings)
@@ -331,7 +331,7 @@ class Tokenizer:
             if len({*index.values()}) != len(index):
                 raise ValueError("two of its tokens have one number")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            reason = arguments.named(f"{error} is missing" if isinstance(error, KeyError) else error)
             raise ValueError(f"{operation}: {where} is no tokenizer's JSON ({reason}); write it with `save`") from None
         tokenizer.word_counts, tokenizer.word_docs, tokenizer.document_count = counts, docs, documents
         if counts:
