@@ -6,6 +6,8 @@ import os
 import queue
 import threading
 
+#: Threads that may be asked for: of many more, their stacks alone leave no memory.
+MOST = 1024
 #: Processor time, in multiplications, below which a part is not worth another thread.
 LEAST = 1 << 22
 #: Multiplications that take about as long as one element of an array on its way from memory and back.
@@ -19,7 +21,7 @@ def count():
     Raises
     ------
     ValueError
-        Where NNSCRATCH_THREADS is no whole number above 0.
+        Where NNSCRATCH_THREADS is no whole number from 1 to `MOST`.
 
     Examples
     --------
@@ -27,11 +29,13 @@ def count():
     True
     """
     own = os.environ.get("NNSCRATCH_THREADS", "")
-    if own and not (own.isdecimal() and int(own)):
-        raise ValueError(f"NNSCRATCH_THREADS is {own!r}, expected a whole number above 0; correct it, or unset it")
+    if own and not (own.isascii() and own.isdecimal() and len(own) < 9 and 1 <= int(own) <= MOST):
+        raise ValueError(
+            f"NNSCRATCH_THREADS is {own[:60]!r}, expected a whole number from 1 to {MOST}; correct it, or unset it"
+        )
     given = own or os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    if given.isdecimal() and int(given):
-        return int(given)
+    if given.isascii() and given.isdecimal() and int(given[:9]):
+        return min(int(given[:9]), MOST)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

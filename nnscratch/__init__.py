@@ -14,6 +14,7 @@ if not _os.path.isdir(_os.path.join(__path__[0], "kernels")):
 
 from nnscratch.autograd import GradientError, detect_nan, enable_grad, grad, is_grad_enabled, no_grad, op
 from nnscratch.backend import Generator, devices, manual_seed, use_device, use_precision
+from nnscratch.environment import check as _check_environment
 from nnscratch.gradcheck import gradcheck
 from nnscratch.lazy import attach as _attach
 from nnscratch.ops.elementwise import *
@@ -58,3 +59,4 @@ _LAZY = {
     "Trainer": "nnscratch.training:Trainer",
 }
 __getattr__, __dir__ = _attach(__name__, _LAZY)
+_check_environment()

@@ -1,9 +1,13 @@
 """What functions ask of their settings and data, each question written once."""
 
+import contextlib
 import math
 import reprlib
 
 import numpy as np
+
+#: Layers of one kind that a module may be asked for: of many more, making them alone takes minutes.
+MOST_LAYERS = 10_000
 
 _brief = reprlib.Repr()
 _brief.maxstring = _brief.maxother = _brief.maxlong = 80
@@ -38,6 +42,40 @@ def named(text, most=120):
     """
     text = "".join(c if c.isprintable() else "?" for c in str(text)[: most + 1])
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+#: What NumPy says of arrays that no memory could hold.
+TOO_LARGE = ("array is too big", "Maximum allowed dimension", "Maximum allowed size", "array dimension")
+
+
+@contextlib.contextmanager
+def in_memory(owner):
+    """Within this block arrays that do not fit into memory are told by one sentence of the owner's.
+
+    Raises
+    ------
+    MemoryError
+        In their place.
+
+    Examples
+    --------
+    >>> with in_memory("Linear"):
+    ...     np.empty(2**62)
+    Traceback (most recent call last):
+    MemoryError: Linear: arrays of these sizes do not fit into memory (array is too big); pass smaller sizes
+    """
+    try:
+        yield
+    except (MemoryError, OverflowError, ValueError) as error:
+        said = str(error)
+        if isinstance(error, ValueError) and not any(words in said for words in TOO_LARGE):
+            raise
+        if said.startswith(f"{owner}: "):
+            raise
+        why = next((words for words in TOO_LARGE if words in said), named(said))
+        raise MemoryError(
+            f"{owner}: arrays of these sizes do not fit into memory ({why}); pass smaller sizes"
+        ) from None
 
 
 def several(faults, most=10):

@@ -10,7 +10,9 @@ import sys
 
 import nnscratch
 from nnscratch import backend, documents
+from nnscratch.kernels import threads
 
+DESCRIPTION = "nnscratch: a neural-network engine written from scratch on NumPy."
 #: How wide a table is at most where no terminal says how wide it is.
 LINE = 120
 
@@ -41,10 +43,12 @@ def main(argv=None):
     Traceback (most recent call last):
     SystemExit: 0
     """
+    _let_streams_bear_everything()
     arguments = _parse(sys.argv[1:] if argv is None else list(argv))
     if arguments is None:
         return 0
     try:
+        threads.count()  # which refuses a wrong NNSCRATCH_THREADS
         status = arguments.run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
@@ -60,8 +64,18 @@ def main(argv=None):
     return status or 0
 
 
+def _let_streams_bear_everything():
+    """Have a closed output take what is written to it, and one of few characters a question mark for each of the others."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 as it is for the rest of the process
+        elif hasattr(stream, "reconfigure") and (stream.encoding or "").lower().replace("-", "") != "utf8":
+            stream.reconfigure(errors="replace")
+
+
 def _parse(argv):
-    parser = Parser("nnscratch", description=nnscratch.__doc__.split("\n")[0], allow_abbrev=False)
+    parser = Parser("nnscratch", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"nnscratch {nnscratch.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
 

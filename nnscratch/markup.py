@@ -5,9 +5,12 @@ from itertools import zip_longest
 
 import numpy as np
 
+#: How many rows of a table are shown.
+MOST_ROWS = 1000
+
 
 def table(headings, rows, left=1, styles=()):
-    """An HTML table of strings, escaped here.
+    """An HTML table of strings, escaped here; of more than `MOST_ROWS` rows the first, and how many more there are.
 
     Parameters
     ----------
@@ -31,7 +34,10 @@ def table(headings, rows, left=1, styles=()):
         )
         return f"<tr style='{style}'>{inside}</tr>" if style else f"<tr>{inside}</tr>"
 
-    body = "".join(row(r, "td", style) for r, style in zip_longest(rows, styles, fillvalue=""))
+    rows = list(rows)
+    body = "".join(row(r, "td", style) for r, style in zip_longest(rows[:MOST_ROWS], styles[:MOST_ROWS], fillvalue=""))
+    if len(rows) > MOST_ROWS:
+        body += row([f"… and {len(rows) - MOST_ROWS:,} more", *[""] * (len(headings) - 1)], "td")
     return f"<table><thead>{row(headings, 'th')}</thead><tbody>{body}</tbody></table>"
 
 

@@ -296,9 +296,9 @@ def test_what_is_missing_or_unwritable_gives_one_sentence_and_status_1(tmp_path,
             "nnscratch train: fit: epoch 1, batch 2: the loss\n",
         ),
         (
-            KeyboardInterrupt(),
+            KeyboardInterrupt("the same command with --resume goes on from the last complete epoch"),
             130,
-            "nnscratch train: interrupted; the same command with --resume goes on from",
+            "nnscratch train: interrupted; the same command with --resume goes on from the last complete epoch\n",
         ),
     ],
 )

@@ -172,12 +172,13 @@ def unkept(folder):
 
 
 def test_without_a_home_loops_are_compiled_and_not_kept():
+    before = unkept(ROOT / "kernels")
     code, out, said = run(LARGE, HOME="/dev/null")
     assert (code, out) == (0, "32768.0\n"), said
     assert said.startswith("nnscratch: compiled loops cannot be kept in /dev/null/.cache/nnscratch/numba/")
     assert "so each run compiles them anew; set XDG_CACHE_HOME" in said
     assert said.count("cannot be kept") == 1 and "Traceback" not in said
-    assert not unkept(ROOT / "kernels"), "nothing beside the sources"
+    assert unkept(ROOT / "kernels") == before, "nothing beside the sources"
 
 
 def test_what_is_kept_may_be_damaged(tmp_path):
@@ -202,3 +203,54 @@ def test_a_full_disk_keeps_nothing(tmp_path):
     assert (code, out) == (0, "32768.0\n"), said
     assert "compiled loops cannot be kept in" in said and "Traceback" not in said
     assert not unkept(tmp_path)
+
+
+# Other environments: a command ends with its last line, or with one sentence
+
+TRAIN = "import sys; from nnscratch.cli import main; sys.exit(main(['train', 'binary-classifier', '--epochs', '1', '--out', sys.argv[1]]))"
+
+
+@pytest.mark.parametrize("kind", ["-OO", "ASCII", "no output"])
+def test_the_command_trains(kind, tmp_path):
+    if kind == "no output":
+        code, out, said = run(
+            "import os; os.close(1)\n"
+            + TRAIN.replace("sys.argv[1]", repr(str(tmp_path))).replace("import sys;", "import sys; sys.stdout = None;")
+        )
+    elif kind == "ASCII":
+        code, out, said = run(
+            TRAIN.replace("sys.argv[1]", repr(str(tmp_path))), LC_ALL="C", PYTHONUTF8="0", PYTHONIOENCODING="ascii"
+        )
+    else:
+        code, out, said = run(TRAIN.replace("sys.argv[1]", repr(str(tmp_path))), kind)
+    assert code == 0, said
+    assert (tmp_path / "metrics.json").exists()
+    assert kind == "no output" or out.splitlines()[-1].startswith("test accuracy 0.")
+
+
+@pytest.mark.parametrize(
+    ("environment", "code", "words"),
+    [
+        (
+            {"NNSCRATCH_THREADS": "100000"},
+            1,
+            "systems: NNSCRATCH_THREADS is '100000', expected a whole number from 1 to 1024; correct it",
+        ),
+        (
+            {"NNSCRATCH_THREADS": "two"},
+            1,
+            "systems: NNSCRATCH_THREADS is 'two', expected a whole number from 1 to 1024; correct it",
+        ),
+        ({"NNSCRATCH_THREAD": "2"}, 0, "did you mean NNSCRATCH_THREADS?"),
+    ],
+)
+def test_wrong_variables_are_one_sentence(environment, code, words):
+    got, _, said = run("import sys; from nnscratch.cli import main; sys.exit(main(['systems']))", **environment)
+    assert got == code
+    assert words in said and said.count("\n") == 1
+
+
+def test_numba_that_does_not_compile_is_numpy_alone():
+    code, out, said = run(LARGE, NUMBA_DISABLE_JIT="1")
+    assert (code, out) == (0, "32768.0\n")
+    assert said == "nnscratch: NUMBA_DISABLE_JIT is set, so NumPy alone does the work of the CPU, more slowly\n"

@@ -12,6 +12,7 @@ import weakref
 import numpy as np
 
 from nnscratch import backend
+from nnscratch.arguments import named
 from nnscratch.autograd import handles
 from nnscratch.autograd.graph import Node, Result, as_result
 from nnscratch.autograd.handles import describe
@@ -26,6 +27,9 @@ OPS: dict = {}
 _RAW_TYPES = backend.RAW_TYPES
 _TENSOR_TYPES = handles.TYPES
 _sequence = itertools.count()
+#: Errors that arguments which do not fit are met with, and those that say as much where they come of an operation of ours.
+EXPLAINED = (ValueError, TypeError, IndexError, OverflowError, MemoryError)
+UNEXPECTED = (AttributeError, KeyError, ZeroDivisionError, RecursionError)
 
 
 class Op:
@@ -190,7 +194,9 @@ class Op:
                 counter = a._version
                 versions.append((counter, counter[0]))
             else:
-                if kind not in _RAW_TYPES:
+                if kind is np.ndarray:
+                    unusual = unusual or (not a.shape and not self._is_input(len(raw)))
+                elif kind not in _RAW_TYPES:
                     unusual = unusual or kind is np.float64 or isinstance(a, np.integer) or self._is_input(len(raw))
                 raw.append(a)
                 kept.append(a)
@@ -200,8 +206,12 @@ class Op:
             kept = [k if version else a for k, version, a in zip(kept, versions, args, strict=True)]
         try:
             out = self.forward(*raw, **kwargs) if kwargs else self.forward(*raw)
-        except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
+        except EXPLAINED as error:
             raise self._explain(error, raw) from None
+        except UNEXPECTED as error:
+            if not self.__module__.startswith("nnscratch."):  # whose author wants to see where
+                raise
+            raise self._explain(error, raw) from error
         if type(out) is not np.ndarray or self.outputs is not None:
             out = self._declared(out, wrap)
         if not wrap:
@@ -269,13 +279,19 @@ class Op:
         args = list(args)
         for i, a in enumerate(args):
             kind = type(a)
-            if wrap and (kind is np.float64 or isinstance(a, np.integer)):
+            if kind is np.ndarray and not a.shape and not self._is_input(i):  # a setting, which is a number
+                args[i] = raw[i] = a.item()
+            elif wrap and (kind is np.float64 or isinstance(a, np.integer)):
                 # np.sqrt(2) and np.prod(shape) are as weak as Python's numbers: they must not turn float32 into float64
                 args[i] = raw[i] = a.item()
             elif kind is list or kind is tuple:
                 if self._input_name(i) in self.rules:
                     there = next((backend.of(r).name for r in raw if backend.is_array(r)), None)
-                    args[i] = raw[i] = backend.asarray(a, device=there)
+                    try:
+                        args[i] = raw[i] = backend.asarray(a, device=there)
+                    except (TypeError, ValueError) as error:
+                        said = str(error).removeprefix("tensor: ")
+                        raise type(error)(f"{self.name}: {self._input_name(i)}: {said}") from None
             elif kind not in _RAW_TYPES and not hasattr(a, "dtype") and self._is_input(i):
                 raise TypeError(
                     f"{self.name}: {self._input_name(i)} is {describe(a)}, expected a Tensor, an array or a number; "
@@ -384,7 +400,9 @@ class Op:
             if name in self.positional:
                 raise TypeError(f"{self.name}: the argument {name!r} was given twice")
             if isinstance(value, handles.Tensor):
-                kwargs[name] = value.data
+                value = kwargs[name] = value.data
+            if type(value) is np.ndarray and not value.shape:
+                kwargs[name] = value.item()
         return args
 
     def _explain(self, error, raw):
@@ -399,13 +417,15 @@ class Op:
             )
         message = str(error).strip()
         if message.startswith(f"{self.name}:"):
-            return error
+            return error if message.replace("\n", " ").isprintable() else type(error)(named(message, 500))
+        if isinstance(error, AttributeError | KeyError):
+            message = f"an argument is not of the kind it takes ({message}); pass arrays, and settings of the kinds that its page names"
         if isinstance(error, MemoryError):
             message = f"out of memory ({message}); pass fewer samples at a time"
         message = message.split("\n")[0].replace(f"{self.forward.__name__}()", f"{self.name}()")
         given = ", ".join(f"{self._input_name(i) or '?'}: {describe(a)}" for i, a in enumerate(raw))
         kind = next((k for k in (ValueError, TypeError, IndexError, MemoryError) if isinstance(error, k)), ValueError)
-        return kind(f"{self.name}: {message} ({given})")
+        return kind(f"{self.name}: {named(message, 500)} ({given})")
 
 
 def _checked_outputs(op, outputs):

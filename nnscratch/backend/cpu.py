@@ -138,7 +138,7 @@ class CPU(Kernels):
             least = most = array.item()
         elif -low == high == math.inf:
             least = most = np.vdot(array, array)  # squares do not cancel, so only nan makes it nan
-        elif low <= 0 and array.dtype == np.intp:
+        elif low <= 0 and array.dtype == np.intp and high < 2**63:
             least, most = 0, array.view(np.uintp).max()  # negative ones are great without a sign
         else:
             least, most = array.min(), array.max()

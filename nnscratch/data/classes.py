@@ -40,7 +40,8 @@ def one_hot(labels, classes, dtype=np.float32):
     classes = arguments.count("one_hot", "classes", classes)
     labels = as_labels("one_hot: labels", labels, classes)
     try:
-        result = np.zeros(labels.shape + (classes,), dtype)
+        with arguments.in_memory("one_hot"):
+            result = np.zeros(labels.shape + (classes,), dtype)
     except TypeError:
         raise TypeError(f"one_hot: dtype is {dtype!r}, wants a NumPy dtype; pass numpy.float32") from None
     np.put_along_axis(result, labels[..., None], 1, axis=-1)

@@ -199,7 +199,8 @@ def length(owner, dataset):
     >>> length("Subset", [5, 6])
     2
     """
-    if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")) or isinstance(dataset, str | dict):
+    sized = hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__") and getattr(dataset, "shape", None) != ()
+    if not sized or isinstance(dataset, str | dict):
         raise TypeError(
             f"{owner}: dataset is a {type(dataset).__name__}, expected a Dataset; pass for example "
             f"ns.data.TensorDataset(x, y), or write __getitem__ and __len__"

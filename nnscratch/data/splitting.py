@@ -143,7 +143,8 @@ def k_fold(samples, k=5, shuffle=True, stratified=False, seed=0):
     if stratified and labels is None:
         raise TypeError(f"k_fold: stratified=True got {samples} as a count, wants class labels; pass the labels")
     random = generator("k_fold", seed)
-    order = random.permutation(count) if shuffle else np.arange(count)
+    with arguments.in_memory("k_fold"):
+        order = random.permutation(count) if shuffle else np.arange(count)
     if stratified:
         classes, sizes = np.unique(labels, return_counts=True)
         if sizes.min() < k:

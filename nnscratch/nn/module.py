@@ -1,6 +1,7 @@
 """Module, the base of every layer and network, and the tensors it owns: parameters and buffers."""
 
 import contextlib
+import functools
 from collections import deque
 from collections.abc import Mapping
 from weakref import ref
@@ -152,6 +153,8 @@ class Module:
 
     def __init_subclass__(cls, **settings):
         super().__init_subclass__(**settings)
+        if "__init__" in vars(cls) and cls.__module__.startswith("nnscratch."):
+            cls.__init__ = _in_memory(cls.__init__)
         for name, value in vars(cls).items():
             if isinstance(value, Module | Parameter | Buffer):
                 raise TypeError(
@@ -496,6 +499,17 @@ class Module:
     def _repr_html_(self):
         """What a notebook shows: the layers, with the shapes and the number of their parameters."""
         return contents(self)
+
+
+def _in_memory(init):
+    """A layer's ``__init__`` that says in one sentence where its parameters do not fit into memory."""
+
+    @functools.wraps(init)
+    def made(self, *args, **kwargs):
+        with arguments.in_memory(type(self).__name__):
+            init(self, *args, **kwargs)
+
+    return made
 
 
 @contextlib.contextmanager

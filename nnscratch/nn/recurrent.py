@@ -47,7 +47,7 @@ class _Layers(_Recurrent):
         layer = type(self).__name__
         self.input_size = arguments.count(layer, "input_size", input_size)
         self.hidden_size = arguments.count(layer, "hidden_size", hidden_size)
-        self.num_layers = arguments.count(layer, "num_layers", num_layers)
+        self.num_layers = arguments.count(layer, "num_layers", num_layers, most=arguments.MOST_LAYERS)
         self.bias = arguments.flag(layer, "bias", bias)
         self.batch_first = arguments.flag(layer, "batch_first", batch_first)
         self.dropout = arguments.number(layer, "dropout", dropout, 0, 1, "[)")

@@ -214,7 +214,7 @@ class _Stack(Module):
             raise TypeError(
                 f"{layer}: got {wrong!r}, expected a module; pass a block, and a layer to normalise by or None"
             )
-        self.num_layers = arguments.count(layer, "num_layers", num_layers)
+        self.num_layers = arguments.count(layer, "num_layers", num_layers, most=arguments.MOST_LAYERS)
         self.layers = ModuleList([copy.deepcopy(block) for _ in range(self.num_layers)])
         self.norm = norm
 

@@ -10,6 +10,7 @@ import functools
 
 import numpy as np
 
+from nnscratch.arguments import shown
 from nnscratch.autograd import describe, op
 from nnscratch.kernels import windows as sliding_windows
 from nnscratch.ops.elementwise import common_dtype
@@ -29,13 +30,20 @@ def once(check, *arguments):
 def pair(name, what, value, least):
     """A setting as (vertical, horizontal) whole numbers of at least `least`."""
     both = value if isinstance(value, tuple | list) else (value, value)
-    if len(both) != 2 or not all(
-        hasattr(v, "__index__") and not isinstance(v, bool) and v.__index__() >= least for v in both
-    ):
+    whole = [_whole(v) for v in both]
+    if len(both) != 2 or not all(n is not None and least <= n < 2**63 for n in whole):
         raise ValueError(
-            f"{name}: {what} must be a whole number of at least {least} or a pair of them, got {value!r}; correct it"
+            f"{name}: {what} must be a whole number of at least {least} or a pair of them, got {shown(value)}; correct it"
         )
-    return both[0].__index__(), both[1].__index__()
+    return tuple(whole)
+
+
+def _whole(value):
+    """A whole number as an int, else None."""
+    try:
+        return None if isinstance(value, bool) else value.__index__()
+    except (AttributeError, TypeError):
+        return None
 
 
 def geometry(name, size, kernel, stride, padding, dilation, ceil_mode=False):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from nnscratch.arguments import flag, shown
 from nnscratch.autograd import op
 from nnscratch.ops.operands import backend_of, floating_point
 from nnscratch.sample_inputs import Case, normal
@@ -57,8 +58,8 @@ def dropout(x, p=0.5, training=True):
     tensor([2., 2., 2., 0.])
     """
     if not isinstance(p, int | float) or not 0 <= p < 1:
-        raise ValueError(f"dropout: p is {p!r}, expected a number from 0 up to below 1; pass for example 0.5")
+        raise ValueError(f"dropout: p is {shown(p)}, expected a number from 0 up to below 1; pass for example 0.5")
     x = floating_point("dropout", "x", x)
-    if not training or p == 0:
+    if not flag("dropout", "training", training) or p == 0:
         return x
     return dropped(x, backend_of(x).dropout_mask(x.shape, x.dtype, p))

@@ -17,10 +17,18 @@ def backend_of(value):
     return backend.of(raw(value))
 
 
+def array_of(owner, value):
+    """An array of a list or a number; what is said of others begins with `owner`."""
+    try:
+        return backend.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{owner}: {str(error).removeprefix('tensor: ')}") from None
+
+
 def floating_point(name, what, value):
     """A Tensor or an array of floating-point numbers: lists and numbers become one, other dtypes are refused."""
     if not isinstance(value, Tensor) and not backend.is_array(value):
-        value = backend.asarray(value)
+        value = array_of(f"{name}: {what}", value)
     if value.dtype.kind != "f":
         raise TypeError(
             f"{name}: {what} must be floating point, got {describe(value)}; convert it with .astype('float32')"

@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 
+from nnscratch.arguments import in_memory
 from nnscratch.autograd import arguments_of, describe, is_grad_enabled, op, record_as
 from nnscratch.kernels import windows as sliding_windows
 from nnscratch.ops.activation import relu
@@ -351,13 +352,15 @@ def adaptive_avg_pool2d(x, output_size):
     >>> ns.functional.adaptive_avg_pool2d(ns.tensor([[[[1.0, 2.0, 3.0]]]]), (1, 2))
     tensor([[[[1.5, 2.5]]]])
     """
-    name, x = "adaptive_avg_pool2d", operand(x)
+    name = "adaptive_avg_pool2d"
+    x = operand(x, name)
     out = pair(name, "output_size", output_size, 1)
     if np.ndim(x) != 4 or 0 in x.shape[2:]:
         raise ValueError(
             f"{name}: expected x (N, C, H, W) with at least one cell, got {describe(x)}; add the missing axes"
         )
-    down, across = (on_device_of(x, _averages(n, o).astype(x.dtype)) for n, o in zip(x.shape[2:], out, strict=True))
+    with in_memory(name):
+        down, across = (on_device_of(x, _averages(n, o).astype(x.dtype)) for n, o in zip(x.shape[2:], out, strict=True))
     return matmul(matmul(down, x), across.T)
 
 

@@ -7,12 +7,13 @@ import numpy as np
 from nnscratch import backend
 from nnscratch.arguments import count
 from nnscratch.autograd import OPS, op
+from nnscratch.ops.operands import array_of
 from nnscratch.sample_inputs import Case, normal
 
 
-def operand(x):
-    """`x` as something with a shape: itself, where it is a Tensor or an array, else an array of it."""
-    return x if hasattr(x, "shape") else backend.asarray(x)
+def operand(x, owner="tensor"):
+    """`x` as something with a shape: itself, where it is a Tensor or an array, else an array of it, whose errors begin with `owner`."""
+    return x if hasattr(x, "shape") else array_of(owner, x)
 
 
 def on_device_of(x, array):

@@ -1,6 +1,7 @@
 """Optimizer: parameters in groups, their settings and state; what every optimiser has in common."""
 
 import weakref
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -173,7 +174,8 @@ class Optimizer:
 
     def __init__(self, params, settings):
         name = type(self).__name__
-        if not hasattr(params, "parameters") and not isinstance(params, Tensor) and hasattr(params, "__iter__"):
+        listed = isinstance(params, Iterable) and getattr(params, "shape", None) != ()
+        if listed and not hasattr(params, "parameters") and not isinstance(params, Tensor):
             params = list(params)
         grouped = isinstance(params, list) and any(isinstance(p, dict) for p in params)
         groups = params if grouped else [{"params": params}]

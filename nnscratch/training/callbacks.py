@@ -287,7 +287,8 @@ def _best(name, state):
 
 def _mode(name, mode, monitor):
     """A callback's mode, checked, and its sign as far as that is known before `fit` knows the metric: 0 where it is not."""
-    return mode, sign_of(name, monitor, mode) if mode != "auto" or told_by(monitor) else 0
+    open_yet = isinstance(mode, str) and mode == "auto" and not told_by(monitor)
+    return mode, 0 if open_yet else sign_of(name, monitor, mode)
 
 
 def _sign_at_fit(name, callback, trainer):

@@ -5,6 +5,7 @@ import math
 import re
 
 from nnscratch import markup
+from nnscratch.arguments import shown
 
 MOST_ROWS = 20  # of a history's table
 #: Words at the end of a value's name that tell which of its values are better, and words that turn that round, or may do so.
@@ -38,8 +39,8 @@ def sign_of(owner, monitor, mode="auto", modes=()):
     >>> sign_of("History.best", "val_macro_f1"), sign_of("History.best", "val_loss")
     (1, -1)
     """
-    if mode not in ("auto", "min", "max"):
-        raise ValueError(f"{owner}: mode is {mode!r}; pass 'auto', 'min' or 'max'")
+    if not isinstance(mode, str) or mode not in ("auto", "min", "max"):
+        raise ValueError(f"{owner}: mode is {shown(mode)}; pass 'auto', 'min' or 'max'")
     if mode == "auto":
         mode = dict(modes).get(str(monitor).removeprefix("val_")) or told_by(monitor)
     if mode is None:

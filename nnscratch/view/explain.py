@@ -15,6 +15,8 @@ from nnscratch.view.folding import Group, Uses, gathered
 
 #: Up to how many elements of a result each get a line of their own; of a larger one the element that is largest in size gets one.
 ELEMENTS = 4
+#: How many steps are told at most.
+MOST = 1000
 DIGITS = 6
 
 #: Of typeset formulas, in pixels.
@@ -115,6 +117,11 @@ class Explanation:
         if unfold is None and element is not None:
             unfold = True  # what was asked for may lie anywhere
         told = gathered(computation.steps, unfold, owner="explain").told
+        if len(told) > MOST:
+            raise ValueError(
+                f"explain: {len(told):,} steps would be told, and at most {MOST:,} can be read; fold modules with unfold=1, explain an "
+                f"earlier result, detach what is not of interest, or take a smaller batch or a shorter sequence"
+            )
         if any(isinstance(item, Group) for item in told):
             self.notes.append(FOLDED)
         self.forward = [self._folded(t) if isinstance(t, Group) else self._forward(t) for t in told]
