@@ -174,7 +174,7 @@ def write_idx(path, array):
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_idx(folder + "/labels", np.array([7, 0], np.uint8))
-    ...     read_bytes("read_idx", folder + "/labels").hex(" ")
+    ...     open(folder + "/labels", "rb").read().hex(" ")
     '00 00 08 01 00 00 00 02 07 00'
     """
     array = np.asarray(array)
