@@ -171,10 +171,11 @@ def write_idx(path, array):
 
     Examples
     --------
+    >>> from pathlib import Path
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_idx(folder + "/labels", np.array([7, 0], np.uint8))
-    ...     open(folder + "/labels", "rb").read().hex(" ")
+    ...     Path(folder, "labels").read_bytes().hex(" ")
     '00 00 08 01 00 00 00 02 07 00'
     """
     array = np.asarray(array)
