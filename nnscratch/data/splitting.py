@@ -132,7 +132,7 @@ def k_fold(samples, k=5, shuffle=True, stratified=False, seed=0):
     [0 2 4] [1 3]
     """
     labels = None
-    if np.ndim(samples) == 0:
+    if not isinstance(samples, list | tuple) and np.ndim(samples) == 0:
         count = arguments.count("k_fold", "the number of samples", samples, 2)
     else:
         labels = label_vector("k_fold: labels", samples)
