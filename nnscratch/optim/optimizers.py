@@ -142,7 +142,9 @@ class Adam(Optimizer):
     def _check(self, settings):
         name, betas = type(self).__name__, settings["betas"]
         if not isinstance(betas, tuple | list) or len(betas) != 2:
-            raise TypeError(f"{name}: betas is {betas!r}, expected a pair of numbers; pass for example (0.9, 0.999)")
+            raise TypeError(
+                f"{name}: betas is {arguments.shown(betas)}, expected a pair of numbers; pass for example (0.9, 0.999)"
+            )
         return {
             "lr": arguments.number(name, "lr", settings["lr"], 0),
             "betas": tuple(arguments.number(name, f"betas[{i}]", b, 0, 1, "[)") for i, b in enumerate(betas)),
