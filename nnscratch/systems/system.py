@@ -25,6 +25,14 @@ MISTAKEN_TEXTS = 5
 DPI = 120
 
 
+def _takes(option, value):
+    """Whether a system's own option has such a value: one of its choices, or where there are none its default, or another of a kind."""
+    if "choices" in option:
+        return value in option["choices"]
+    default = option["default"]
+    return value == default or type(value) is (str if default is None else type(default))
+
+
 class System:
     """A network of the documents with its data and settings; `run` trains it.
 
@@ -114,9 +122,8 @@ class System:
         """The trained network of a run's folder, in evaluation mode."""
         path = os.path.join(folder, "metrics.json")
         settings = parse_json(read_bytes("load", path)).get("settings", {})
-        if not isinstance(settings, dict) or any(
-            settings.get(name, option["default"]) not in option.get("choices", (True, False))
-            for name, option in self.options.items()
+        if not isinstance(settings, dict) or not all(
+            _takes(option, settings.get(name, option["default"])) for name, option in self.options.items()
         ):
             raise ValueError(f"load: {path} has settings that {self.name} has not; train again")
         self.choose(settings)
