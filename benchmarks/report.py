@@ -19,6 +19,7 @@ LOOKS = {
     "jax": ("#1f5fa8", "^"),
     "dezero": ("#e8a33d", "D"),
     "tinygrad": ("#5ab4a0", "v"),
+    "onnxruntime": ("#7a4fa3", "P"),
 }
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 

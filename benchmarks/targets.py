@@ -63,6 +63,7 @@ WANTED = {
     "recurrent-words": [Target("time", 0.5, "torch")],
     "gpt-step": [Target("time", 0.85, "torch")],
     "gpt-words": [Target("time", 0.5, "torch")],
+    "minilm": [Target("time", 0.9, "torch"), Target("time", 1.2, "onnxruntime")],
     "matmul": [Target(matmul.OVER, 3.0)],
     "epoch": [Target(epoch.OUTSIDE, 0.05)],
 }

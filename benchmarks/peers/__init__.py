@@ -10,7 +10,7 @@ import sys
 from itertools import cycle
 from typing import NamedTuple
 
-NAMES = ("nnscratch", "numpy", "torch", "jax", "dezero", "tinygrad")
+NAMES = ("nnscratch", "numpy", "torch", "jax", "dezero", "tinygrad", "onnxruntime")
 
 LIBRARIES = ("OPENBLAS", "OMP", "MKL", "NUMBA", "VECLIB")
 

@@ -20,6 +20,7 @@ GROUPS = (
     "norm",
     "adam",
     "inference",
+    "minilm",
     "recurrent",
     "gpt",
     "epoch",
