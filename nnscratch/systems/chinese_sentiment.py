@@ -2,34 +2,29 @@
 
 import numpy as np
 
-from nnscratch import data, nn, optim, where
-from nnscratch import functional as F
+from nnscratch import data, nn, optim
 from nnscratch.systems.system import TextClassifier
 
 LONGEST = 128
 UNKNOWN = 1  # the number of [UNK]
-HIDDEN = 0.5  # of the pieces in training from the beginning: without it the rare ones are learnt by heart (Iyyer et al., 2015)
 PIECES = 15000  # that have numbers of their own: of the full data, all that occur more than once
 #: A BERT that learns from the sentences alone.
 SMALL = {"model_type": "bert", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
-SMALL |= {"intermediate_size": 128, "hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.0}
+SMALL |= {"intermediate_size": 128, "hidden_dropout_prob": 0.3, "attention_probs_dropout_prob": 0.0}
 SMALL |= {"max_position_embeddings": LONGEST, "type_vocab_size": 1}
 ENCODER = {"metavar": "DIR", "default": None, "help": "a BERT or ALBERT to go on from, such as bert-base-chinese"}
 
 
 class SentimentNetwork(nn.Module):
-    """An encoder, and a linear layer on the mean of its tokens' vectors; in training a share of the pieces can be hidden."""
+    """An encoder, and a linear layer on the mean of its tokens' vectors."""
 
-    def __init__(self, encoder, hidden=0.0, classes=2):
-        self.encoder, self.hidden = encoder, hidden
+    def __init__(self, encoder, classes=2):
+        self.encoder = encoder
         self.dropout = nn.Dropout(0.3)
         self.linear = nn.Linear(encoder.config["hidden_size"], classes)
         self.softmax = nn.Softmax()
 
     def forward(self, tokens, mask):
-        if self.training and self.hidden:
-            kept = F.dropout(tokens.astype("float32") * 0 + 1, self.hidden)
-            tokens = where(kept > 0, tokens, UNKNOWN)
         mean = nn.models.mean_of_tokens(self.encoder(tokens, mask), mask)
         return self.softmax(self.linear(self.dropout(mean)))
 
@@ -38,15 +33,15 @@ class ChineseSentiment(TextClassifier):
     """Sentences as rows of at most 128 pieces with a mask; by the option `encoder` a trained BERT or ALBERT goes on learning.
 
     The text names bert-base-chinese, and has two sentences as data. Without `encoder` a small BERT begins with random weights, and a
-    piece is a sign, with the one after it where the two often stand together; with `full`, half of them are hidden in training. The
-    text's network takes what BERT makes of its first token; the mean of all learns sooner where nothing is trained before.
+    piece is a sign, with the one after it where the two often stand together. The text's network takes what BERT makes of its first
+    token; the mean of all learns sooner where nothing is trained before.
     """
 
     name = "chinese-sentiment"
     id = "S6"
     title = "BERT that tells praise from blame in Chinese"
     document = "001 §5.1–5.3"
-    epochs, batch_size, lr = 3, 16, 3e-4
+    epochs, batch_size, lr = 3, 16, 1.2e-4
     full = True
     loss = "cross_entropy"
     classes = ("blame", "praise")
@@ -56,8 +51,7 @@ class ChineseSentiment(TextClassifier):
         super().choose(settings)
         # beginning from nothing, the few sentences that ship have to be read more often, and in larger steps
         few = not (settings.get("full") or self.chosen["encoder"])
-        self.hidden = HIDDEN if settings.get("full") and not self.chosen["encoder"] else 0.0
-        self.epochs, self.lr = (15, 1e-3) if few else (3, 5e-5 if self.chosen["encoder"] else 3e-4)
+        self.epochs, self.lr = (15, 1e-3) if few else (3, 5e-5 if self.chosen["encoder"] else 1.2e-4)
 
     def data(self, full):
         (texts, y), (texts_test, y_test) = data.chinese_reviews(sample=not full)
@@ -75,7 +69,7 @@ class ChineseSentiment(TextClassifier):
         return (self.numbers(texts), y), (self.numbers(texts_test), y_test)
 
     def model(self):
-        return SentimentNetwork(self.encoder, self.hidden)
+        return SentimentNetwork(self.encoder)
 
     def scheduler(self, optimizer, epochs):
         return optim.lr_scheduler.CosineLR(optimizer, epochs)
