@@ -129,7 +129,7 @@ def test_every_command_of_the_pages_works(tmp_path, monkeypatch):
                 elif arguments[:2] == ["-m", "docs"]:
                     site = importlib.import_module("docs.__main__")
                     monkeypatch.chdir(tmp_path)
-                    monkeypatch.setattr(site, "build", lambda: 0)  # CI builds the site after the tests
+                    monkeypatch.setattr(site, "build", lambda run: 0)  # CI builds the site after the tests
                     assert site.main(arguments[2:]) == 0
                 elif arguments[:2] == ["-m", "pytest"]:
                     options = [sys.executable, "-m", "pytest", *arguments[2:], "--collect-only", "tests/test_docs.py"]

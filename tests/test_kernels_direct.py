@@ -136,7 +136,7 @@ def test_work_is_divided(monkeypatch):
     for wrong in ("two", "0", "-1"):
         monkeypatch.setenv("NNSCRATCH_THREADS", wrong)
         threads.count.cache_clear()
-        with pytest.raises(ValueError, match=f"NNSCRATCH_THREADS is '{wrong}', expected a whole number above 0"):
+        with pytest.raises(ValueError, match=f"NNSCRATCH_THREADS is '{wrong}', expected a whole number from 1 to 1024"):
             threads.count()
     monkeypatch.undo()
     threads.count.cache_clear()

@@ -184,14 +184,26 @@ class Step:
         if not self.refuses_nan:
             return
         trained = {id(p) for o in self.optimizers.values() for group in o.param_groups for p in group["params"]}
+        waiting: dict = {}  # what is computed elsewhere is read at once
         for attribute, module in self.modules.items():
             for path, t in (*module.named_parameters(), *module.named_buffers()):
-                array = backend.to_numpy(t.data)
-                if array.dtype.kind == "f" and (not finite(array) if id(t) in trained else np.isnan(array).any()):
-                    raise DivergedError(
-                        f"{self.doing}: {attribute}.{path} has values that are no finite numbers; go back to the last checkpoint, and "
-                        f"lower the learning rate"
-                    )
+                array, name = t.data, f"{attribute}.{path}"
+                if array.dtype.kind != "f":
+                    continue
+                if type(array) is not np.ndarray:
+                    sound = np.isfinite(array).all() if id(t) in trained else ~np.isnan(array).any()
+                    waiting[name] = sound.reshape(1)
+                elif not finite(array) if id(t) in trained else np.isnan(array).any():
+                    raise self._unsound(name)
+        if waiting:
+            for name, sound in zip(waiting, backend.to_numpy(np.concatenate([*waiting.values()])), strict=True):
+                if not sound:
+                    raise self._unsound(name)
+
+    def _unsound(self, name):
+        return DivergedError(
+            f"{self.doing}: {name} has values that are no finite numbers; go back to the last checkpoint, and lower the learning rate"
+        )
 
     def _path(self, p):
         """Where a parameter stands in the step's modules."""
