@@ -239,7 +239,7 @@ def test_chinese_sentences_are_signs_with_those_after_them():
     ((rows, mask), y), (_, y_test) = system.data(False)
     assert (system.epochs, system.batch_size, system.loss) == (15, 16, "cross_entropy")
     assert rows.shape == mask.shape and len(y) == 258 and len(y_test) == 64 and y_test.mean() == 0.5
-    assert ((rows > 0) == (mask == 1)).all() and rows.max() < system.encoder.config["vocab_size"]
+    assert ((rows > 0) == (mask == 1)).all() and rows.max() < system.config["vocab_size"]
     assert system.numbers(["好" * 300, ""])[1].sum(1).tolist() == [128, 1]
     tokens = [system.tokenizer.index_word[n] for n in system.numbers(["孩子很喜欢"])[0][0]]
     assert tokens == ["孩子", "子", "很", "喜", "欢"]

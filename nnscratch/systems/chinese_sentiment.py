@@ -1,5 +1,7 @@
 """S6: BERT that tells praise from blame in Chinese sentences (001 §5.1–5.3)."""
 
+import copy
+
 import numpy as np
 
 from nnscratch import data, nn, optim
@@ -46,6 +48,7 @@ class ChineseSentiment(TextClassifier):
     loss = "cross_entropy"
     classes = ("blame", "praise")
     options = {"encoder": ENCODER}  # noqa: RUF012
+    encoder = None
 
     def choose(self, settings):
         super().choose(settings)
@@ -61,15 +64,18 @@ class ChineseSentiment(TextClassifier):
             self.tokenizer = self.encoder.tokenizer
             if self.tokenizer is None:
                 raise ValueError(f"train: there is no vocabulary in {self.chosen['encoder']}; put its vocab.txt there")
+            self.config = self.encoder.config
         else:
+            self.encoder = None
             known = data.text.frequent_pairs(texts)
             self.tokenizer = data.text.Tokenizer(PIECES, oov_token="[UNK]")
             self.tokenizer.fit_on_texts([data.text.sign_pairs(text, known) for text in texts])
-            self.encoder = nn.models.from_config(SMALL | {"vocab_size": self.tokenizer.vocabulary_size})
+            self.config = SMALL | {"vocab_size": self.tokenizer.vocabulary_size}
         return (self.numbers(texts), y), (self.numbers(texts_test), y_test)
 
     def model(self):
-        return SentimentNetwork(self.encoder)
+        encoder = nn.models.from_config(self.config) if self.encoder is None else copy.deepcopy(self.encoder)
+        return SentimentNetwork(encoder)
 
     def scheduler(self, optimizer, epochs):
         return optim.lr_scheduler.CosineLR(optimizer, epochs)

@@ -348,8 +348,8 @@ class TextSystem(System):
     ----------
     tokenizer : nnscratch.data.text.Tokenizer or PieceTokenizer
         Of the data last made, or of the run last loaded.
-    encoder : nn.models.Pretrained or None
-        What reads the texts, where it is one of those: its settings are kept, too.
+    config : dict or None
+        The settings of what reads the texts, where it is one of `nn.models`: they are kept, too.
 
     Examples
     --------
@@ -359,22 +359,22 @@ class TextSystem(System):
     """
 
     tokenizer: ns.data.text.Tokenizer | ns.data.text.PieceTokenizer
-    encoder = None
+    config: dict | None = None
 
     def restore(self, state):
         """Take from the trained weights what `model` needs of the data."""
 
     def keep(self, out):
         self.tokenizer.save(os.path.join(out, VOCABULARY))
-        if self.encoder is not None:
-            write_bytes("train", os.path.join(out, CONFIG), json.dumps(self.encoder.config).encode())
+        if self.config is not None:
+            write_bytes("train", os.path.join(out, CONFIG), json.dumps(self.config).encode())
 
     def load(self, folder):
         path, config = os.path.join(folder, VOCABULARY), os.path.join(folder, CONFIG)
         kind = ns.data.text.PieceTokenizer if "model" in read_json("load", path) else ns.data.text.Tokenizer
         self.tokenizer = kind.load(path)
         if os.path.exists(config):
-            self.encoder = ns.nn.models.from_config(read_json("load", config))
+            self.config = read_json("load", config)
         self.restore(ns.load(os.path.join(folder, MODEL)))
         return super().load(folder)
 
