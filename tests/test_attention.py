@@ -901,3 +901,17 @@ def test_a_block_that_gets_token_after_token_is_one_that_gets_all(batch_first, n
         for padding, mode in ((np.zeros((3, 1), bool), False), (None, True)):  # what it is not for
             block.train(mode)(x[:, :1] if batch_first else x[:1], None, padding, cache=nn.KeyValueCache())
     assert len(taken) == 3
+
+
+def test_a_block_with_another_part_gets_token_after_token_through_that_part():
+    class Twice(nn.Linear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    block = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, dtype="float64").eval()
+    block.linear1 = Twice(8, 16, dtype="float64")
+    x = ns.tensor(np.random.default_rng(0).standard_normal((2, 3, 8)))
+    with ns.no_grad():
+        cache = nn.KeyValueCache()
+        found = [block(x[:, i : i + 1], cache=cache).numpy() for i in range(3)]
+        np.testing.assert_allclose(np.concatenate(found, 1), block(x, is_causal=True).numpy(), rtol=1e-12, atol=1e-14)

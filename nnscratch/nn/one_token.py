@@ -6,12 +6,20 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import is_grad_enabled
+from nnscratch.nn.attention import MultiheadAttention
+from nnscratch.nn.layers import Linear
+from nnscratch.nn.normalisation import LayerNorm
 from nnscratch.tensor import Tensor
+
+#: Of what kind the parts of a block have to be; others may compute something else.
+PARTS = {"self_attn": MultiheadAttention, "linear1": Linear, "linear2": Linear, "norm1": LayerNorm, "norm2": LayerNorm}
 
 
 def fits(block, x, cache):
-    """Whether `step` may stand for the block: one token on the CPU, no graph, nothing dropped, all weights there."""
+    """Whether `step` may stand for the block: one token on the CPU, no graph, nothing dropped, all weights there, parts of their own kind."""
     if cache is None or block.training or is_grad_enabled() or not isinstance(x, Tensor) or x.ndim != 3:
+        return False
+    if any(type(getattr(block, name)) is not kind for name, kind in PARTS.items()):
         return False
     attention = block.self_attn
     return (
