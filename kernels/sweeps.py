@@ -22,14 +22,8 @@ class Row:
     """
 
     def __init__(self, code, n, step, across, at):
-        self.code, self.build, self.n, self.step, self.across, self.at = (
-            code,
-            code.builder,
-            code.number(n),
-            step,
-            across,
-            at,
-        )
+        self.code, self.build = code, code.builder
+        self.n, self.step, self.across, self.at = code.number(n), step, across, at
         self.wide = ir.VectorType(_DOUBLE, code.lanes)
         self.zero = ir.Constant(self.wide, [0.0] * code.lanes)
         self.count = ir.Constant(ir.VectorType(ir.IntType(32), code.lanes), [0] * code.lanes)
