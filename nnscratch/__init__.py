@@ -42,6 +42,8 @@ from nnscratch.tensor import Tensor, tensor
 
 # Found when first used, so that `import nnscratch` stays about as quick as `import numpy`.
 _LAZY = {
+    "CaptureError": "nnscratch.program:CaptureError",
+    "capture": "nnscratch.program:capture",
     "data": "nnscratch.data",
     "explain": "nnscratch.view.explain:explain",
     "functional": "nnscratch.functional",

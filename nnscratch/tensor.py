@@ -356,7 +356,7 @@ class Tensor:
         try:
             if isinstance(value, list | tuple):
                 value = here.as_result(np.asarray(value, self.dtype))
-            if here is backend.cpu or arguments.is_basic(index):
+            if here.name == "cpu" or arguments.is_basic(index):
                 self.data[index] = value
             else:  # a GPU lets indices out of range pass, and values for one place in any order
                 self.data[...] = OPS["put"](self.data, index, value)

@@ -1,5 +1,7 @@
 """nnscratch, by its public names, as a user who wants speed writes it."""
 
+from itertools import cycle
+
 from benchmarks import peers
 
 
@@ -28,8 +30,11 @@ def fill(model, weights):
     return model
 
 
-def train(model, loss, optimizer, batches):
-    """A function that does one training step, on each of `batches` (arrays) in turn."""
+def train(model, loss, optimizer, batches, captured=False):
+    """A function that does one training step, on each of `batches` (arrays) in turn; captured, as a program."""
     import nnscratch as ns
 
-    return peers.stepping(model, loss, optimizer, [tuple(ns.tensor(a) for a in batch) for batch in batches])
+    step = peers.training_step(model, loss, optimizer)
+    queue = cycle([tuple(ns.tensor(a) for a in batch) for batch in batches])
+    step = ns.capture(step) if captured else step
+    return lambda: step(*next(queue))

@@ -15,10 +15,11 @@ def arrays(quick, batch):
     return weights, [x for x, _ in batches]
 
 
-def in_nnscratch(weights, images):
+def in_nnscratch(weights, images, captured=False):
     import nnscratch as ns
 
     model = peers.load("nnscratch").fill(s2.network(ns.nn), weights).eval()
+    model = ns.capture(model) if captured else model
     queue = cycle([ns.tensor(x) for x in images])
 
     def step():
@@ -80,6 +81,7 @@ WORKLOADS = [
         partial(arrays, batch=n),
         {
             "nnscratch": in_nnscratch,
+            "nnscratch captured": partial(in_nnscratch, captured=True),
             "torch channels_last": partial(in_torch, layout="channels_last"),
             "torch NCHW": partial(in_torch, layout="NCHW"),
             "jax NCHW": partial(in_jax, layout="NCHW"),

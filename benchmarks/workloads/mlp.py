@@ -1,5 +1,7 @@
 """The MLP 784-128-10 with ReLU and cross-entropy, Adam, batch 64."""
 
+from functools import partial
+
 import numpy as np
 
 from benchmarks import peers, roofline
@@ -20,14 +22,14 @@ def network(nn):
     return nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
 
 
-def in_nnscratch(weights, batches):
+def in_nnscratch(weights, batches, captured=False):
     from nnscratch import functional as F
     from nnscratch import nn, optim
 
     peer = peers.load("nnscratch")
     model = peer.fill(network(nn), weights)
     adam = optim.Adam(model.parameters(), lr=RATE, bias_correction=True)
-    return peer.train(model, lambda p, y: F.cross_entropy(p, y, from_logits=True), adam, batches)
+    return peer.train(model, lambda p, y: F.cross_entropy(p, y, from_logits=True), adam, batches, captured)
 
 
 def in_torch(weights, batches):
@@ -91,6 +93,7 @@ WORKLOADS = [
         arrays,
         {
             "nnscratch": in_nnscratch,
+            "nnscratch captured": partial(in_nnscratch, captured=True),
             "torch": in_torch,
             "jax": in_jax,
             "dezero": in_dezero,

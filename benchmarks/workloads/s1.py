@@ -1,5 +1,7 @@
 """S1: the 3-5-1 network of sigmoids, mean squared error, gradient descent, all 100 samples at once."""
 
+from functools import partial
+
 import numpy as np
 
 from benchmarks import peers, roofline
@@ -22,13 +24,13 @@ def network(nn):
     return nn.Sequential(nn.Linear(3, 5), nn.Sigmoid(), nn.Linear(5, 1), nn.Sigmoid())
 
 
-def in_nnscratch(weights, batches):
+def in_nnscratch(weights, batches, captured=False):
     from nnscratch import functional as F
     from nnscratch import nn, optim
 
     peer = peers.load("nnscratch")
     model = peer.fill(network(nn), weights)
-    return peer.train(model, F.mse_loss, optim.SGD(model.parameters(), lr=RATE), batches)
+    return peer.train(model, F.mse_loss, optim.SGD(model.parameters(), lr=RATE), batches, captured)
 
 
 def in_torch(weights, batches):
@@ -88,6 +90,7 @@ WORKLOADS = [
         arrays,
         {
             "nnscratch": in_nnscratch,
+            "nnscratch captured": partial(in_nnscratch, captured=True),
             "torch": in_torch,
             "jax": in_jax,
             "dezero": in_dezero,

@@ -106,14 +106,14 @@ def tinygrad_network(parameters, x):
 # A training step, in each framework
 
 
-def in_nnscratch(weights, batches):
+def in_nnscratch(weights, batches, captured=False):
     from nnscratch import functional as F
     from nnscratch import nn, optim
 
     peer = peers.load("nnscratch")
     model = peer.fill(network(nn), weights)
     adam = optim.Adam(model.parameters(), lr=RATE, bias_correction=True)
-    return peer.train(model, partial(F.cross_entropy, from_logits=True), adam, batches)
+    return peer.train(model, partial(F.cross_entropy, from_logits=True), adam, batches, captured)
 
 
 def in_torch(weights, batches, layout):
@@ -181,6 +181,7 @@ WORKLOADS = [
         arrays,
         {
             "nnscratch": in_nnscratch,
+            "nnscratch captured": partial(in_nnscratch, captured=True),
             "torch channels_last": partial(in_torch, layout="channels_last"),
             "torch NCHW": partial(in_torch, layout="NCHW"),
             "jax NCHW": partial(in_jax, layout="NCHW"),

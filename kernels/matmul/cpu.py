@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from .. import blas
 from ..blas import LEAST, dot, ones
 
@@ -37,7 +39,7 @@ def channel_sums(x, axis):
     """The sum over all axes but one, as products with ones, which BLAS takes quicker than NumPy's own sum."""
     rows = x
     if x.ndim == 2 and axis == 1 and x.size <= LEAST:
-        return ones(x.shape[:1], x.dtype).dot(x)
+        return np.dot(ones(x.shape[:1], x.dtype), x)
     if x.ndim != 2 or axis != 1:
         before, after = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
         rows = x.reshape(before * x.shape[axis], after)

@@ -69,6 +69,11 @@ def detect_nan():
                 Op.__call__ = _call
 
 
+def detecting():
+    """Whether this thread is within such a block."""
+    return _here.looking
+
+
 def _looked_at(op, *args, **kwargs):
     """An operation's call, its result looked at."""
     if not _here.looking:

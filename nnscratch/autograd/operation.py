@@ -165,8 +165,8 @@ class Op:
         While the CPU is the only device in use it is the CPU's function itself, so that finding it costs nothing.
         """
         name = self.kernel_name
+        _bound.add(self)
         if not backend.several():
-            _bound.add(self)
             return backend.cpu.kernel(name)
 
         def kernel(array, *arguments):
@@ -443,7 +443,7 @@ def _checked_outputs(op, outputs):
     return outputs
 
 
-#: The operations whose kernel is the CPU's function itself.
+#: The operations whose kernel has been found.
 _bound: weakref.WeakSet = weakref.WeakSet()
 
 

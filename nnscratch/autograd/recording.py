@@ -4,6 +4,7 @@ import functools
 import inspect
 import threading
 import types
+from typing import Any
 
 
 class State(threading.local):
@@ -12,6 +13,8 @@ class State(threading.local):
     scope = None
     #: Modes that modules have in this thread alone, by their ids, or None; see `nnscratch.nn.module.modes`.
     modes: dict | None = None
+    #: What writes down the step that is running, or None: see `nnscratch.program.recorder`.
+    recorder: Any = None
 
     def __init__(self):
         #: What `recording` was around each block that has been entered.

@@ -91,7 +91,30 @@ def _add(backend):
 
 def several():
     """Whether another device than the CPU is in use."""
-    return len(_by_name) > 1
+    return len(_by_name) > 1 or bool(_joined)
+
+
+#: The devices that are in use for some time only, see `joined`, each as often as somebody is within such a block.
+_joined: list = []
+_joining = threading.Lock()
+
+
+@contextlib.contextmanager
+def joined(backend):
+    """Within this block there is a further device, found by its arrays alone, such as that of a step that is being recorded."""
+    with _joining:
+        _joined.append(backend)
+        BY_TYPE[backend.array] = backend
+        RAW_TYPES.add(backend.array)
+        for call in WHEN_ADDED:
+            call()
+    try:
+        yield
+    finally:
+        with _joining:
+            _joined.remove(backend)
+            for call in WHEN_ADDED:
+                call()
 
 
 def devices():

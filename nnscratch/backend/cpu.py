@@ -114,6 +114,14 @@ class CPU(Kernels):
         """What a NumPy function returned, as an array: reductions return scalars."""
         return np.asarray(value)
 
+    def constant(self, array):
+        """An array of NumPy's that follows from shapes and settings alone, as one from here."""
+        return array
+
+    def number(self, value):
+        """A single number that was computed here, in float64."""
+        return float(value)
+
     def to_numpy(self, array):
         """The array itself."""
         return array

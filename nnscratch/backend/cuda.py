@@ -108,6 +108,14 @@ class CUDA(Kernels, Deferred):
         """What a function of arrays returned, as an array here."""
         return value if isinstance(value, self.array) else self.xp.asarray(value)
 
+    def constant(self, array):
+        """An array of NumPy's that follows from shapes and settings alone, as one from here."""
+        return self.as_result(array)
+
+    def number(self, value):
+        """A single number that was computed here, in float64: still an array, as a number would have to be waited for."""
+        return value.astype(np.float64) if isinstance(value, self.array) else float(value)
+
     def to_numpy(self, array):
         """A copy in the host's memory; waits for what is still being computed, and raises what was found wrong till now."""
         copy = array.get()

@@ -15,7 +15,7 @@ from nnscratch.ops.elementwise import where
 from nnscratch.ops.linear import matmul
 from nnscratch.ops.operands import floating_point, raw
 from nnscratch.ops.reduce import mean
-from nnscratch.ops.shape import on_device_of, reshape, transpose
+from nnscratch.ops.shape import constant_on_device_of, on_device_of, reshape, transpose
 
 
 class KeyValueCache:
@@ -249,7 +249,7 @@ class MultiheadAttention(Module):
         mask = self._mask(q, k, key_padding_mask, attn_mask)
         if causal and past:
             # what is new comes after all that the cache held
-            allowed = on_device_of(raw(q), np.tri(q.shape[-2], k.shape[-2], past, bool))
+            allowed = constant_on_device_of(raw(q), np.tri(q.shape[-2], k.shape[-2], past, bool))
             mask, causal = _both(allowed, mask), False
         scale, dropout = 1 / math.sqrt(self.head_dim), self.dropout if self.training else 0.0
         weights = None

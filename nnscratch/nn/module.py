@@ -15,6 +15,8 @@ from nnscratch.nn.summary import contents, summarise
 from nnscratch.tensor import Tensor
 
 #: What a module looks into for its parts.
+#: How often an attribute of any module was assigned: while that is the same, so are all modules.
+changes = [0]
 CONTAINERS = (list, tuple, dict, set, frozenset, deque)
 
 
@@ -123,6 +125,7 @@ class Module:
     @training.setter
     def training(self, mode):
         modes = recording.state.modes
+        changes[0] += 1
         if modes is not None and id(self) in modes:
             modes[id(self)] = mode
         else:
@@ -163,6 +166,7 @@ class Module:
                 )
 
     def __setattr__(self, name, value):
+        changes[0] += 1
         self._check_attribute(name, value)
         old = vars(self).get(name)
         if isinstance(value, Tensor) and not isinstance(value, Parameter | Buffer):
@@ -322,6 +326,8 @@ class Module:
 
     def zero_grad(self):
         """Forget all gradients: ``.grad`` of each parameter becomes None."""
+        if recording.state.recorder is not None:
+            recording.state.recorder.forget(self.parameters())
         for p in self.parameters():
             p.grad = None
 

@@ -9,7 +9,7 @@ from nnscratch.nn import init as initialisers
 from nnscratch.nn.module import Module, Parameter
 from nnscratch.ops.operands import floating_point, raw
 from nnscratch.ops.positions import waves
-from nnscratch.ops.shape import on_device_of, reshape
+from nnscratch.ops.shape import constant_on_device_of, reshape
 
 
 class _Added(Module):
@@ -77,7 +77,7 @@ class SinusoidalPositions(_Added):
         self.base = arguments.number("SinusoidalPositions", "base", base, 0, ends="(]")
 
     def _vectors(self, begin, end, x):
-        return on_device_of(raw(x), waves(begin, end, self.embed_dim, self.base, x.dtype))
+        return constant_on_device_of(raw(x), waves(begin, end, self.embed_dim, self.base, x.dtype))
 
     def extra_repr(self):
         return str(self.embed_dim)

@@ -377,7 +377,7 @@ def _target(name, prediction, target, reduction, weight, smoothing, ignored):
     if weight is not None:
         q *= weight
         n = np.sum(weight[labels] * counted, dtype=np.float64)
-    n = float(n) if here is backend.cpu or isinstance(n, int) else n.astype(np.float64)
+    n = here.number(n)
 
     def nothing(value):
         return ValueError(

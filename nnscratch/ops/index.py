@@ -70,7 +70,7 @@ def _placed(name, index, x):
     """An index whose arrays are where `x` is; on a GPU, where what is out of range wraps around, they are checked."""
     here = backend.of(x)
     parts = list(index) if isinstance(index, tuple) else [index]
-    if here is backend.cpu:
+    if here.name == "cpu":
         parts = [backend.to_numpy(i) if backend.is_array(i) else i for i in parts]
     else:
         parts = [np.asarray(i, dtype=None if i else int) if isinstance(i, list) else i for i in parts]
@@ -188,7 +188,7 @@ def put(x, index, values):
             f"put: values are {describe(values)}, x is {describe(x)}, which has no fractions; convert x with .astype('float32')"
         )
     index = _placed("put", index, out) if backend.several() else index
-    if backend.of(out) is backend.cpu or is_basic(index):
+    if backend.of(out).name == "cpu" or is_basic(index):
         out[index] = values
         return out
     places, writers = _last_writers(out, index)

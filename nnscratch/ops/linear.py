@@ -7,7 +7,7 @@ import numpy as np
 from nnscratch.autograd import describe, op
 from nnscratch.kernels import subscripts as letters
 from nnscratch.ops.elementwise import multiply
-from nnscratch.ops.shape import broadcast_to, expand_dims, normalise_axis, on_device_of, reshape, swapaxes
+from nnscratch.ops.shape import broadcast_to, expand_dims, normalise_axis, constant_on_device_of, reshape, swapaxes
 from nnscratch.sample_inputs import Case, normal
 
 
@@ -298,7 +298,7 @@ def _(g, index, operands, subscripts):
         if letter in target:  # a diagonal: the gradient lies on it, and 0 elsewhere
             fresh = spare.pop()
             given.append(letter + fresh)
-            arrays.append(on_device_of(g, np.eye(sizes[letter], dtype=g.dtype)))
+            arrays.append(constant_on_device_of(g, np.eye(sizes[letter], dtype=g.dtype)))
             letter = fresh
         target += letter
     known = "".join(given)

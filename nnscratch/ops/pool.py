@@ -12,7 +12,7 @@ from nnscratch.ops.conv import geometry, once, padding_edges, pair, row_padding
 from nnscratch.ops.families import floating
 from nnscratch.ops.index import index_array, put_along_axis, whole_indices
 from nnscratch.ops.linear import matmul
-from nnscratch.ops.shape import expand_dims, on_device_of, operand, reshape, squeeze
+from nnscratch.ops.shape import expand_dims, constant_on_device_of, operand, reshape, squeeze
 from nnscratch.sample_inputs import Case, apart, normal
 
 
@@ -147,7 +147,7 @@ def max_pool2d_indices(x, kernel_size, stride=None, padding=0, dilation=1, ceil_
     windows = _windows("max_pool2d_indices", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
     cell = _max_pool2d(x, *windows)[1].astype(np.int64)
     (_, across), (down, right), ((top, _), (left, _)), (dilated, sideways) = windows
-    i, j = (on_device_of(cell, n) for n in np.ogrid[: cell.shape[2], : cell.shape[3]])
+    i, j = (constant_on_device_of(cell, n) for n in np.ogrid[: cell.shape[2], : cell.shape[3]])
     rows = i * down - top + cell // across * dilated
     return rows * x.shape[3] + j * right - left + cell % across * sideways
 
@@ -188,7 +188,7 @@ def max_unpool2d(x, indices, size):
     images, cells = x.shape[:2], x.shape[2] * x.shape[3]
     places = whole_indices(name, indices, height * width, least=0).reshape(*images, cells)
     flat = put_along_axis(
-        on_device_of(x, np.zeros((*images, height * width), x.dtype)), places, reshape(x, places.shape), 2
+        constant_on_device_of(x, np.zeros((*images, height * width), x.dtype)), places, reshape(x, places.shape), 2
     )
     return reshape(flat, (*images, height, width))
 
@@ -325,7 +325,7 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0, count_include_pad=True, c
         size = tuple(n + before + after for n, (before, after) in zip(size, own, strict=True))
         edges = tuple((0, after - usual) for (_, after), (_, usual) in zip(edges, own, strict=True))
     counts = sliding_windows.window_counts(size, kernel, stride, edges, dilation)
-    return y / on_device_of(y, counts.astype(y.dtype))
+    return y / constant_on_device_of(y, counts.astype(y.dtype))
 
 
 def adaptive_avg_pool2d(x, output_size):
@@ -360,7 +360,7 @@ def adaptive_avg_pool2d(x, output_size):
             f"{name}: expected x (N, C, H, W) with at least one cell, got {describe(x)}; add the missing axes"
         )
     with in_memory(name):
-        down, across = (on_device_of(x, _averages(n, o).astype(x.dtype)) for n, o in zip(x.shape[2:], out, strict=True))
+        down, across = (constant_on_device_of(x, _averages(n, o).astype(x.dtype)) for n, o in zip(x.shape[2:], out, strict=True))
     return matmul(matmul(down, x), across.T)
 
 

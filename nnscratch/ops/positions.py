@@ -7,7 +7,7 @@ import numpy as np
 from nnscratch import arguments
 from nnscratch.autograd import describe, op
 from nnscratch.ops.operands import floating_point, raw
-from nnscratch.ops.shape import on_device_of
+from nnscratch.ops.shape import constant_on_device_of
 from nnscratch.sample_inputs import Case, normal
 
 
@@ -149,4 +149,4 @@ def rotary(x, offset=0, base=10000.0, interleaved=False):
     if x.ndim < 2 or x.shape[-1] % 2:
         raise ValueError(f"rotary: x is {describe(x)}, expected (..., length, width) of an even width; check the width")
     turns = _turns(offset, offset + x.shape[-2], x.shape[-1], base, x.dtype)
-    return rotate_pairs(x, *(on_device_of(raw(x), a) for a in turns), interleaved)
+    return rotate_pairs(x, *(constant_on_device_of(raw(x), a) for a in turns), interleaved)

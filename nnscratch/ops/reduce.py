@@ -12,7 +12,7 @@ from nnscratch.arguments import number
 from nnscratch.autograd import op
 from nnscratch.ops.elementwise import abs, astype, equal, exp, multiply, sign, where
 from nnscratch.ops.families import floating, reduction
-from nnscratch.ops.shape import broadcast_to, flip, in_float32, join, normalise_axis, on_device_of, reshape
+from nnscratch.ops.shape import broadcast_to, flip, in_float32, join, normalise_axis, constant_on_device_of, reshape
 from nnscratch.sample_inputs import Case, apart, normal
 
 _OVER = (
@@ -191,7 +191,7 @@ def _shifted_products(x, axis):
     before = (slice(None),) * axis
 
     def shift(x, step):
-        edge = on_device_of(x, np.ones((*x.shape[:axis], step, *x.shape[axis + 1 :]), x.dtype))
+        edge = constant_on_device_of(x, np.ones((*x.shape[:axis], step, *x.shape[axis + 1 :]), x.dtype))
         return join(edge, x[(*before, slice(0, n - step))], axis=axis)
 
     x, step = shift(x, 1), 1

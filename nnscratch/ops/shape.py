@@ -22,6 +22,11 @@ def on_device_of(x, array):
     return array if backend.of(array) is here else here.as_result(backend.to_numpy(array))
 
 
+def constant_on_device_of(x, array):
+    """An array of NumPy's that follows from shapes and settings alone, on the device of `x`, a Tensor or an array."""
+    return backend.of(x if backend.is_array(x) else x.data).constant(array)
+
+
 def in_float32(function, x, **details):
     """A reduction of NumPy's, of float16 numbers computed in float32 and rounded once: NumPy adds most of them up in float16."""
     if getattr(x, "dtype", None) != np.float16:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from nnscratch import arguments, backend
+from nnscratch.autograd import recording
 from nnscratch.optim.optimizer import gradients, tensors
 from nnscratch.tensor import Tensor
 
@@ -15,6 +16,14 @@ def _norm(g):
     if top == 0 or not math.isfinite(top):
         return top
     return top * math.sqrt(np.sum(np.square(np.divide(g, top, dtype=np.float64))))
+
+
+def _shrunk(gradients, max_norm, infinite):
+    """The norm of gradients, and copies of them that are shrunk where it is above `max_norm`."""
+    norm = math.hypot(*map(_norm, gradients))
+    if not math.isfinite(norm):
+        raise infinite(norm)
+    return norm, [g * (max_norm / norm) if norm > max_norm else g.copy() for g in gradients]
 
 
 def _replace(p, g):
@@ -81,8 +90,13 @@ def clip_grad_norm(params, max_norm):
             f"{owner}: the gradients' norm is {norm}; look for nan in the data, or lower the learning rate"
         )
 
-    if found and not any(backend.of(g) is backend.cpu for _, g in found):
+    if found and not any(backend.of(g).name == "cpu" for _, g in found):
         return _clip_in_queue(found, max_norm, infinite)
+    if recording.state.recorder is not None:
+        norm, shrunk = recording.state.recorder.effect(_shrunk, [g for _, g in found], max_norm, infinite)
+        for (p, _), g in zip(found, shrunk, strict=True):
+            _replace(p, g)
+        return norm
     norm = math.hypot(*(_norm(g) for _, g in found))
     if not math.isfinite(norm):
         raise infinite(norm)

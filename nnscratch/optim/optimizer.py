@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from nnscratch import arguments, backend
-from nnscratch.autograd import describe
+from nnscratch.autograd import describe, recording
 from nnscratch.tensor import Tensor
 
 #: Steps after which numbers too small to be normal become 0 in the state. The mean of gradients that stay 0, such as those of a
@@ -259,6 +259,8 @@ class Optimizer:
 
     def zero_grad(self):
         """Forget all gradients: ``.grad`` of each parameter becomes None."""
+        if recording.state.recorder is not None:
+            recording.state.recorder.forget(self._params())
         for group in self.param_groups:
             for p in group["params"]:
                 p.grad = None
@@ -275,27 +277,36 @@ class Optimizer:
         for p in params:
             if p.grad is not None and not _fits(p.data, p.grad):
                 gradients(type(self).__name__, params)  # which says what is wrong
+        given = [None if p.grad is None else p.grad.data for p in params]
+        if recording.state.recorder is None:
+            self._step(given)
+        else:
+            recording.state.recorder.effect(self._step, given)
+
+    def _step(self, gradients):
+        """`step` by these gradients, an array or None for each parameter."""
         i = -1
         for group in self.param_groups:
             slots, together, narrow = self._used(group), {}, []
             for p in group["params"]:
                 i += 1
-                if p.grad is None:
+                g = gradients[i]
+                if g is None:
                     continue
                 self._steps[i] = step = self._steps[i] + 1
-                state, array, g = self._state[i], p.data, p.grad.data
+                own, array = self._state[i], p.data
                 # Half precision has no room for a mean of squares: step in float32, and round once.
                 if array.itemsize < 4:
                     narrow.append((array, array.astype(np.float32)))
                     array, g = narrow[-1][1], g.astype(np.float32)
                 if slots:
-                    self._prepare(state, slots, array, step)
+                    self._prepare(own, slots, array, step)
                 p._version[0] += 1
                 key = step, type(array)
                 if key in together:
-                    together[key].append((array, g, state))
+                    together[key].append((array, g, own))
                 else:
-                    together[key] = [(array, g, state)]
+                    together[key] = [(array, g, own)]
             for (step, _), rows in together.items():
                 self._update_all(rows, step, group)
             for array, wide in narrow:

@@ -1,5 +1,6 @@
 """The loop: passes over data in which a step learns from batches, measures them, or predicts."""
 
+import functools
 import time
 import warnings
 
@@ -8,6 +9,7 @@ import numpy as np
 from nnscratch import backend
 from nnscratch.arguments import as_samples, check_finite
 from nnscratch.autograd import no_grad
+from nnscratch.program import capture
 from nnscratch.tensor import Tensor
 from nnscratch.training.callbacks import Callback
 from nnscratch.training.totals import Totals
@@ -18,6 +20,13 @@ QUIET = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
 
 class Loop:
     """What a Trainer does with its step: epochs of training and measuring, without waiting for a GPU at any batch."""
+
+    #: Whether the step is captured, and what it is captured as.
+    capture = False
+
+    @functools.cached_property
+    def _programs(self):
+        return {}
 
     @property
     def backend(self):
@@ -100,9 +109,19 @@ class Loop:
             if waiting:
                 self._step_taken(accumulate)
 
+    def _do(self, name):
+        """A method of the step, or the program that it is captured as."""
+        method = getattr(self.step, name)
+        if not self.capture:
+            return method
+        found = self._programs.get(name)
+        if found is None or found.step != method:
+            found = self._programs[name] = capture(method)
+        return found
+
     def _update(self, tensors):
         try:
-            return self.step.update(*tensors)
+            return self._do("update")(*tensors)
         except FloatingPointError as error:  # of `ns.detect_nan`
             raise FloatingPointError(f"{self.step.doing}: {error}") from error
 
@@ -121,7 +140,7 @@ class Loop:
             for number, arrays, tensors in self._moved(source.batches(batch_size)):
                 self.step.doing = what if source.arrays is not None else f"{what}, batch {number}"
                 with self.step.mode(False), no_grad(), np.errstate(**QUIET):
-                    values = self.step.measure(*tensors)
+                    values = self._do("measure")(*tensors)
                 yield totals.flat(values, tensors, arrays)
 
         for flat in self.backend.readback(results()):
@@ -132,7 +151,7 @@ class Loop:
         for _, _, tensors in self._moved(batches):
             self.step.doing = "predict"
             with self.step.mode(False), no_grad(), np.errstate(**QUIET):
-                prediction = self.step.predict(*tensors)
+                prediction = self._do("predict")(*tensors)
             yield (prediction.data,)
 
     # The data

@@ -6,6 +6,7 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch import functional as F
+from nnscratch.ops.loss import divisor
 from nnscratch.tensor import Tensor
 
 LOSSES = {
@@ -62,6 +63,4 @@ def _weighted(loss, weight, ignored, prediction, target):
         weight = backend.asarray(weight.data if isinstance(weight, Tensor) else weight, device=here.name)
         factor = weight[np.where(counted, labels, 0)] * counted
     count = np.sum(factor, dtype=np.float64)
-    if here is backend.cpu:
-        return total / max(float(count), TINY), float(count)
-    return total / np.maximum(count, TINY).astype(total.dtype), count
+    return total / divisor(here.number(np.maximum(count, TINY)), total.dtype), here.number(count)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from nnscratch import arguments, backend, metrics
-from nnscratch.autograd import Op, describe, grad, no_grad
+from nnscratch.autograd import Op, describe, grad, no_grad, recording
 from nnscratch.metrics import FunctionMetric, Metric
 from nnscratch.metrics.accumulated import differ_in_ones, number
 from nnscratch.nn import Module
@@ -169,15 +169,20 @@ class Step:
 
     def _check_gradients(self, optimizer):
         """Refuse gradients that are no finite numbers, before anything learns from them; those on a GPU are not waited for."""
-        for group in optimizer.param_groups:
-            for p in group["params"]:
-                g = p.grad
-                if g is not None and type(g.data) is np.ndarray and not finite(g.data):
-                    optimizer.zero_grad()
-                    raise DivergedError(
-                        f"{self.doing}: the gradient by {self._path(p)} has values that are no finite numbers, and the step was not taken; "
-                        f"`with ns.detect_nan():` around it names the operation they come from"
-                    )
+        found = [(p, p.grad.data) for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if recording.state.recorder is None:
+            self._check_arrays(optimizer, *zip(*found, strict=True))
+        else:
+            recording.state.recorder.effect(self._check_arrays, optimizer, *zip(*found, strict=True))
+
+    def _check_arrays(self, optimizer, params=(), gradients=()):
+        for p, g in zip(params, gradients, strict=True):
+            if type(g) is np.ndarray and not finite(g):
+                optimizer.zero_grad()
+                raise DivergedError(
+                    f"{self.doing}: the gradient by {self._path(p)} has values that are no finite numbers, and the step was not taken; "
+                    f"`with ns.detect_nan():` around it names the operation they come from"
+                )
 
     def check_finite(self):
         """Refuse parameters and statistics that are no longer finite numbers."""
@@ -214,14 +219,15 @@ class Step:
         """Refuse a loss that is no longer finite: at once, or on a GPU when that is next waited for."""
         if not self.refuses_nan:
             return
-        backend.of(loss.data).check(loss.data, -GREATEST, GREATEST, self._diverged())
+        backend.of(loss.data).check(loss.data, -GREATEST, GREATEST, self._diverged(loss))
 
-    def _diverged(self):
-        doing = self.doing  # as it is now
+    def _diverged(self, value):
+        """The error for a value that is not finite; for a GPU's, which is raised later, with what is being done now."""
+        now = None if backend.of(value.data).name == "cpu" else self.doing
 
         def error(value):
             return DivergedError(
-                f"{doing}: the loss is no longer a finite number; lower the learning rate, or scale the data"
+                f"{now or self.doing}: the loss is no longer a finite number; lower the learning rate, or scale the data"
             )
 
         return error
@@ -476,7 +482,7 @@ class Supervised(Step):
     def _loss(self, loss, prediction, target):
         """The mean loss of a batch, and what it counts."""
         if self.refuses_nan:
-            backend.of(prediction.data).check(prediction.data, -np.inf, np.inf, self._diverged())
+            backend.of(prediction.data).check(prediction.data, -np.inf, np.inf, self._diverged(prediction))
         return _mean_and_count(loss, prediction, target)
 
     def _values(self, prediction, target, value, count):

@@ -41,6 +41,9 @@ class Trainer(Loop):
         What becomes of a loss, a gradient or a weight that is no finite number. With "raise" it is an error that names the parameter,
         the epoch and the batch, and the step is not taken (on a GPU gradients are not looked at, but weights are after each epoch);
         nothing is saved then. With "allow" training goes on.
+    capture : bool
+        Whether training and measuring are recorded from their first batch and run as programs: the same bits, faster where
+        arrays are small; see `nnscratch.capture`.
 
     Attributes
     ----------
@@ -72,7 +75,16 @@ class Trainer(Loop):
     """
 
     def __init__(
-        self, model, loss=None, optimizer=None, metrics=(), scheduler=None, scheduler_step="epoch", *, nan="raise"
+        self,
+        model,
+        loss=None,
+        optimizer=None,
+        metrics=(),
+        scheduler=None,
+        scheduler_step="epoch",
+        *,
+        nan="raise",
+        capture=False,
     ):
         if nan not in ("raise", "allow"):
             raise ValueError(f"Trainer: nan is {arguments.shown(nan)}; pass 'raise' or 'allow'")
@@ -90,6 +102,7 @@ class Trainer(Loop):
         ):
             raise ValueError("Trainer: the scheduler is not of this optimizer; make it with the one passed")
         self.step.refuses_nan = nan == "raise"
+        self.capture = arguments.flag("Trainer", "capture", capture)
         self.scheduler = scheduler
         self.scheduler_step = scheduler_step
         self.history = History()
@@ -200,6 +213,10 @@ class Trainer(Loop):
         epochs = arguments.count("fit", "epochs", epochs)
         batch_size = arguments.count("fit", "batch_size", batch_size)
         accumulate = arguments.count("fit", "accumulate", accumulate)
+        if accumulate > 1 and self.capture:
+            raise ValueError(
+                "fit: accumulate adds gradients up outside the step that is captured; use capture=False, or larger batches"
+            )
         drop_last = arguments.flag("fit", "drop_last", drop_last)
         callbacks = ordered(callbacks)
         taken = () if resume is None else (*self.step.modules.values(), *self.step.optimizers.values(), self.scheduler)
