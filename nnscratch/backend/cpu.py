@@ -38,6 +38,10 @@ class Kernels:
         """The generator of the random numbers that this thread draws here: see `nnscratch.backend.random`."""
         return random.current().of(self)
 
+    def anew(self, function, *arguments):
+        """What a function returns that draws random numbers: in each run of a captured step it is called again."""
+        return function(*arguments)
+
     @functools.cached_property
     def kernel(self):
         """``kernel("topic.function")``: an array function of `nnscratch.kernels`, the fast one of this device or else its definition.

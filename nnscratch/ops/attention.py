@@ -12,7 +12,7 @@ from nnscratch.ops.activation import softmax
 from nnscratch.ops.elementwise import common_dtype, multiply, where
 from nnscratch.ops.families import floating
 from nnscratch.ops.linear import matmul
-from nnscratch.ops.operands import floating_point, raw
+from nnscratch.ops.operands import backend_of, floating_point, raw
 from nnscratch.ops.reduce import sum
 from nnscratch.ops.shape import concatenate, expand_dims, on_device_of, reshape, swapaxes
 from nnscratch.sample_inputs import Case, mask, normal
@@ -259,9 +259,13 @@ def attention_weights(query, key, mask=None, scale=1.0, causal=False):
     return where(allowed, softmax(where(taken, scores, -math.inf)), 0.0)
 
 
+def _seed():
+    return int(backend.cpu.rng.integers(2**63))
+
+
 def attend(query, key, value, mask, scale, causal, dropout):
     """The values of `attention`, with a seed drawn for its dropout, on the CPU, and so the same on every device."""
-    seed = int(backend.cpu.rng.integers(2**63)) if dropout else 0
+    seed = backend_of(query).anew(_seed) if dropout else 0
     return attention(query, key, value, mask, scale, causal, dropout, seed)[0]
 
 

@@ -7,4 +7,4 @@ In the order in which they are read: `traced` (arrays that write down what is co
 
 from nnscratch.program.capture import Captured, capture
 from nnscratch.program.program import Program
-from nnscratch.program.recorder import CaptureError
+from nnscratch.program.recorder import CaptureError, drawn

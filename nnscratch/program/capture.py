@@ -4,6 +4,7 @@ import contextlib
 import functools
 import inspect
 import threading
+import types
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from nnscratch.nn import Module
 from nnscratch.nn.module import changes
 from nnscratch.program.program import Program
 from nnscratch.program.recorder import CaptureError, Recorder, tracing
-from nnscratch.program.state import State, same
+from nnscratch.program.state import SCALARS, State, same
 from nnscratch.program.traced import Number
 from nnscratch.tensor import Tensor
 
@@ -37,8 +38,7 @@ class Captured:
     def __call__(self, *args, **kwargs):
         if here.recorder is not None or detecting():
             return self._function(*args, **kwargs)
-        leaves, arrays = [], []
-        _flatten((args, kwargs) if kwargs else args, leaves, arrays)
+        leaves, arrays = _leaves(args, kwargs)
         for one in self._programs:
             if one.fits(leaves, arrays):
                 if one is not self._programs[0]:
@@ -71,8 +71,7 @@ class Captured:
 
         It is a real step, as any other.
         """
-        leaves, arrays = [], []
-        _flatten((args, kwargs) if kwargs else args, leaves, arrays)
+        leaves, arrays = _leaves(args, kwargs)
         for one in self._programs:
             if one.fits(leaves, arrays):
                 return one.run(arrays, one.program.measure)
@@ -96,6 +95,16 @@ def _name(step):
     return getattr(step, "__qualname__", type(step).__name__)
 
 
+def _leaves(args, kwargs):
+    """What a call is known by beside its arrays, and the arrays."""
+    if not kwargs and all([type(a) is Tensor for a in args]):
+        return [a.requires_grad for a in args], [a.data for a in args]
+    leaves: list = []
+    arrays: list = []
+    _flatten((args, kwargs), leaves, arrays)
+    return leaves, arrays
+
+
 def _flatten(tree, leaves, arrays):
     """Put arrays, and what else there is, in the order in which they stand, into lists."""
     kind = type(tree)
@@ -117,6 +126,41 @@ def _flatten(tree, leaves, arrays):
         leaves.append(tree)
 
 
+class Guard:
+    """Questions that have to be answered with yes, written as one function: a loop over them would cost as much as a small step."""
+
+    def __init__(self):
+        self._names: dict = {"same": same}
+        self._questions: list = []
+
+    def name(self, value):
+        """A name for a thing in the questions."""
+        name = f"v{len(self._names)}"
+        self._names[name] = value
+        return name
+
+    def ask(self, question, *values):
+        """A question, with places for things."""
+        self._questions.append(question.format(*map(self.name, values)))
+
+    def ask_same(self, holder, key, value):
+        """Whether a holder has what it had."""
+        there = self.name(holder)
+        now = f"{there}.cell_contents" if isinstance(holder, types.CellType) else f"{there}[{key!r}]"
+        if isinstance(holder, dict):
+            now = f"{there}.get({key!r})"
+        if isinstance(value, SCALARS):
+            self.ask(f"same({there}, {key!r}, {{}})", value)
+        else:
+            self.ask(f"{now} is {{}}", value)
+
+    def function(self):
+        """The function of the arguments' arrays."""
+        asked = "".join(f"    if not ({question}):\n        return False\n" for question in self._questions)
+        exec(f"def holds(arrays):\n{asked}    return True\n", self._names)
+        return self._names["holds"]
+
+
 class Recording:
     """A program together with when it may run, and what its outputs are made into."""
 
@@ -136,6 +180,7 @@ class Recording:
             handed = iter(given)
             args, kwargs = _unflattened((args, kwargs), handed)
             result = function(*args, **kwargs)
+            recorder.look_at_draws()
             grads = [t.grad for t in self._tensors]
             moved = [t for t, a in zip(self._tensors, recorder.states, strict=True) if t.data is not a]
             if moved:
@@ -164,49 +209,41 @@ class Recording:
         self.first = self._made([_own(a.value) for a in outputs])
 
     def _guards(self, recorder, found, used, gradients):
-        """Keep what has to be as it was for the program to be right."""
-        self._arrays, self._here = [], []
-        for t, a, g in zip(self._tensors, recorder.states, gradients, strict=True):
-            needed = g is not None and g.slot in used
-            asks = None if (id(t) in recorder.forgotten or g is not None) and not needed else g is None
-            self._arrays.append((t, a.value, t.requires_grad, asks))
-        self._arrays_elsewhere = [(holder, key, array) for array, holder, key in found.arrays if holder is not None]
-        self._variables = found.variables
-        self._objects = [(vars(o), dict(vars(o))) for o in found.objects]
+        """Keep what has to be as it was for the program to be right, as a function that looks at it: it runs before each step."""
         self._modules = [(m, m.training, dict(vars(m))) for m in found.modules]
         self._changes, self._modes = changes[0], here.modes
+        guard = Guard()
+        for i, (shape, dtype, strides) in enumerate(self._kinds):
+            guard.ask(f"arrays[{i}].shape == {{}}", shape)
+            guard.ask(f"arrays[{i}].dtype is {{0}} or arrays[{i}].dtype == {{0}}", dtype)
+            guard.ask(f"arrays[{i}].strides == {{}}", strides)
+        for t, a, g in zip(self._tensors, recorder.states, gradients, strict=True):
+            tensor = guard.name(t)
+            guard.ask(f"{tensor}.data is {{}}", a.value)
+            guard.ask(f"{tensor}.requires_grad is {{}}", t.requires_grad)
+            unread = id(t) in recorder.forgotten or g is not None
+            if not unread or (g is not None and g.slot in used):
+                guard.ask(f"({tensor}.grad is None) is {g is None}")
+        elsewhere = [(holder, key, array) for array, holder, key in found.arrays if holder is not None]
+        own = [(vars(o), key, value) for o in found.objects for key, value in vars(o).items()]
+        for holder, key, value in (*found.variables, *elsewhere, *own):
+            guard.ask_same(holder, key, value)
+        for o in found.objects:
+            guard.ask(f"len({{}}) == {len(vars(o))}", vars(o))
+        self._holds = guard.function()
 
     def fits(self, leaves, arrays):
         """Whether it is the program for these arguments, as things are now."""
-        if leaves != self._leaves or self._grad_enabled is not is_grad_enabled():
+        if leaves != self._leaves or self._grad_enabled is not is_grad_enabled() or not self._holds(arrays):
             return False
-        for a, kind in zip(arrays, self._kinds, strict=True):
-            if a.shape != kind[0] or a.dtype != kind[1] or a.strides != kind[2]:
-                return False
-        for t, array, requires_grad, no_gradient in self._arrays:
-            if t.data is not array or t.requires_grad is not requires_grad:
-                return False
-            if no_gradient is not None and (t.grad is None) is not no_gradient:
-                return False
-        for holder, key, value in self._variables:
-            if not same(holder, key, value):
-                return False
-        for holder, key, array in self._arrays_elsewhere:
-            if not same(holder, key, array):
-                return False
-        for now, then in self._objects:
-            if len(now) != len(then) or not all(same(now, key, value) for key, value in then.items()):
-                return False
         return (changes[0] == self._changes and here.modes is self._modes) or self._modules_are_the_same()
 
     def _modules_are_the_same(self):
         for m, training, then in self._modules:
-            if m.training is not training:
-                return False
             now = vars(m)
-            if len(now) != len(then) or not all(
-                key == "training" or same(now, key, value) for key, value in then.items()
-            ):
+            if m.training is not training or len(now) != len(then):
+                return False
+            if not all(key == "training" or same(now, key, value) for key, value in then.items()):
                 return False
         self._changes, self._modes = changes[0], here.modes
         return True
@@ -228,7 +265,9 @@ class Recording:
 
 def _own(value):
     """An output as an array: NumPy's reductions return scalars."""
-    return value if isinstance(value, np.ndarray | int | float) and not isinstance(value, np.generic) else np.asarray(value)
+    if type(value) is np.ndarray or (isinstance(value, int | float) and not isinstance(value, np.generic)):
+        return value
+    return np.asarray(value)
 
 
 class _Leaf:

@@ -1,7 +1,7 @@
 """The recorder: what a step computes, as a list of instructions on numbered arrays; and the device that its arrays live on."""
 
 import contextlib
-import math
+import functools
 import os
 import sys
 from dataclasses import dataclass, field
@@ -9,16 +9,26 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nnscratch import backend
-from nnscratch.autograd import OPS
+from nnscratch.autograd import OPS, handles
 from nnscratch.autograd.recording import state
 from nnscratch.backend.cpu import CPU
+from nnscratch.kernels.activation.cpu import LITTLE
 from nnscratch.kernels.blas import LEAST
 from nnscratch.program.traced import Number, Traced
 
 #: Creation of arrays whose values follow from a shape.
 LIKE = {np.zeros_like, np.ones_like, np.full_like}
-#: Kernels that are a few of NumPy's functions where their arrays are small: those are written down instead, and get buffers.
-SMALL = {"matmul.matmul", "matmul.linear", "matmul.channel_sums"}
+#: Kernels that are a few of NumPy's functions where their arrays are small, and when: those are written down instead, and get buffers.
+SMALL = {
+    "matmul.matmul": lambda a, b: a.size * b.size <= LEAST,
+    "matmul.linear": lambda x, weight, bias=None: x.size * weight.size <= LEAST,
+    "matmul.channel_sums": lambda x, axis: x.size**2 <= LEAST,
+    "activation.sigmoid": lambda x: 0 < x.size <= LITTLE and x.itemsize < 8,
+}
+
+
+#: Modules whose lines say nothing to those who wrote the step, and those of ours that are steps and networks themselves.
+OURS, EXAMPLES = ("nnscratch", "numpy", "contextlib", "functools"), ("nnscratch.systems", "nnscratch.nn.models")
 
 
 class CaptureError(RuntimeError):
@@ -79,21 +89,22 @@ class Instruction:
 
     def refs(self):
         """The numbers of the arrays that it reads or writes."""
-        return _refs((self.args, tuple(self.kwargs.values())))
+        return refs_in((self.args, tuple(self.kwargs.values())))
 
     def made(self):
         """The numbers of the arrays that it computes."""
-        return _refs(self.results)
+        return refs_in(self.results)
 
 
-def _refs(tree):
+def refs_in(tree):
+    """The numbers of arrays in a tree."""
     if type(tree) is Ref:
         return [tree]
     if isinstance(tree, tuple | list):
-        return [r for part in tree for r in _refs(part)]
+        return [r for part in tree for r in refs_in(part)]
     if isinstance(tree, slice):
-        return _refs((tree.start, tree.stop, tree.step))
-    return _refs(tuple(tree.values())) if isinstance(tree, dict) else []
+        return refs_in((tree.start, tree.stop, tree.step))
+    return refs_in(tuple(tree.values())) if isinstance(tree, dict) else []
 
 
 def mapped(tree, function):
@@ -124,6 +135,7 @@ class Recorder:
         self._known: dict = {}  # by the ids of true arrays, those arrays and what stands for them
         self.forgotten: set = set()  # the ids of Tensors
         self.errors = np.geterr()
+        self._drawn = backend.cpu.rng.bit_generator.state
         self._trusting = False
         self._effects = contextlib.nullcontext
         self._ops: dict = {}  # names by code, None where several operations share it
@@ -177,9 +189,26 @@ class Recorder:
         kwargs = kwargs or {}
         numbered = mapped(args, self._numbered), mapped(kwargs, self._numbered)
         real = self.values(args), self.values(kwargs)
-        with self._effects() if effect else contextlib.nullcontext():
+        with self._around() if effect else contextlib.nullcontext():
             result = function(*real[0], **real[1])
         return self._write_down(function, numbered, (args, kwargs), result, writes, effect, name)
+
+    @contextlib.contextmanager
+    def _around(self):
+        """Within this block the step's things are as they really are, and random numbers may be drawn."""
+        self.look_at_draws()
+        with self._effects():
+            yield
+        self._drawn = backend.cpu.rng.bit_generator.state
+
+    def look_at_draws(self):
+        """Refuse a step that has drawn random numbers by itself, which would be frozen."""
+        if backend.cpu.rng.bit_generator.state != self._drawn:
+            _, line = self._where()
+            raise CaptureError(
+                f"capture: the step draws random numbers by itself (before {line.removeprefix('at ')}), which would be frozen; draw them by "
+                f"an operation such as F.dropout, by nnscratch.program.drawn, or outside the step"
+            )
 
     def _write_down(self, function, numbered, given, result, writes, effect, name):
         op, line = self._where()
@@ -213,8 +242,7 @@ class Recorder:
 
     def kernel(self, name, function, args, kwargs):
         """Call a device's kernel; as one instruction, unless it does no more than a few functions of NumPy would."""
-        sizes = [a.size for a in _arrays(args)[:2]] if name in SMALL else [LEAST]
-        if math.prod(sizes) * (sizes[0] if len(sizes) == 1 else 1) <= LEAST:
+        if name in SMALL and SMALL[name](*args, **kwargs):
             before, self._trusting = self._trusting, True
             try:
                 return function(*args, **kwargs)
@@ -250,6 +278,17 @@ class Recorder:
             f"pass it as an argument, or make it an nn.Buffer"
         )
 
+    def as_an_array(self):
+        """The error where one of the arrays is asked to be NumPy's: beside one that is, which would be frozen, or for its values."""
+        frame = sys._getframe(1)
+        while frame is not None:
+            if frame.f_code in self._ops:
+                for value in frame.f_locals.values():
+                    if isinstance(value, np.ndarray) and id(value) not in self._known:
+                        return self.foreign(value)
+            frame = frame.f_back
+        return self.unknown("its values")
+
     def _argument(self, array):
         """What the operation that is running calls an array."""
         frame = sys._getframe(1)
@@ -268,7 +307,7 @@ class Recorder:
             module = frame.f_globals.get("__name__", "")
             if not op and frame.f_code in self._ops:
                 op = self._ops[frame.f_code] or getattr(frame.f_back.f_locals.get("self"), "name", "")
-            if module.partition(".")[0] not in ("nnscratch", "numpy", "contextlib"):
+            if not module.startswith(OURS) or module.startswith(EXAMPLES):
                 return op, f"at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
             frame = frame.f_back
         return op, "at an unknown line"
@@ -342,6 +381,10 @@ class Tracing(CPU):
         """The whole numbers from 0 to n - 1."""
         return self.constant(np.arange(n))
 
+    def anew(self, function, *arguments):
+        """Called in each run anew."""
+        return self.recorder.effect(function, *arguments)
+
     def dropout_mask(self, shape, dtype, p):
         """Drawn in each run anew."""
         return self.recorder.effect(backend.cpu.dropout_mask, shape, dtype, p)
@@ -349,6 +392,36 @@ class Tracing(CPU):
     def check(self, array, low, high, error):
         """Checked in each run anew."""
         self.recorder.effect(backend.cpu.check, array, low, high, error)
+
+
+def drawn(function, *arguments):
+    """What a function makes of these arguments and of a generator of random numbers; in a captured step it is drawn in each run anew.
+
+    Parameters
+    ----------
+    function : callable
+        Of the arguments and a `numpy.random.Generator`, the one that `ns.manual_seed` seeds; returns an array.
+    *arguments
+        None of them an array of the step's.
+
+    Returns
+    -------
+    Tensor
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> noisy = ns.capture(lambda x: x + drawn(lambda shape, random: random.normal(size=shape).astype("float32"), x.shape))
+    >>> x = ns.tensor([0.0])
+    >>> noisy(x).item() == noisy(x).item()
+    False
+    """
+    draw = functools.partial(_draw, function)
+    return handles.wrap(draw(*arguments) if state.recorder is None else state.recorder.effect(draw, *arguments))
+
+
+def _draw(function, *arguments):
+    return np.asarray(function(*arguments, backend.cpu.rng))
 
 
 tracing = Tracing()

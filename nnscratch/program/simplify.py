@@ -4,7 +4,7 @@ import operator
 
 import numpy as np
 
-from nnscratch.program.recorder import LIKE, Instruction, Ref, mapped
+from nnscratch.program.recorder import LIKE, Instruction, Ref, mapped, refs_in
 
 #: Functions of NumPy's, beside an array's own, whose result can lie in their argument's memory.
 VIEWS = {np.swapaxes, np.transpose, np.reshape, np.broadcast_to, np.expand_dims, np.squeeze, np.moveaxis}
@@ -29,19 +29,24 @@ def written_roots(instructions, slots):
 
 
 def folded(instructions, slots):
-    """Arrays of zeros or ones that nothing writes into are made once: they become constants."""
+    """What follows from constants alone, such as the gradient that a backward pass begins with, is computed once."""
     written, kept = written_roots(instructions, slots), []
     for instruction in instructions:
         made = instruction.made()
-        if instruction.function in LIKE and not written.intersection(made) and slots[made[0]].kind == "computed":
-            slot = slots[made[0]]
-            rest = instruction.args[1:]
-            if not any(type(leaf) is Ref for leaf in rest):
-                like = np.empty(slot.shape, slot.dtype)
-                value = instruction.function(like, *rest, **instruction.kwargs)
-                slots[made[0]].kind, slots[made[0]].value = "constant", value
-                continue
-        kept.append(instruction)
+        args = instruction.args
+        if instruction.function in LIKE:  # which asks for a shape only
+            args = (Ref(made[0]), *args[1:])
+            slots[made[0]].value = np.empty(slots[made[0]].shape, slots[made[0]].dtype)
+        refs = refs_in((args, instruction.kwargs))
+        lasting = instruction.effect or instruction.writes or any(slots[k].root in written for k in (*refs, *made))
+        fixed = all(slots[k].kind == "constant" or k in made for k in refs)
+        if len(made) != 1 or type(instruction.results) is not Ref or lasting or not fixed:
+            kept.append(instruction)
+            continue
+        real = mapped((args, instruction.kwargs), lambda leaf: slots[leaf].value if type(leaf) is Ref else leaf)
+        with np.errstate(**instruction.errors):
+            value = instruction.function(*real[0], **real[1])
+        slots[made[0]].kind, slots[made[0]].value = "constant", value
     return kept
 
 

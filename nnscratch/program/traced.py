@@ -39,7 +39,7 @@ class Number:
         return Traced.__array_ufunc__(self, ufunc, method, *inputs, **kwargs)  # type: ignore[arg-type]
 
     def __array__(self, dtype=None, copy=None):
-        raise self.recorder.unknown("its values")
+        raise self.recorder.as_an_array()
 
     def __bool__(self):
         raise self.recorder.unknown("whether a value is true")

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from nnscratch.data import generator
 from nnscratch.ops.elementwise import where
-from nnscratch.tensor import Tensor
+from nnscratch.program import drawn
 from nnscratch.training import Step
 
 GREY = 0.35  # how what is hidden looks
@@ -94,6 +93,6 @@ class Filling(Step):
 
     def loss(self, images):
         n, _, height, width = images.shape
-        hidden = Tensor(squares(n, height, width, self.side, generator()), device=images.device)
+        hidden = drawn(squares, n, height, width, self.side).to(images.device)
         wrong = where(hidden, self.model(where(hidden, 0, images)) - images, 0)
         return (wrong * wrong).sum() / (n * self.side**2)
