@@ -23,7 +23,7 @@ reference = importlib.import_module("docs.reference")
 
 # What the public modules are built on; users meet some of it through them.
 INTERNAL = set(
-    "__main__ arguments autograd backend backward_pass checkpoint cli documents environment files formulas gradcheck kernels lazy markup ops "
+    "__main__ arguments autograd backend backward_pass checkpoint cli documents environment files formulas gradcheck kernels lazy markup ops program "
     "tensor view".split()
 )
 # Old names of modules, kept for one version.

@@ -454,7 +454,12 @@ def test_names_and_groups_choose_workloads():
 
 def test_nnscratch_is_always_among_the_entries():
     plain = lambda found: [e for e in found if not peers.Entry.read(e).kept]  # noqa: E731
-    assert plain(cpu.entries(ALL["s2"], ["torch"])) == ["nnscratch", "torch channels_last", "torch NCHW"]
+    assert plain(cpu.entries(ALL["s2"], ["torch"])) == [
+        "nnscratch",
+        "nnscratch captured",
+        "torch channels_last",
+        "torch NCHW",
+    ]
     assert plain(cpu.entries(ALL["matmul-64"], ["jax"])) == ["nnscratch", "numpy", "jax"]
     assert plain(cpu.entries(ALL["s2"], [])) == list(ALL["s2"].builders)
     kept = [e for e in cpu.entries(ALL["s2"], []) if peers.Entry.read(e).kept]

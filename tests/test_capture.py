@@ -258,7 +258,9 @@ def test_a_refused_step_leaves_everything_as_it_was():
 
 
 def test_an_array_from_nowhere_is_refused_by_name():
-    refused(lambda x: x * ns.tensor(np.arange(6.0)), ns.tensor(X), match=r"multiply \(at .*\) is given as b an array \(6,\)")
+    refused(
+        lambda x: x * ns.tensor(np.arange(6.0)), ns.tensor(X), match=r"multiply \(at .*\) is given as b an array \(6,\)"
+    )
     refused(lambda x: x + np.ones(6, "float32"), ns.tensor(X), match=r"add .* is given as b an array")
 
 
@@ -285,7 +287,8 @@ def test_a_number_is_an_argument_only_where_it_is_said():
 
 
 @pytest.mark.parametrize(
-    ("labels", "message"), [([0, 1, 2, 0, 1, 2, 0, 9], "label 9 is out of range for 3"), ([0, -1] * 4, "label -1 is out of range")]
+    ("labels", "message"),
+    [([0, 1, 2, 0, 1, 2, 0, 9], "label 9 is out of range for 3"), ([0, -1] * 4, "label -1 is out of range")],
 )
 def test_values_are_refused_as_ever(labels, message):
     model = nn.Linear(6, 3)
@@ -311,7 +314,7 @@ def test_training_diverges_with_the_same_sentence():
 
 
 def test_the_table_names_instructions_lines_and_times():
-    model, _, step = made(perceptron, OPTIMIZERS["sgd"])()
+    _, _, step = made(perceptron, OPTIMIZERS["sgd"])()
     fast = ns.capture(step)
     fast(ns.tensor(X), ns.tensor(Y))
     fast.measure(ns.tensor(X), ns.tensor(Y))
@@ -330,7 +333,10 @@ def test_work_that_nobody_needs_or_that_is_done_twice_is_left_out():
     assert [i.function.__name__ for i in fast.program.instructions] == ["sin", "add"]
 
 
-@given(st.lists(st.sampled_from(["exp", "negative", "tanh", "square", "abs", "sin"]), min_size=1, max_size=12), st.booleans())
+@given(
+    st.lists(st.sampled_from(["exp", "negative", "tanh", "square", "abs", "sin"]), min_size=1, max_size=12),
+    st.booleans(),
+)
 def test_buffers_are_not_shared_by_what_is_needed(names, keep):
     def step(x):
         values = [x]

@@ -15,7 +15,7 @@ from nnscratch.autograd import describe, op
 from nnscratch.kernels import windows as sliding_windows
 from nnscratch.ops.elementwise import common_dtype
 from nnscratch.ops.linear import channel_sums
-from nnscratch.ops.shape import expand_dims, constant_on_device_of, operand, pad, reshape, squeeze
+from nnscratch.ops.shape import constant_on_device_of, expand_dims, operand, pad, reshape, squeeze
 from nnscratch.sample_inputs import Case, normal
 
 
@@ -393,7 +393,9 @@ def fold(x, size, kernel_size, stride=1, padding=0, dilation=1):
 def _one_cell_each(x, channels, kernel):
     """The weight that gives each cell of each channel's windows a channel of its own."""
     cells = kernel[0] * kernel[1]
-    return constant_on_device_of(x, np.tile(np.eye(cells, dtype=x.dtype).reshape(cells, 1, *kernel), (channels, 1, 1, 1)))
+    return constant_on_device_of(
+        x, np.tile(np.eye(cells, dtype=x.dtype).reshape(cells, 1, *kernel), (channels, 1, 1, 1))
+    )
 
 
 def conv1d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):

@@ -7,7 +7,7 @@ import numpy as np
 from nnscratch.autograd import describe, op
 from nnscratch.kernels import subscripts as letters
 from nnscratch.ops.elementwise import multiply
-from nnscratch.ops.shape import broadcast_to, expand_dims, normalise_axis, constant_on_device_of, reshape, swapaxes
+from nnscratch.ops.shape import broadcast_to, constant_on_device_of, expand_dims, normalise_axis, reshape, swapaxes
 from nnscratch.sample_inputs import Case, normal
 
 

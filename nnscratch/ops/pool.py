@@ -12,7 +12,7 @@ from nnscratch.ops.conv import geometry, once, padding_edges, pair, row_padding
 from nnscratch.ops.families import floating
 from nnscratch.ops.index import index_array, put_along_axis, whole_indices
 from nnscratch.ops.linear import matmul
-from nnscratch.ops.shape import expand_dims, constant_on_device_of, operand, reshape, squeeze
+from nnscratch.ops.shape import constant_on_device_of, expand_dims, operand, reshape, squeeze
 from nnscratch.sample_inputs import Case, apart, normal
 
 
@@ -360,7 +360,9 @@ def adaptive_avg_pool2d(x, output_size):
             f"{name}: expected x (N, C, H, W) with at least one cell, got {describe(x)}; add the missing axes"
         )
     with in_memory(name):
-        down, across = (constant_on_device_of(x, _averages(n, o).astype(x.dtype)) for n, o in zip(x.shape[2:], out, strict=True))
+        down, across = (
+            constant_on_device_of(x, _averages(n, o).astype(x.dtype)) for n, o in zip(x.shape[2:], out, strict=True)
+        )
     return matmul(matmul(down, x), across.T)
 
 

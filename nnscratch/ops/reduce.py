@@ -12,7 +12,7 @@ from nnscratch.arguments import number
 from nnscratch.autograd import op
 from nnscratch.ops.elementwise import abs, astype, equal, exp, multiply, sign, where
 from nnscratch.ops.families import floating, reduction
-from nnscratch.ops.shape import broadcast_to, flip, in_float32, join, normalise_axis, constant_on_device_of, reshape
+from nnscratch.ops.shape import broadcast_to, constant_on_device_of, flip, in_float32, join, normalise_axis, reshape
 from nnscratch.sample_inputs import Case, apart, normal
 
 _OVER = (

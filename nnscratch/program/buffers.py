@@ -35,7 +35,11 @@ class Buffers:
                 slot = slots[made[0]]
                 if instruction.function is not np.matmul and instruction.function.signature is None:
                     for k in instruction.refs():  # an operand that is not needed afterwards gives its memory
-                        same = held.get(k) is not None and slots[k].strides == slot.strides and slots[k].shape == slot.shape
+                        same = (
+                            held.get(k) is not None
+                            and slots[k].strides == slot.strides
+                            and slots[k].shape == slot.shape
+                        )
                         if same and last[k] == i and slots[k].dtype == slot.dtype and slots[k].root == k:
                             taken = held.pop(k)
                             ends[i].remove(taken)

@@ -95,9 +95,13 @@ def _name(step):
     return getattr(step, "__qualname__", type(step).__name__)
 
 
+def _is_plain(a):
+    return type(a) is Tensor
+
+
 def _leaves(args, kwargs):
     """What a call is known by beside its arrays, and the arrays."""
-    if not kwargs and all([type(a) is Tensor for a in args]):
+    if not kwargs and all(map(_is_plain, args)):
         return [a.requires_grad for a in args], [a.data for a in args]
     leaves: list = []
     arrays: list = []
@@ -337,7 +341,9 @@ def _recording(recorder, found, arrays):
     tensors = list(found.tensors.values())
     real = [(t, t.data, t.grad) for t in tensors]
     ways_back = [(t.data, t.data.copy()) for t in tensors]
-    optimizers = [(o, [{k: a.copy() for k, a in s.items()} for s in o._state], list(o._steps)) for o in found.optimizers]
+    optimizers = [
+        (o, [{k: a.copy() for k, a in s.items()} for s in o._state], list(o._steps)) for o in found.optimizers
+    ]
     stream = backend.cpu.rng.bit_generator
     drawn = stream.state
     recorder.states = [recorder.given(t.data, "state") for t in tensors]
@@ -452,5 +458,7 @@ def capture(step, *, static=()):
         raise TypeError(f"capture: got {describe(step)}, expected a function, a module or a training.Step; pass one")
     static = (static,) if isinstance(static, str) else tuple(static)
     if not all(isinstance(name, str) for name in static):
-        raise TypeError(f"capture: static is {arguments.shown(static)}, expected names of arguments; pass for example ('n',)")
+        raise TypeError(
+            f"capture: static is {arguments.shown(static)}, expected names of arguments; pass for example ('n',)"
+        )
     return Captured(step, static)

@@ -74,12 +74,26 @@ def text(program):
 
 def html(program):
     """The table for a notebook."""
-    head = "".join(f"<th>{name}</th>" for name in ("", "result", "call", "shape", "flops", "bytes", "operation", "line", "µs"))
+    head = "".join(
+        f"<th>{name}</th>" for name in ("", "result", "call", "shape", "flops", "bytes", "operation", "line", "µs")
+    )
     body = []
     for row in rows(program):
         time = "" if row["seconds"] is None else f"{1e6 * row['seconds']:.1f}"
         title = markup_html.escape(row["formula"], quote=True)
-        cells = [row["number"], row["result"], row["call"], row["shape"], row["flops"], row["bytes"], row["operation"], row["line"], time]
-        body.append(f"<tr title='{title}'>" + "".join(f"<td>{markup_html.escape(str(c))}</td>" for c in cells) + "</tr>")
+        cells = [
+            row["number"],
+            row["result"],
+            row["call"],
+            row["shape"],
+            row["flops"],
+            row["bytes"],
+            row["operation"],
+            row["line"],
+            time,
+        ]
+        body.append(
+            f"<tr title='{title}'>" + "".join(f"<td>{markup_html.escape(str(c))}</td>" for c in cells) + "</tr>"
+        )
     said = f"{len(program)} instructions, of {program.recorded} recorded; buffers of {program.nbytes:,} bytes"
     return f"<div>{said}<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"

@@ -82,7 +82,9 @@ class Program:
         for i, instruction in enumerate(self.instructions):
             made = instruction.made()
             if is_view(instruction, self.slots) and set(instruction.refs()) <= there.keys():
-                real = mapped((instruction.args, instruction.kwargs), lambda leaf: there[leaf] if type(leaf) is Ref else leaf)
+                real = mapped(
+                    (instruction.args, instruction.kwargs), lambda leaf: there[leaf] if type(leaf) is Ref else leaf
+                )
                 there[made[0]] = instruction.function(*real[0], **real[1])
                 self.lines.append(None)
                 continue
@@ -143,7 +145,13 @@ class Program:
                 parts = (self._spelt(p, f"{name}_{n}", names) for n, p in enumerate((leaf.start, leaf.stop, leaf.step)))
                 return f"slice({', '.join(parts)})"
             if isinstance(leaf, dict):
-                return "{" + ", ".join(f"{k!r}: {self._spelt(p, f'{name}_{n}', names)}" for n, (k, p) in enumerate(leaf.items())) + "}"
+                return (
+                    "{"
+                    + ", ".join(
+                        f"{k!r}: {self._spelt(p, f'{name}_{n}', names)}" for n, (k, p) in enumerate(leaf.items())
+                    )
+                    + "}"
+                )
             parts = [self._spelt(p, f"{name}_{n}", names) for n, p in enumerate(leaf)]
             return f"[{', '.join(parts)}]" if isinstance(leaf, list) else f"({', '.join(parts)},)"
         names[name] = leaf

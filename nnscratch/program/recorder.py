@@ -42,10 +42,13 @@ class CaptureError(RuntimeError):
     ...     program(ns.tensor([1.0]))
     ... except ns.CaptureError as error:
     ...     print(str(error)[:46])
-    capture: the step asks for values by item (at
+    capture: the step asks for values (at doctest.
     """
 
     __module__ = "nnscratch"  # where people find it
+
+    def __init__(self, message):
+        super().__init__(message)
 
 
 class Ref(int):
@@ -212,7 +215,9 @@ class Recorder:
 
     def _write_down(self, function, numbered, given, result, writes, effect, name):
         op, line = self._where()
-        made = Instruction(function, *numbered, None, tuple(Ref(w.slot) for w in writes), effect, name, np.geterr(), op, line)
+        made = Instruction(
+            function, *numbered, None, tuple(Ref(w.slot) for w in writes), effect, name, np.geterr(), op, line
+        )
         inputs = [a for a in _arrays(given) if isinstance(a, Number)]
         if any(result is w.value for w in writes):
             result = None  # it returned what it wrote
@@ -337,7 +342,7 @@ class Tracing(CPU):
         """This thread's."""
         return state.recorder
 
-    def kernel(self, name):  # type: ignore[override] # found anew at each call, of which there are few
+    def kernel(self, name):  # found anew at each call, of which there are few
         """A kernel of the CPU's, that is written down when it is called."""
         function = backend.cpu.kernel(name)
         return lambda *args, **kwargs: self.recorder.kernel(name, function, args, kwargs)
@@ -345,7 +350,9 @@ class Tracing(CPU):
     def asarray(self, data, dtype=None):
         """Data as an array here."""
         if not isinstance(data, Traced):
-            data = self.as_result(data) if isinstance(data, np.ndarray) else self.constant(CPU.asarray(self, data, dtype))
+            data = (
+                self.as_result(data) if isinstance(data, np.ndarray) else self.constant(CPU.asarray(self, data, dtype))
+            )
         if dtype is None or data.dtype == dtype:
             return data
         return data.astype(CPU.asarray(self, np.empty(0, data.dtype), dtype).dtype)

@@ -96,7 +96,12 @@ def _renamed(instruction, instead):
 
 def _key(instruction):
     """What tells an instruction's work from other work, or None where it cannot be told."""
-    key = (id(instruction.function), _hashable(instruction.args), _hashable(instruction.kwargs), repr(instruction.errors))
+    key = (
+        id(instruction.function),
+        _hashable(instruction.args),
+        _hashable(instruction.kwargs),
+        repr(instruction.errors),
+    )
     try:
         hash(key)
     except TypeError:

@@ -2,15 +2,19 @@
 
 import functools
 import inspect
+import os
 import sys
 import types
 
 import numpy as np
 
+from nnscratch import arguments
 from nnscratch.nn import Module
 from nnscratch.optim.optimizer import Optimizer
 from nnscratch.tensor import Tensor
 
+#: The folder of this package, whose functions have no variables that a step could change.
+OURS = os.path.dirname(arguments.__file__) + os.sep
 #: What is compared by value when a program is chosen, where a function's own variables hold it.
 SCALARS = (bool, int, float, str, bytes, type(None))
 
@@ -83,11 +87,13 @@ class State:
 
     def _variables(self, function):
         """The parts of a function: what it closes over, its defaults, and the globals that it names."""
-        if function.__module__.partition(".")[0] in ("nnscratch", "numpy"):
+        if function.__code__.co_filename.startswith(OURS):
             return list(_cells(function).values())
         own = [(cell, "cell_contents", value) for cell, value in _contents(function)]
         named = _names(function.__code__)
-        own += [(function.__globals__, name, function.__globals__[name]) for name in named if name in function.__globals__]
+        own += [
+            (function.__globals__, name, function.__globals__[name]) for name in named if name in function.__globals__
+        ]
         for holder, key, value in own:
             if isinstance(value, types.ModuleType | type):
                 continue
@@ -100,7 +106,13 @@ class State:
 
 def same(holder, key, value):
     """Whether a holder (a dict, a list or a function's cell) has what it had: the same number or word, or the same thing."""
-    now = holder.cell_contents if type(holder) is types.CellType else holder.get(key) if type(holder) is dict else holder[key]
+    now = (
+        holder.cell_contents
+        if type(holder) is types.CellType
+        else holder.get(key)
+        if type(holder) is dict
+        else holder[key]
+    )
     return now is value or (isinstance(value, SCALARS) and type(now) is type(value) and now == value)
 
 
@@ -129,7 +141,9 @@ def _names(code):
 
 def _is_open(value):
     """Whether an object's attributes are looked at: those of people's own classes, and of networks and steps."""
-    if not hasattr(value, "__dict__") or isinstance(value, type | types.ModuleType | types.BuiltinFunctionType | np.generic):
+    if not hasattr(value, "__dict__") or isinstance(
+        value, type | types.ModuleType | types.BuiltinFunctionType | np.generic
+    ):
         return False
     package = type(value).__module__.partition(".")[0]
     if package == "nnscratch":

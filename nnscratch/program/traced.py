@@ -13,7 +13,16 @@ from nnscratch.autograd import handles
 #: NumPy's functions that look at shapes and dtypes alone.
 OF_SHAPES = {np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.may_share_memory, np.shares_memory}
 #: Functions and methods that write their first argument.
-WRITES = {np.copyto, np.put_along_axis, np.put, np.place, np.putmask, np.fill_diagonal, np.ndarray.fill, np.ndarray.sort}
+WRITES = {
+    np.copyto,
+    np.put_along_axis,
+    np.put,
+    np.place,
+    np.putmask,
+    np.fill_diagonal,
+    np.ndarray.fill,
+    np.ndarray.sort,
+}
 #: Methods whose results are no arrays: they tell values, which a program cannot ask for.
 TELL = ("item", "tolist", "tobytes", "tofile", "dump", "dumps")
 METHODS = (
@@ -36,7 +45,7 @@ class Number:
         return f"<number {self.slot} of a program>"
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-        return Traced.__array_ufunc__(self, ufunc, method, *inputs, **kwargs)  # type: ignore[arg-type]
+        return Traced.__array_ufunc__(self, ufunc, method, *inputs, **kwargs)
 
     def __array__(self, dtype=None, copy=None):
         raise self.recorder.as_an_array()
@@ -113,7 +122,9 @@ class Traced(Number):
         if function in OF_SHAPES:
             return function(*self.recorder.values(args), **self.recorder.values(kwargs))
         out = kwargs.get("out")
-        result = self.recorder.call(function, args, kwargs, args[:1] if function in WRITES else () if out is None else (out,))
+        result = self.recorder.call(
+            function, args, kwargs, args[:1] if function in WRITES else () if out is None else (out,)
+        )
         return result if out is None else out
 
     def __copy__(self):
