@@ -34,6 +34,10 @@ OURS, EXAMPLES = ("nnscratch", "numpy", "contextlib", "functools"), ("nnscratch.
 class CaptureError(RuntimeError):
     """What a step does cannot be written down as a program.
 
+    Parameters
+    ----------
+    message : str
+
     Examples
     --------
     >>> import nnscratch as ns
@@ -45,7 +49,7 @@ class CaptureError(RuntimeError):
     capture: the step asks for values (at doctest.
     """
 
-    __module__ = "nnscratch"  # where people find it
+    __module__ = "nnscratch.program"  # where people find it
 
     def __init__(self, message):
         super().__init__(message)
