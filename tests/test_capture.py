@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import nnscratch as ns
 from nnscratch import functional as F
 from nnscratch import nn, optim
+from nnscratch.autograd import OPS
 from tests import bits
 
 X, Y = np.random.default_rng(0).normal(size=(2, 8, 6)).astype("float32")
@@ -356,3 +357,61 @@ def test_results_are_nobody_elses():
     kept = first.numpy().copy()
     fast(ns.tensor(Y))
     assert (first.numpy() == kept).all()
+
+
+# Every operation of the table
+
+
+def _tensors(args):
+    """Arguments of an operation, its arrays as Tensors, those of floating-point numbers ones that require gradients."""
+    for a in args:
+        if isinstance(a, tuple) and a and all(isinstance(b, np.ndarray) for b in a):
+            yield tuple(_tensors(a)) if a[0].dtype.kind == "f" else a
+        elif isinstance(a, np.ndarray | np.generic):
+            yield ns.Tensor(a.copy(), requires_grad=a.dtype.kind == "f")
+        else:
+            yield a
+
+
+#: Samples whose gradients pick as many elements as a mask has, or where a number as an index is an array in the rule.
+REFUSED = {
+    "embedding": ["normal(4, 3), integers(5,), 3", "normal(2, 5), 1"],
+    "getitem": ["normal(2, 3), bool(2, 3)"],
+    "put": ["normal(4, 5), (integers(3,), integers(3,)), normal(3,)", "normal(4, 5), integers(6,), normal(6, 5)"],
+}
+
+
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_operations_and_their_gradients(name):
+    """Recorded against eager, on arrays that the program has not seen when it was recorded."""
+    op = OPS[name]
+    for case in op.samples:
+        drawn = [case.make(np.random.default_rng(seed), np.float32) for seed in (0, 1)]
+
+        def step(args, op=op, settings=drawn[0][1]):
+            made = op(*args, **settings)
+            results = made if isinstance(made, tuple) else (made,)
+            wanted = [a for a in _flat(args) if isinstance(a, ns.Tensor) and a.requires_grad]
+            active = [r for r in results if r.requires_grad]
+            gradients = (
+                ns.grad(sum((r.astype("float32") ** 2).sum() for r in active), wanted) if active and wanted else ()
+            )
+            return results, gradients
+
+        fast = ns.capture(step)
+        if repr(case) in REFUSED.get(name, ()):
+            with pytest.raises(ns.CaptureError, match="how many elements a mask picks|is given as index"):
+                fast(tuple(_tensors(drawn[0][0])))
+            continue
+        for args, _ in drawn:
+            given = tuple(_tensors(args))
+            with np.errstate(all="ignore"):
+                eager, captured = step(given), fast(given)
+            for a, b in zip(_flat(eager), _flat(captured), strict=True):
+                a, b = (v.numpy() if isinstance(v, ns.Tensor) else np.asarray(v) for v in (a, b))
+                assert a.dtype == b.dtype and a.tobytes() == b.tobytes(), case
+        assert len(fast.programs) == 1
+
+
+def _flat(tree):
+    return [leaf for part in tree for leaf in _flat(part)] if isinstance(tree, tuple | list) else [tree]

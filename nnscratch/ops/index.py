@@ -71,7 +71,7 @@ def _placed(name, index, x):
     here = backend.of(x)
     parts = list(index) if isinstance(index, tuple) else [index]
     if here.name == "cpu":
-        parts = [backend.to_numpy(i) if backend.is_array(i) else i for i in parts]
+        parts = [backend.to_numpy(i) if backend.is_array(i) and backend.of(i) is not here else i for i in parts]
     else:
         parts = [np.asarray(i, dtype=None if i else int) if isinstance(i, list) else i for i in parts]
         taken = sum(map(_axes, parts))

@@ -403,7 +403,7 @@ def _check_arguments(function, static, args, kwargs):
     except (TypeError, ValueError):
         given = {**dict(enumerate(args)), **kwargs}
     for name, value in given.items():
-        if type(value) in (int, float) and name not in static:
+        if (type(value) in (int, float) or isinstance(value, np.number)) and name not in static:
             raise CaptureError(
                 f"capture: the argument {name} is the number {value}, for each value of which there would be a program; pass an array or a "
                 f"tensor, or say static=({name!r},)"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nnscratch import backend
-from nnscratch.autograd import OPS, handles
+from nnscratch.autograd import OPS, Op, handles
 from nnscratch.autograd.recording import state
 from nnscratch.backend.cpu import CPU
 from nnscratch.kernels.activation.cpu import LITTLE
@@ -184,10 +184,29 @@ class Recorder:
             known = self._known.get(id(leaf))
             if known is not None:
                 return Ref(known[1].slot)
-            if self._trusting:
+            if self._trusting or self._made_by_an_operation():
                 return Ref(self.given(leaf, "constant").slot)
             raise self.foreign(leaf)
         return leaf
+
+    def _made_by_an_operation(self):
+        """Whether an operation or a rule that is running has no array but the recorder's to make others of: what it has beside follows
+        from settings."""
+        frame = sys._getframe(1)
+        while frame is not None:
+            if frame.f_code in self._ops:
+                code, caller = frame.f_code, frame.f_back
+                names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 4)]
+                given = [frame.f_locals.get(name) for name in names]
+                if (
+                    caller is not None and caller.f_code is Op.__call__.__code__
+                ):  # the function may have renamed its own
+                    given = [*caller.f_locals["args"], *caller.f_locals["kwargs"].values()]
+                arrays = _arrays([a.data if isinstance(a, handles.Tensor) else a for a in given])
+                if all(isinstance(a, Number) or id(a) in self._known for a in arrays):
+                    return True
+            frame = frame.f_back
+        return False
 
     # The instructions
 
@@ -226,6 +245,8 @@ class Recorder:
         if any(result is w.value for w in writes):
             result = None  # it returned what it wrote
         wrapped = self._wrapped(result, inputs, len(self.instructions), effect)
+        if isinstance(wrapped, Number) and any(wrapped is a for a in inputs) and not effect:
+            return wrapped  # an array that was given is given back
         made.results = mapped(wrapped, lambda leaf: Ref(leaf.slot) if isinstance(leaf, Number) else leaf)
         self.instructions.append(made)
         return wrapped
@@ -368,7 +389,7 @@ class Tracing(CPU):
         known = self.recorder._known.get(id(value))
         if known is not None:
             return known[1]
-        if isinstance(value, np.ndarray) and not self.recorder._trusting:
+        if isinstance(value, np.ndarray) and not (self.recorder._trusting or self.recorder._made_by_an_operation()):
             raise self.recorder.foreign(value)
         return self.constant(np.asarray(value))
 

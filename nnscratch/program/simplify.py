@@ -34,18 +34,21 @@ def folded(instructions, slots):
     for instruction in instructions:
         made = instruction.made()
         args = instruction.args
+        refs = instruction.refs()
         if instruction.function in LIKE:  # which asks for a shape only
-            args = (Ref(made[0]), *args[1:])
-            slots[made[0]].value = np.empty(slots[made[0]].shape, slots[made[0]].dtype)
-        refs = refs_in((args, instruction.kwargs))
+            refs = refs_in((args[1:], instruction.kwargs))
+            args = (np.empty(slots[made[0]].shape, slots[made[0]].dtype), *args[1:])
         lasting = instruction.effect or instruction.writes or any(slots[k].root in written for k in (*refs, *made))
-        fixed = all(slots[k].kind == "constant" or k in made for k in refs)
+        fixed = all(slots[k].kind == "constant" for k in refs)
         if len(made) != 1 or type(instruction.results) is not Ref or lasting or not fixed:
             kept.append(instruction)
             continue
         real = mapped((args, instruction.kwargs), lambda leaf: slots[leaf].value if type(leaf) is Ref else leaf)
         with np.errstate(**instruction.errors):
             value = instruction.function(*real[0], **real[1])
+        if value.strides != slots[made[0]].strides:
+            kept.append(instruction)
+            continue
         slots[made[0]].kind, slots[made[0]].value = "constant", value
     return kept
 

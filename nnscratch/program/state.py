@@ -9,6 +9,7 @@ import types
 import numpy as np
 
 from nnscratch import arguments
+from nnscratch.autograd import Op
 from nnscratch.nn import Module
 from nnscratch.optim.optimizer import Optimizer
 from nnscratch.tensor import Tensor
@@ -141,8 +142,10 @@ def _names(code):
 
 def _is_open(value):
     """Whether an object's attributes are looked at: those of people's own classes, and of networks and steps."""
-    if not hasattr(value, "__dict__") or isinstance(
-        value, type | types.ModuleType | types.BuiltinFunctionType | np.generic
+    if (
+        isinstance(value, Op)
+        or not hasattr(value, "__dict__")
+        or isinstance(value, type | types.ModuleType | types.BuiltinFunctionType | np.generic)
     ):
         return False
     package = type(value).__module__.partition(".")[0]

@@ -12,6 +12,18 @@ from nnscratch.autograd import handles
 
 #: NumPy's functions that look at shapes and dtypes alone.
 OF_SHAPES = {np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.may_share_memory, np.shares_memory}
+#: Those whose results have lengths that depend on values.
+OF_VALUES = {
+    np.nonzero,
+    np.flatnonzero,
+    np.argwhere,
+    np.unique,
+    np.extract,
+    np.compress,
+    np.trim_zeros,
+    np.union1d,
+    np.intersect1d,
+}
 #: Functions and methods that write their first argument.
 WRITES = {
     np.copyto,
@@ -24,10 +36,10 @@ WRITES = {
     np.ndarray.sort,
 }
 #: Methods whose results are no arrays: they tell values, which a program cannot ask for.
-TELL = ("item", "tolist", "tobytes", "tofile", "dump", "dumps")
+TELL = ("nonzero", "compress", "item", "tolist", "tobytes", "tofile", "dump", "dumps")
 METHODS = (
-    "all any argmax argmin argsort astype choose clip compress conj copy cumprod cumsum diagonal dot fill flatten max mean min "
-    "nonzero prod ravel repeat reshape round searchsorted sort squeeze std sum swapaxes take trace transpose var view"
+    "all any argmax argmin argsort astype choose clip conj copy cumprod cumsum diagonal dot fill flatten max mean min "
+    "prod ravel repeat reshape round searchsorted sort squeeze std sum swapaxes take trace transpose var view"
 ).split()
 
 
@@ -97,6 +109,8 @@ class Traced(Number):
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index):
+        if any(isinstance(i, Traced) and i.dtype == bool for i in (index if isinstance(index, tuple) else (index,))):
+            raise self.recorder.unknown("how many elements a mask picks")
         return self.recorder.call(operator.getitem, (self, index))
 
     def __setitem__(self, index, value):
@@ -119,6 +133,8 @@ class Traced(Number):
     def __array_function__(self, function, types, args, kwargs):
         if any(issubclass(t, handles.Tensor) for t in types):
             return NotImplemented
+        if function in OF_VALUES or (function is np.where and len(args) + len(kwargs) == 1):
+            raise self.recorder.unknown(f"how many elements np.{function.__name__} finds")
         if function in OF_SHAPES:
             return function(*self.recorder.values(args), **self.recorder.values(kwargs))
         out = kwargs.get("out")
@@ -135,9 +151,10 @@ class Traced(Number):
 
 
 def _method(name):
-    function = getattr(np.ndarray, name)
+    functions = getattr(np.ndarray, name), getattr(np.generic, name, None)
 
     def method(self, *args, **kwargs):
+        function = functions[isinstance(self.value, np.generic)]
         writes = (self,) if function in WRITES else () if kwargs.get("out") is None else (kwargs["out"],)
         result = self.recorder.call(function, (self, *args), kwargs, writes)
         return result if kwargs.get("out") is None else kwargs["out"]
