@@ -210,7 +210,9 @@ class Recording:
         self._versions = [
             t._version for t, a in zip(self._tensors, recorder.states, strict=True) if a.slot in self.program.written()
         ]
-        self.first = self._made([_own(a.value) for a in outputs])
+        self.first = self._made(
+            [np.asarray(a.value) if self.program.slots[a.slot].scalar else a.value for a in outputs]
+        )
 
     def _guards(self, recorder, found, used, gradients):
         """Keep what has to be as it was for the program to be right, as a function that looks at it: it runs before each step."""
@@ -263,15 +265,8 @@ class Recording:
 
     def _made(self, outputs):
         for t, k in self._left:
-            t.grad = None if k is None else handles.wrap(_own(outputs[k]))
+            t.grad = None if k is None else handles.wrap(outputs[k])
         return _filled(self._result, outputs)
-
-
-def _own(value):
-    """An output as an array: NumPy's reductions return scalars."""
-    if type(value) is np.ndarray or (isinstance(value, int | float) and not isinstance(value, np.generic)):
-        return value
-    return np.asarray(value)
 
 
 class _Leaf:
@@ -310,7 +305,7 @@ def _filled(tree, outputs):
     kind = type(tree)
     if kind is _Leaf:
         value = outputs[tree.number]
-        return handles.wrap(_own(value)) if tree.tensor else value
+        return handles.wrap(value) if tree.tensor else value
     if kind is tuple or kind is list:
         return kind([_filled(part, outputs) for part in tree])
     if isinstance(tree, tuple):

@@ -34,6 +34,7 @@ class Program:
     def __init__(self, recorder, inputs, outputs):
         self.slots, self._inputs, self._outputs = recorder.slots, inputs, outputs
         self._usual = recorder.errors
+        self._scalars = {k for k in outputs if self.slots[k].scalar}
         self.recorded = len(recorder.instructions)
         self.instructions = simplified(recorder.instructions, self.slots, outputs)
         buffers = Buffers(self.instructions, self.slots, outputs)
@@ -101,7 +102,9 @@ class Program:
             lines.append(indent + line)
             if given_up:
                 lines.append(indent + " = ".join([*(f"a{k}" for k in given_up), "None"]))
-        results = "".join(f"a{k}, " for k in self._outputs)
+        # NumPy's reductions return scalars, which are arrays outside
+        names["asarray"] = np.asarray
+        results = "".join(f"asarray(a{k}), " if k in self._scalars else f"a{k}, " for k in self._outputs)
         head = f"def run({', '.join(f'a{k}' for k in self._inputs)}):"
         names.update({f"a{k}": array for k, array in there.items()})
         return "\n".join([head, *lines, f"    return ({results})"]) + "\n", names
@@ -173,7 +176,7 @@ class Program:
                     started = time.perf_counter()
                     exec(code, space)
                     self.seconds.append(time.perf_counter() - started)
-        return tuple(space[f"a{k}"] for k in self._outputs)
+        return tuple(np.asarray(a) if k in self._scalars else a for k in self._outputs for a in [space[f"a{k}"]])
 
     def __len__(self):
         return len(self.instructions)

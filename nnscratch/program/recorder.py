@@ -75,6 +75,7 @@ class Slot:
     dtype: np.dtype
     strides: tuple
     root: int
+    scalar: bool = False  # whether it is one of NumPy's scalars
     value: object = None  # of a state its array, of a constant the array itself
     made: int = -1  # the instruction that computes it
 
@@ -170,7 +171,9 @@ class Recorder:
         number = len(self.slots)
         root = number if base is None else self.slots[base.slot].root
         there = value if isinstance(value, np.ndarray | np.generic) else np.float64(value)
-        self.slots.append(Slot(kind, there.shape, there.dtype, there.strides, root, made=made))
+        self.slots.append(
+            Slot(kind, there.shape, there.dtype, there.strides, root, isinstance(value, np.generic), made=made)
+        )
         return (Traced if there is value else Number)(value, self, number, base)
 
     def values(self, tree):
