@@ -66,7 +66,22 @@ def every():
         "histograms": lambda: pictures.histograms(trained),
         "learning_rates": lambda: pictures.learning_rates(RateSearch([1e-3, 1e-2, 0.1, 1.0], [1.0, 0.9, 0.2, 5.0])),
         "decision_boundary": lambda: pictures.decision_boundary(plane(), CLOUD, OF),
+        "timeline": lambda: pictures.timeline(measured(plane())),
     }
+
+
+def unmeasured():
+    fast = ns.capture(plane())
+    fast(ns.tensor(CLOUD, dtype="float32"))
+    return fast.program
+
+
+def measured(model):
+    """The program of a model, with the times of its instructions."""
+    fast = ns.capture(model)
+    for run in (fast, fast.measure):
+        run(ns.tensor(CLOUD, dtype="float32"))
+    return fast.program
 
 
 @pytest.mark.parametrize("name", every())
@@ -647,6 +662,8 @@ def boundary(**change):
             ValueError,
             "load_state_dict: the state does not fit",
         ),
+        (lambda: pictures.timeline(3), TypeError, "timeline: program is a int, expected one of a captured step"),
+        (lambda: pictures.timeline(unmeasured()), ValueError, "timeline: the program was not measured yet"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_in_one_sentence(call, kind, message):

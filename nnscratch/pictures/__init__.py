@@ -21,5 +21,6 @@ _LAZY = {
     "mistakes": "nnscratch.pictures.classes:mistakes",
     "roc": "nnscratch.pictures.classes:roc",
     "sheet": "nnscratch.pictures.sheets:sheet",
+    "timeline": "nnscratch.pictures.programs:timeline",
 }
 __getattr__, __dir__ = _attach(__name__, _LAZY)

@@ -12,7 +12,7 @@ def rows(program):
     for i, instruction in enumerate(program.instructions):
         made = instruction.made()
         slots = [program.slots[k] for k in made]
-        name = instruction.name or getattr(instruction.function, "__name__", type(instruction.function).__name__)
+        name = instruction.shown()
         op = OPS.get(instruction.op)
         seconds = program.seconds[i] if program.seconds else None
         yield {
@@ -37,7 +37,7 @@ def flops(instruction, slots):
     if not made:
         return 0
     given = [slots[k] for k in instruction.refs()]
-    name = instruction.name or getattr(instruction.function, "__name__", "")
+    name = instruction.shown()
     size = math.prod(made[0].shape)
     if name in ("matmul", "dot", "matmul.matmul", "matmul.linear") and given and given[0].shape:
         return 2 * size * given[0].shape[-1]

@@ -95,6 +95,10 @@ class Instruction:
     op: str = ""
     line: str = ""
 
+    def shown(self):
+        """What it calls, in a word."""
+        return self.name or getattr(self.function, "__name__", type(self.function).__name__).lstrip("_")
+
     def refs(self):
         """The numbers of the arrays that it reads or writes."""
         return refs_in((self.args, tuple(self.kwargs.values())))
