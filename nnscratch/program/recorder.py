@@ -150,13 +150,13 @@ class Recorder:
         self._drawn = backend.cpu.rng.bit_generator.state
         self._trusting = False
         self._effects = contextlib.nullcontext
-        self._ops: dict = {}  # names by code, None where several operations share it
+        self._ops: dict = {}  # names by the ids of code, None where several operations share it
         for op in OPS.values():
-            code = op.forward.__code__
+            code = id(op.forward.__code__)
             self._ops[code] = None if code in self._ops else op.name
         for op in OPS.values():
             for name, rule in op.rules.items():
-                self._ops.setdefault(rule.function.__code__, f"{op.name} by {name}")
+                self._ops.setdefault(id(rule.function.__code__), f"{op.name} by {name}")
 
     # The arrays
 
@@ -201,7 +201,7 @@ class Recorder:
         from settings."""
         frame = sys._getframe(1)
         while frame is not None:
-            if frame.f_code in self._ops:
+            if id(frame.f_code) in self._ops:
                 code, caller = frame.f_code, frame.f_back
                 names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 4)]
                 given = [frame.f_locals.get(name) for name in names]
@@ -319,7 +319,7 @@ class Recorder:
         """The error where one of the arrays is asked to be NumPy's: beside one that is, which would be frozen, or for its values."""
         frame = sys._getframe(1)
         while frame is not None:
-            if frame.f_code in self._ops:
+            if id(frame.f_code) in self._ops:
                 for value in frame.f_locals.values():
                     if isinstance(value, np.ndarray) and id(value) not in self._known:
                         return self.foreign(value)
@@ -330,7 +330,7 @@ class Recorder:
         """What the operation that is running calls an array."""
         frame = sys._getframe(1)
         while frame is not None:
-            if frame.f_code in self._ops:
+            if id(frame.f_code) in self._ops:
                 for name, value in frame.f_locals.items():
                     if value is array:
                         return f"as {name} an array"
@@ -342,8 +342,8 @@ class Recorder:
         frame, op = sys._getframe(1), ""
         while frame is not None:
             module = frame.f_globals.get("__name__", "")
-            if not op and frame.f_code in self._ops:
-                op = self._ops[frame.f_code] or getattr(frame.f_back.f_locals.get("self"), "name", "")
+            if not op and id(frame.f_code) in self._ops:
+                op = self._ops[id(frame.f_code)] or getattr(frame.f_back.f_locals.get("self"), "name", "")
             if not module.startswith(OURS) or module.startswith(EXAMPLES):
                 return op, f"at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
             frame = frame.f_back
