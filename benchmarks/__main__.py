@@ -1,9 +1,9 @@
-"""``python -m benchmarks COMMAND``: ``import``, ``cpu``, ``gpu`` or ``cpu-vs-gpu``."""
+"""``python -m benchmarks COMMAND``: ``import``, ``cpu``, ``distributed``, ``gpu`` or ``cpu-vs-gpu``."""
 
 import argparse
 import sys
 
-from benchmarks import cpu, import_time
+from benchmarks import cpu, distributed, import_time
 from benchmarks.gpu import command as gpu
 
 
@@ -12,12 +12,14 @@ def main(arguments):
     parser = argparse.ArgumentParser("python -m benchmarks", description="Measurements of nnscratch.")
     parser.add_argument(
         "command",
-        choices=["import", "cpu", "gpu", "cpu-vs-gpu"],
-        help="how long importing takes; nnscratch beside others on the CPU; on a GPU; CPU against GPU",
+        choices=["import", "cpu", "distributed", "gpu", "cpu-vs-gpu"],
+        help="how long importing takes; nnscratch beside others on the CPU; steps of several ranks; on a GPU; CPU against GPU",
     )
     command = parser.parse_args(arguments[:1]).command
     if command == "import":
         return import_time.main()
+    if command == "distributed":
+        return distributed.main(arguments[1:])
     return cpu.main(arguments[1:]) if command == "cpu" else gpu.main(command, arguments[1:])
 
 

@@ -39,6 +39,18 @@ def count():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def shared_by(processes):
+    """Take this process's part of the processors where so many on this machine work side by side, unless a number was set.
+
+    Examples
+    --------
+    >>> shared_by(1)
+    """
+    if processes > 1 and not (os.environ.get("NNSCRATCH_THREADS") or os.environ.get("OMP_NUM_THREADS")):
+        os.environ["NNSCRATCH_THREADS"] = str(max(1, count() // processes))
+        count.cache_clear()
+
+
 #: The queue from which the other threads take parts, which costs half as much as an executor with its futures; None while
 #: there are no others, because nothing was divided yet.
 parts_to_do: "queue.SimpleQueue | _Alone | None" = None

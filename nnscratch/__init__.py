@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 if not _os.path.isdir(_os.path.join(__path__[0], "kernels")):
     __path__.append(_os.path.dirname(__path__[0]))
 
-from nnscratch.autograd import GradientError, detect_nan, enable_grad, grad, is_grad_enabled, no_grad, op
+from nnscratch.autograd import GradientError, checkpoint, detect_nan, enable_grad, grad, is_grad_enabled, no_grad, op
 from nnscratch.backend import Generator, devices, manual_seed, use_device, use_precision
 from nnscratch.environment import check as _check_environment
 from nnscratch.gradcheck import gradcheck
@@ -43,18 +43,20 @@ from nnscratch.tensor import Tensor, tensor
 # Found when first used, so that `import nnscratch` stays about as quick as `import numpy`.
 _LAZY = {
     "CaptureError": "nnscratch.program:CaptureError",
+    "autocast": "nnscratch.casting:autocast",
     "capture": "nnscratch.program:capture",
     "data": "nnscratch.data",
+    "distributed": "nnscratch.distributed",
     "explain": "nnscratch.view.explain:explain",
     "functional": "nnscratch.functional",
     "graph": "nnscratch.view.graph:graph",
-    "load": "nnscratch.checkpoint:load",
+    "load": "nnscratch.state_files:load",
     "metrics": "nnscratch.metrics",
     "nn": "nnscratch.nn",
     "optim": "nnscratch.optim",
     "pictures": "nnscratch.pictures",
     "samples": "nnscratch.samples",
-    "save": "nnscratch.checkpoint:save",
+    "save": "nnscratch.state_files:save",
     "systems": "nnscratch.systems",
     "testing": "nnscratch.testing",
     "training": "nnscratch.training",

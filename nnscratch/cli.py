@@ -104,6 +104,14 @@ def _parse(argv):
     train.add_argument("--full", action="store_true", help="the full data set, where there is one")
     train.add_argument("--resume", action="store_true", help="go on from the last complete epoch in DIR")
     train.add_argument("--out", metavar="DIR", help="where the results go (default: runs/SYSTEM)")
+    train.add_argument(
+        "--distributed",
+        nargs="?",
+        const="average",
+        choices=["average", "ordered"],
+        metavar="HOW",
+        help="train by all processes that mpiexec has started; HOW is average, or ordered: the same bits for 1, 2 and 4 of them",
+    )
     _add_options(train, argv)
     train.set_defaults(run=_train)
 
@@ -279,6 +287,12 @@ def _number(text):
 
 
 def _train(arguments):
+    ranks = None
+    if arguments.distributed is not None:
+        from nnscratch import distributed
+
+        made = distributed.mpi if arguments.device == "cpu" else distributed.nccl
+        ranks = made(arguments.distributed)
     with backend.use_precision(arguments.precision):
         arguments.system.run(
             epochs=arguments.epochs,
@@ -289,6 +303,7 @@ def _train(arguments):
             full=arguments.full,
             resume=arguments.resume,
             out=arguments.out,
+            distributed=ranks,
             **{name: getattr(arguments, name, None) for name in arguments.system.options},
         )
 

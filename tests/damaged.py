@@ -15,7 +15,7 @@ import traceback
 import numpy as np
 
 import nnscratch as ns
-from nnscratch import checkpoint, nn, optim
+from nnscratch import nn, optim, state_files
 from nnscratch.training import Callback, Checkpoint, EarlyStopping, ReduceLROnPlateau, Snapshots, Trainer
 
 L = optim.lr_scheduler
@@ -130,7 +130,7 @@ def written(build, path):
     trainer, settings = build()
     settings["callbacks"] = [*settings["callbacks"], Checkpoint(path)]
     trainer.fit(X, Y, 2, 8, verbose=False, **settings)
-    return checkpoint.read_checkpoint(path)
+    return state_files.read_checkpoint(path)
 
 
 def image(value, seen=()):
@@ -239,7 +239,7 @@ def trial(draw, path, run):
     else:
         if done == "content":
             notes, tensors = mangle(draw, notes, tensors)
-        checkpoint.write_checkpoint(path, tensors, notes)
+        state_files.write_checkpoint(path, tensors, notes)
         if draw.random() < 0.01:
             nested(path, draw.choice((990, 5000, 100_000)))
     if done == "otherwise":
@@ -274,7 +274,7 @@ def nested(path, depth):
     from safetensors.numpy import save_file
 
     save_file(
-        {"a": np.zeros(1)}, path, {checkpoint.METADATA: '{"format": 2, "notes": ' + "[" * depth + "]" * depth + "}"}
+        {"a": np.zeros(1)}, path, {state_files.METADATA: '{"format": 2, "notes": ' + "[" * depth + "]" * depth + "}"}
     )
 
 

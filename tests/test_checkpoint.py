@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import nnscratch as ns
-from nnscratch.checkpoint import read_checkpoint, write_checkpoint
 from nnscratch.files import writable_folder, write_bytes
+from nnscratch.state_files import read_checkpoint, write_checkpoint
 
 #: Each test runs on every device: tensors are made there where nothing else is said.
 pytestmark = pytest.mark.usefixtures("device")
@@ -248,7 +248,7 @@ def test_checkpoints_of_another_format_and_plain_tensors_are_refused(tmp_path, m
     ns.save({"a": np.ones(1)}, tmp_path / "plain")
     with pytest.raises(ValueError, match="^resume: .*plain holds tensors but no training run"):
         read_checkpoint(tmp_path / "plain")
-    monkeypatch.setattr("nnscratch.checkpoint.FORMAT", 3)
+    monkeypatch.setattr("nnscratch.state_files.FORMAT", 3)
     write_checkpoint(tmp_path / "new", {}, {})
     monkeypatch.undo()
     with pytest.raises(ValueError, match="^resume: .*new is a checkpoint of format 3, this nnscratch reads format 2"):
@@ -327,7 +327,7 @@ def test_a_new_file_has_the_usual_permissions(tmp_path):
 WRITER = """
 import sys
 import numpy as np
-from nnscratch.checkpoint import write_checkpoint
+from nnscratch.state_files import write_checkpoint
 path, size = sys.argv[1], 60_000
 n = 0
 while True:

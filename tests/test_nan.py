@@ -64,7 +64,7 @@ def test_weights_that_are_no_numbers_are_neither_kept_nor_written(value, tmp_pat
     ):
         trainer.fit(x, x[:, :1], epochs=3, batch_size=4, verbose=False, callbacks=callbacks)
     for name in ("run", "best"):
-        tensors, _ = ns.checkpoint.read_checkpoint(tmp_path / name)
+        tensors, _ = ns.state_files.read_checkpoint(tmp_path / name)
         assert all(np.isfinite(a).all() for a in tensors.values())
     assert all(np.isfinite(a).all() for own in stop._weights.values() for a in own.values())
     with pytest.raises(RuntimeError, match=r"^save_checkpoint: training is in the middle of epoch 2"):

@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import nnscratch as ns
-from nnscratch import checkpoint
+from nnscratch import state_files
 from nnscratch.data import read_idx, write_idx
 
 pytestmark = pytest.mark.cpu
@@ -21,7 +21,7 @@ PEAK = """
 import resource, sys
 import numpy as np, nnscratch as ns
 from nnscratch.data import read_idx
-from nnscratch.checkpoint import read_checkpoint
+from nnscratch.state_files import read_checkpoint
 import safetensors.numpy, nnscratch.nn
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for path in sys.argv[2:]:
@@ -97,12 +97,12 @@ def test_a_file_that_is_cut_short_is_refused(end, tmp_path):
 @pytest.mark.parametrize("depth", [1000, 100_000, 3_000_000])
 def test_a_description_that_is_nested_deep_is_refused(depth, tmp_path):
     description = '{"format": 2, "notes": ' + "[" * depth + "]" * depth + "}"
-    save_file({"a": np.zeros(2)}, tmp_path / "a", {checkpoint.METADATA: description})
+    save_file({"a": np.zeros(2)}, tmp_path / "a", {state_files.METADATA: description})
     if depth > 1000:
         with pytest.raises(ValueError, match="^load: .* is damaged: its description: it"):
             ns.load(tmp_path / "a")
         with pytest.raises(ValueError, match="^resume: .* holds tensors but no training run"):
-            checkpoint.read_checkpoint(tmp_path / "a")
+            state_files.read_checkpoint(tmp_path / "a")
     model = ns.nn.Linear(2, 1)
     trainer = ns.Trainer(model, "mse", ns.optim.SGD(model.parameters(), lr=0.1))
     with pytest.raises(ValueError, match="^resume: ") as caught:
@@ -112,7 +112,7 @@ def test_a_description_that_is_nested_deep_is_refused(depth, tmp_path):
 
 def test_many_small_parts_take_no_memory(tmp_path):
     description = '{"format": 2, "notes": [' + ",".join(["[]"] * 4_000_000) + "]}"
-    save_file({"a": np.zeros(2)}, tmp_path / "a", {checkpoint.METADATA: description})
+    save_file({"a": np.zeros(2)}, tmp_path / "a", {state_files.METADATA: description})
     _, peak = refused("read_checkpoint", tmp_path / "a")
     assert peak < os.path.getsize(tmp_path / "a") + (64 << 20)
 
@@ -121,7 +121,7 @@ def test_many_small_parts_take_no_memory(tmp_path):
 def test_one_flipped_bit_is_noticed(obj, tmp_path):
     ns.save(obj, tmp_path / "a")
     content = bytearray((tmp_path / "a").read_bytes())
-    assert checkpoint.CHECKSUM in json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+    assert state_files.CHECKSUM in json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
     for at in (len(content) - 1, len(content) - 7):
         content[at] ^= 4
         (tmp_path / "a").write_bytes(content)
@@ -153,7 +153,7 @@ def test_names_and_settings_from_a_file_are_shown_short_and_plain(tmp_path):
         with pytest.raises(ValueError, match=r"^SGD\.load_state_dict: ") as caught:
             optimizer.load_state_dict(wrong)
         messages.append(caught.value)
-    checkpoint.write_checkpoint(tmp_path / "a", {}, {"settings": {"samples": name}, "notes": {"system": name}})
+    state_files.write_checkpoint(tmp_path / "a", {}, {"settings": {"samples": name}, "notes": {"system": name}})
     trainer = ns.Trainer(model, "mse", optimizer)
     with pytest.raises(ValueError, match="^resume: ") as caught:
         trainer.fit(np.ones((2, 2)), np.ones((2, 1)), resume=tmp_path / "a")

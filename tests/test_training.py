@@ -13,7 +13,7 @@ import pytest
 import nnscratch as ns
 from nnscratch import functional as F
 from nnscratch import nn, optim
-from nnscratch.checkpoint import read_checkpoint, write_checkpoint
+from nnscratch.state_files import read_checkpoint, write_checkpoint
 from nnscratch.training import Callback, Checkpoint, EarlyStopping, History, LiveCurves, Snapshots, Trainer
 
 #: Each test runs on every device: tensors are made there where nothing else is said.

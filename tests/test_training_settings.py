@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import nnscratch as ns
 from nnscratch import nn, optim
-from nnscratch.checkpoint import read_checkpoint
+from nnscratch.state_files import read_checkpoint
 from nnscratch.training import Callback, Checkpoint, EarlyStopping, History, ReduceLROnPlateau, Trainer
 
 pytestmark = pytest.mark.cpu

@@ -27,7 +27,8 @@ class Heads:
     """The arguments of both kernels with their leading axes broadcast, and the blocks that the weights are divided into."""
 
     def __init__(self, query, key, value, mask, scale, causal, dropout, seed):
-        self.scale, self.causal, self.dropout, self.seed = scale, causal, dropout, seed
+        self.scale, self.causal, self.dropout = scale, causal, dropout
+        self.seed, self.first = seed & (1 << 64) - 1, seed >> 64
         self.dtype = query.dtype
         self.shapes = query.shape, key.shape, value.shape
         query, key, value, mask = definition.wide(query, key, value, mask)
@@ -153,7 +154,7 @@ class Heads:
         bounds = np.float32(self.dropout), out.dtype.type(1 / (1 - self.dropout))
         rows = out.reshape(heads.size, -1) if keys == self.keys else out.reshape(-1, keys)
         starts = heads.reshape(-1, 1) * self.queries + np.arange(begin, end)[: len(rows) // heads.size]
-        for row, start in zip(rows, (starts * self.keys).reshape(-1).tolist(), strict=True):
+        for row, start in zip(rows, (starts * self.keys + self.first).reshape(-1).tolist(), strict=True):
             if self.loops is not None:
                 self.loops.kept(row, start, *bounds, np.uint64(self.seed))
             else:

@@ -8,16 +8,18 @@ import numpy as np
 def mask(shape, dtype, p, seed, offset=0, like=None):
     """What dropout multiplies by: 0 where a random number is below p, else 1 / (1 - p).
 
-    Number i is the first 24 bits of word i % 4 of Philox 4x32-10 (Salmon et al., 2011) of counter offset + i // 4. The mask
+    Number i is the first 24 bits of word i % 4 of Philox 4x32-10 (Salmon et al., 2011) of counter offset + i // 4. Of the seed
+    the last 64 bits are the key; what stands above them says at which number of a larger array's this one begins. The mask
     lives where the array `like` does, without one on the GPU.
     """
     if like is None:
         from ..cuda.runtime import xp
 
         like = xp().empty(0)
-    n = math.prod(shape)
-    counters = np.cumsum(np.ones_like(like, np.uint64, shape=(-(-n // 4),))) + np.uint64(offset) - np.uint64(1)
-    words = np.stack(_philox(counters.astype(np.uint64), seed), axis=1).reshape(-1)[:n]
+    n, first = math.prod(shape), seed >> 64
+    counters = np.cumsum(np.ones_like(like, np.uint64, shape=(-(-(n + first % 4) // 4),)))
+    counters += np.uint64(offset + first // 4) - np.uint64(1)
+    words = np.stack(_philox(counters.astype(np.uint64), seed), axis=1).reshape(-1)[first % 4 : first % 4 + n]
     numbers = (words >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24)
     return ((numbers >= np.float32(p)) * dtype.type(1 / (1 - p))).reshape(shape)
 

@@ -1,7 +1,8 @@
 """The engine: operations, the graph they leave behind, and the backward pass.
 
 In the order in which they are read: `recording` (when operations leave a graph), `graph` (its nodes and what they keep),
-`rule` and `operation` (a forward function and its derivatives), `backpropagation` (the backward pass, `grad`); `handles` is
+`rule` and `operation` (a forward function and its derivatives), `backpropagation` (the backward pass, `grad`), `recomputing`
+(`checkpoint`, which has it compute what was not kept); `handles` is
 what all of them know of Tensors, which stand a floor higher.
 """
 
@@ -10,5 +11,6 @@ from nnscratch.autograd.graph import Node, Result, identity, node_of, nodes_of, 
 from nnscratch.autograd.handles import describe
 from nnscratch.autograd.nans import detect_nan
 from nnscratch.autograd.operation import OPS, Op, arguments_of, op, record_as
+from nnscratch.autograd.recomputing import checkpoint, drawn
 from nnscratch.autograd.recording import enable_grad, is_grad_enabled, no_grad
 from nnscratch.autograd.rule import GradientError, came, on_arrays

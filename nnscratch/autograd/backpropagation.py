@@ -34,13 +34,25 @@ def _needed(root, wanted):
     return needed
 
 
-def pull(root, seed, create_graph=False, wanted=None, retain=False):
+def _leaves(root):
+    """The pairs of the number of the first node that uses a leaf, after which its gradient is complete, and the leaf; in that order."""
+    first: dict = {}
+    for node in nodes_of([root]):
+        for i in node.active:
+            if node_of(node.args[i]) is None:
+                first.setdefault(id(node.args[i]), (node.sequence, node.args[i]))
+    return list(first.values())
+
+
+def pull(root, seed, create_graph=False, wanted=None, retain=False, ready=None):
     """The backward pass from `root` (a Node, a Result or a leaf), where the gradient is `seed`.
 
     Returns the gradients as a dict from the identity of each leaf (or of each in `wanted`) to the pair of it and its
-    gradient: arrays, or Tensors with a graph of their own under `create_graph`.
+    gradient: arrays, or Tensors with a graph of their own under `create_graph`. ``ready(leaf, gradient)`` is called for each
+    leaf as soon as its gradient is complete.
     """
     needed = None if wanted is None else _needed(root, wanted)
+    leaves = _leaves(root) if ready is not None else ()
     found: dict = {}
     if node_of(root) is None:
         return {id(root): (root, seed)} if needed is None or id(root) in needed else found
@@ -101,6 +113,12 @@ def pull(root, seed, create_graph=False, wanted=None, retain=False):
                 found[id(parent)] = (parent, d)
         if not retain:
             node.data = [None] * len(g) if several else None
+        if leaves:
+            to_come = -heap[0] if heap else -1
+            while leaves and leaves[-1][0] > to_come:
+                leaf = leaves.pop()[1]
+                if id(leaf) in found:
+                    ready(leaf, found[id(leaf)][1])
     return found
 
 
@@ -191,13 +209,13 @@ def _require_graph(what, output):
         )
 
 
-def backward(output, gradient=None, create_graph=False):
-    """Add to ``.grad`` of every leaf the gradient of `output` by it; see `Tensor.backward`."""
+def backward(output, gradient=None, create_graph=False, ready=None):
+    """Add to ``.grad`` of every leaf the gradient of `output` by it; see `Tensor.backward`, and of `ready` `pull`."""
     _require_graph("backward", output)
     root = output if output._node is None else output._node
     seed = _seed(output, gradient, "backward", create_graph)
     handed = {id(raw(seed))}
-    found = pull(root, seed, create_graph, retain=create_graph).values()
+    found = pull(root, seed, create_graph, retain=create_graph, ready=ready).values()
     with _accumulating:
         for leaf, d in found:
             if not create_graph:

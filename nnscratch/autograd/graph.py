@@ -128,7 +128,7 @@ def raw(a):
     """A kept argument as an array."""
     if type(a) is Node or type(a) is Result:
         if a.data is None:
-            _restore(node_of(a))
+            _restore(a)
         return a.data
     return a.data if isinstance(a, handles.Tensor) else a
 
@@ -136,7 +136,7 @@ def raw(a):
 def kept_array(node, k):
     """One of several results of a node as an array."""
     if node.data[k] is None:
-        _restore(node)
+        _restore(Result(node, k))
     return node.data[k]
 
 
@@ -152,18 +152,28 @@ def handle(a):
     return tensor
 
 
-def _restore(node):
+def _restore(a):
     """Compute a dropped result again, and those it came from."""
-    stack = [node]
+    stack = [a]
     while stack:
         last = stack[-1]
-        missing = [node_of(a) for a in last.args if type(a) in (Node, Result) and a.data is None]
-        if missing:
+        node = node_of(last)
+        # what another node computed in this one's place has the same numbers, and is needed anyway: see `record_as`
+        around = node.fused if last is node or last.index == 0 else None
+        missing = [
+            b for b in (node.args if around is None else [around]) if type(b) in (Node, Result) and b.data is None
+        ]
+        if last.data is None and missing:
             stack += missing
             continue
-        check_versions(last, range(len(last.args)))
-        out = last.op.forward(*map(raw, last.args), **last.kwargs)
-        last.data = as_result(out) if last.op.outputs is None else list(map(as_result, out))
+        if last.data is None and around is None:
+            check_versions(node, range(len(node.args)))
+            out = node.op.forward(*map(raw, node.args), **node.kwargs)
+            node.data = as_result(out) if node.op.outputs is None else list(map(as_result, out))
+        elif last.data is None and last is node:
+            node.data = around.data
+        elif last.data is None:
+            node.data[0] = around.data
         stack.pop()
 
 

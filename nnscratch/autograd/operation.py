@@ -27,6 +27,7 @@ OPS: dict = {}
 _RAW_TYPES = backend.RAW_TYPES
 _TENSOR_TYPES = handles.TYPES
 _sequence = itertools.count()
+next_in_sequence = _sequence.__next__
 #: Errors that arguments which do not fit are met with, and those that say as much where they come of an operation of ours.
 EXPLAINED = (ValueError, TypeError, IndexError, OverflowError, MemoryError)
 UNEXPECTED = (AttributeError, KeyError, ZeroDivisionError, RecursionError)

@@ -9,6 +9,8 @@ from typing import Any
 
 class State(threading.local):
     recording = True
+    #: Whether a function is running whose operations are to compute their results again, see `checkpoint`.
+    recomputing = False
     #: The modules whose forward is running, as nested pairs (the outer ones, a weak reference), or None outside all.
     scope = None
     #: Modes that modules have in this thread alone, by their ids, or None; see `nnscratch.nn.module.modes`.

@@ -42,6 +42,21 @@ class Kernels:
         """What a function returns that draws random numbers: in each run of a captured step it is called again."""
         return function(*arguments)
 
+    def dropout_mask(self, shape, dtype, p):
+        """What dropout multiplies by: 0 with probability `p`, else 1 / (1 - p).
+
+        Where several processes compute a batch each has its rows of the mask that one would draw for all; of an array that is not
+        one of rows, a mask of its own.
+        """
+        share = random.current().share
+        if share is None:
+            return self.draw_mask(shape, dtype, p)
+        place = share.place(shape)
+        if place is not None:
+            return self.draw_mask(place[0], dtype, p)[place[1]]
+        with random.Generator(self.draw_seed() + share.start):
+            return self.draw_mask(shape, dtype, p)
+
     @functools.cached_property
     def kernel(self):
         """``kernel("topic.function")``: an array function of `nnscratch.kernels`, the fast one of this device or else its definition.
@@ -138,9 +153,13 @@ class CPU(Kernels):
         """The whole numbers from 0 to n - 1."""
         return np.arange(n)
 
-    def dropout_mask(self, shape, dtype, p):
-        """What dropout multiplies by: 0 with probability `p`, else 1 / (1 - p)."""
+    def draw_mask(self, shape, dtype, p):
+        """`dropout_mask` for a batch that is computed here alone."""
         return (self.rng.random(shape, np.float32) >= p) * dtype.type(1 / (1 - p))
+
+    def draw_seed(self):
+        """A seed for random numbers aside."""
+        return int(self.rng.integers(2**63))
 
     def check(self, array, low, high, error):
         """Raise what ``error(value)`` returns if a value is not from `low` to `high`, as nan never is."""

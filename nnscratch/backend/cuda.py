@@ -130,12 +130,18 @@ class CUDA(Kernels, Deferred):
         """The whole numbers from 0 to n - 1."""
         return self.xp.arange(n)
 
-    def dropout_mask(self, shape, dtype, p):
-        """What dropout multiplies by: 0 with probability `p`, else 1 / (1 - p)."""
+    def draw_mask(self, shape, dtype, p):
+        """`dropout_mask` for a batch that is computed here alone."""
         rng = self.rng
         made = self.kernel("dropout.mask")(shape, dtype, p, rng.seed & (2**64 - 1), rng.drawn)
         rng.drawn += -(-made.size // 4)  # a number of the counter stands for four random ones
         return made
+
+    def draw_seed(self):
+        """A seed for random numbers aside."""
+        rng = self.rng
+        rng.drawn += 1
+        return (rng.seed << 32) + rng.drawn
 
     def prefetch(self, batches):
         """Batches (tuples of the CPU's arrays), each with its copies here.

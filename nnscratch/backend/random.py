@@ -35,6 +35,8 @@ class Generator:
     def __init__(self, seed=0):
         self.seed = arguments.count("Generator", "seed", seed, 0, float("inf"))
         self._made: dict = {}
+        #: Which rows of a batch this thread computes, where others compute the rest: a `Share`, or None.
+        self.share = None
 
     def manual_seed(self, seed):
         """Begin anew from another seed, for everybody who holds it."""
@@ -49,9 +51,20 @@ class Generator:
             found = self._made.setdefault(backend, backend.new_rng(self.seed))
         return found
 
+    def state(self):
+        """The states of its generators, by the names of their devices."""
+        return {backend.name: made.bit_generator.state for backend, made in self._made.items()}
+
+    def set_state(self, states):
+        """Take over what `state` returned."""
+        for backend, made in self._made.items():
+            if backend.name in states:
+                made.bit_generator.state = states[backend.name]
+
     def copy(self):
         """One that goes on as this one will, and leaves it where it is."""
         new = Generator(self.seed)
+        new.share = self.share
         for backend, made in list(self._made.items()):
             new.of(backend).bit_generator.state = made.bit_generator.state
         return new
@@ -63,6 +76,44 @@ class Generator:
 
     def __exit__(self, *exception):
         _here.generator = _here.around.pop()
+
+
+class Share(tuple):
+    """A batch's arrays, those rows of them that one process computes; and which rows of how many those are.
+
+    Attributes
+    ----------
+    start, rows, whole : int
+        The first of them, how many there are, and of how many.
+    counts : bool
+        Whether they count. Where there are fewer rows than processes some compute the first row, which counts nothing, so
+        that all send the same messages.
+    last : bool
+        Whether the process has no more rows of this batch.
+
+    Examples
+    --------
+    >>> Share([[1, 2]], 2, 2, 6).place((4, 3))
+    ((12, 3), slice(4, 8, None))
+    """
+
+    start: int
+    rows: int
+    whole: int
+    counts: bool
+    last: bool
+
+    def __new__(cls, arrays, start, rows, whole, counts=True, last=True):
+        made = super().__new__(cls, arrays)
+        made.start, made.rows, made.whole, made.counts, made.last = start, rows, whole, counts, last
+        return made
+
+    def place(self, shape):
+        """The shape that an array of `shape` has for the whole batch, and its rows there; None where it is not one of rows."""
+        each, rest = divmod(shape[0] if shape else 1, self.rows)
+        if rest or not shape:
+            return None
+        return (self.whole * each, *shape[1:]), slice(self.start * each, (self.start + self.rows) * each)
 
 
 #: The process's, which all threads draw from that have none of their own.

@@ -49,6 +49,8 @@ class Metric:
     higher_is_better: bool | None = None
     #: Whether `compute` costs so little that a progress bar may ask after each batch.
     quick = True
+    #: The attributes that batches are added up in, by which two of the same settings are joined.
+    sums: tuple = ()
 
     def reset(self):
         """Forget all batches."""
@@ -61,6 +63,26 @@ class Metric:
     def compute(self):
         """The value over all batches since `reset`."""
         raise NotImplementedError(f"{type(self).__name__}: has no compute; write `def compute(self)` in the class")
+
+    def state(self):
+        """What `merge` takes: here the attributes that `sums` names; for `Trainer(..., distributed=...)`.
+
+        Raises
+        ------
+        NotImplementedError
+            Where there are none.
+        """
+        if not self.sums:
+            raise NotImplementedError(
+                f"{type(self).__name__}: several processes cannot join it; name the attributes that add up in `sums`, or write "
+                f"`def state(self)` and `def merge(self, state)` in the class"
+            )
+        return {name: getattr(self, name) for name in self.sums}
+
+    def merge(self, state):
+        """Take the batches of another of the same settings: what its `state` returned."""
+        for name, value in state.items():
+            setattr(self, name, getattr(self, name) + value)
 
     def new(self):
         """One of the same settings that has seen no batch."""
@@ -86,6 +108,8 @@ class Mean(Metric):
     >>> mean.compute()
     1.75
     """
+
+    sums = ("total", "count")
 
     def __init__(self, name="mean"):
         self.name = name
@@ -161,6 +185,7 @@ class Accuracy(_Counting):
     """
 
     name = "accuracy"
+    sums = ("right", "count")
 
     def __init__(self, ignore_index=None):
         self.ignore_index = ignore_index
@@ -203,6 +228,7 @@ class Perplexity(_Counting):
 
     name = "perplexity"
     higher_is_better = False
+    sums = ("total", "count")
 
     def __init__(self, ignore_index=None):
         self.ignore_index = ignore_index
@@ -273,9 +299,17 @@ class ConfusionMatrix(_Counting):
         """Take a batch, as `confusion_matrix` does."""
         prediction, target = self._counted(prediction, target)
         if target.size:
-            found = classifier.confusion_matrix_of(self.name, prediction, target, self.classes)
-            size = max(len(found), len(self.matrix))
-            self.matrix = sum(np.pad(m, (0, size - len(m))) for m in (self.matrix, found))
+            self.merge({"matrix": classifier.confusion_matrix_of(self.name, prediction, target, self.classes)})
+
+    def state(self):
+        """The counts."""
+        return {"matrix": self.matrix}
+
+    def merge(self, state):
+        """Add counts, of more classes or fewer."""
+        found = state["matrix"]
+        size = max(len(found), len(self.matrix))
+        self.matrix = sum(np.pad(m, (0, size - len(m))) for m in (self.matrix, found))
 
     def compute(self):
         """The matrix, int64, of shape (classes, classes)."""
@@ -396,6 +430,16 @@ class FunctionMetric(Metric):
         self._size += sum(a.nbytes for a in batch)
         if self._size >= MOST_BYTES:
             self._call()
+
+    def state(self):
+        """The batches that were kept, and the mean of the others."""
+        return {"kept": self._kept, "mean": self._mean.state()}
+
+    def merge(self, state):
+        """Take batches, and the mean of others."""
+        self._mean.merge(state["mean"])
+        for batch in state["kept"]:
+            self.update(*batch)
 
     def _call(self):
         prediction, target = (np.concatenate(arrays) for arrays in zip(*self._kept, strict=True))

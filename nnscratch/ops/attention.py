@@ -266,6 +266,10 @@ def _seed():
 def attend(query, key, value, mask, scale, causal, dropout):
     """The values of `attention`, with a seed drawn for its dropout, on the CPU, and so the same on every device."""
     seed = backend_of(query).anew(_seed) if dropout else 0
+    share = backend.random.current().share if dropout else None
+    if share is not None:  # this one's rows are a part of those of all ranks
+        place = share.place((*query.shape[:-1], key.shape[-2]))
+        seed += (math.prod(place[0][1:]) * place[1].start if place else share.start) << 64
     return attention(query, key, value, mask, scale, causal, dropout, seed)[0]
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import threading
 
 import numpy as np
 
@@ -237,6 +238,14 @@ def _(g, d, x, axis, eps, centred, mean, variance):
 # What users call
 
 
+class _Standardizing(threading.local):
+    #: A function that batch normalisation standardises by in this thread, where its samples are not all here; else None.
+    way = None
+
+
+standardizing = _Standardizing()
+
+
 def batch_norm(x, running_mean=None, running_var=None, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
     r"""Each channel standardised over the batch, or by running statistics outside training (Ioffe & Szegedy, 2015).
 
@@ -280,12 +289,15 @@ def batch_norm(x, running_mean=None, running_var=None, weight=None, bias=None, t
     wide = (1, channels, *(1,) * (x.ndim - 2))
     if training:
         n = x.size // channels if channels else 0
-        if n < 2:
+        if n < 2 and standardizing.way is None:
             raise ValueError(
                 f"{name}: training needs at least two values a channel, x {x.shape} has {n}; use a larger batch, or eval()"
             )
         affine = (a if a is None else reshape(a, wide) for a in (weight, bias))
-        y, mean, variance = standardize(x, axes, eps, *affine)
+        if standardizing.way is None:
+            y, mean, variance = standardize(x, axes, eps, *affine)
+        else:
+            y, mean, variance, n = standardizing.way(x, axes, eps, *affine)
         if running_mean is not None:
             for running, batch in ((running_mean, mean), (running_var, variance)):
                 batch = raw(batch).reshape(-1) * (n / (n - 1) if running is running_var else 1)

@@ -9,9 +9,9 @@ import numpy as np
 
 import nnscratch as ns
 from nnscratch import arguments, backend, documents
-from nnscratch.checkpoint import read_checkpoint
 from nnscratch.files import as_path, parse_json, read_bytes, read_json, writable_folder, write_bytes
 from nnscratch.kernels.blas import one_thread
+from nnscratch.state_files import read_checkpoint
 from nnscratch.training import Checkpoint, Trainer
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -142,6 +142,7 @@ class System:
         resume=False,
         out=None,
         verbose=True,
+        distributed=None,
         **options,
     ):
         """Train, print the result, and write it into a folder.
@@ -162,13 +163,15 @@ class System:
             The folder, by default ``runs/NAME``.
         verbose : bool
             Whether to show the progress bar and a line for each epoch.
+        distributed : nnscratch.distributed.Ranks, optional
+            The processes that train together, all by this call; rank 0 writes and prints.
         **options
             The system's own; see `options`.
 
         Returns
         -------
         dict
-            What ``metrics.json`` holds.
+            What ``metrics.json`` holds; empty on other ranks than 0.
 
         Raises
         ------
@@ -184,10 +187,19 @@ class System:
         out = as_path("train", os.path.join("runs", self.name) if out is None else out)
         settings = self._settings(given, epochs, os.path.join(out, CHECKPOINT) if resume else None)
         backend.get(device)
-        writable_folder("train", out)
+        if distributed is None:
+            return self._run(settings, device, resume, out, verbose)
+        with distributed.together(), distributed.alone_speaking():
+            return self._run(settings, device, resume, out, verbose, distributed)
+
+    def _run(self, settings, device, resume, out, verbose, ranks=None):
+        first = ranks is None or ranks.rank == 0
+        if first:
+            writable_folder("train", out)
         trainer, train, test = self.build(settings, device)
+        trainer.distributed = ranks
         self.train(trainer, train, test, settings, out, resume, verbose)
-        return self._write_report(trainer, train, test, settings, out)
+        return self._write_report(trainer, train, test, settings, out) if first else {}
 
     def _settings(self, given, epochs, checkpoint):
         """The settings of a run: the system's own, or those of the run to be resumed, and what is given."""

@@ -30,7 +30,7 @@ class MeanGradient:
     """
 
     def __init__(self, optimizer):
-        self.optimizer = optimizer
+        self.optimizer, self.take = optimizer, optimizer.step
         self._params = [p for group in optimizer.param_groups for p in group["params"]]
         self._sums = [None] * len(self._params)
         self._total = self._unit = 0
@@ -58,7 +58,7 @@ class MeanGradient:
                 # where nothing counts, the sum is 0, too
                 divisor = np.maximum(_as(total, g.dtype), np.finfo(g.dtype).tiny)
                 p.grad = Tensor(g / divisor)
-        self.optimizer.step()
+        self.take()
         self._sums = [None] * len(self._params)
         self._total = self._unit = 0
 

@@ -229,7 +229,7 @@ class Checkpoint(Callback):
     monitor : str, optional
         The name of a value in the history: write only where it is better than ever before. Nan never is.
     notes : dict, optional
-        Of what JSON can hold, kept in the file (see `nnscratch.checkpoint.read_checkpoint`).
+        Of what JSON can hold, kept in the file (see `nnscratch.state_files.read_checkpoint`).
     mode : {"auto", "min", "max"}
         Which values of `monitor` are better, as for `EarlyStopping`.
 

@@ -1,5 +1,6 @@
 """The loop: passes over data in which a step learns from batches, measures them, or predicts."""
 
+import contextlib
 import functools
 import time
 import warnings
@@ -9,9 +10,11 @@ import numpy as np
 from nnscratch import backend
 from nnscratch.arguments import as_samples, check_finite
 from nnscratch.autograd import no_grad
+from nnscratch.casting import autocast
 from nnscratch.program import capture
 from nnscratch.tensor import Tensor
 from nnscratch.training.callbacks import Callback
+from nnscratch.training.resume import inventory
 from nnscratch.training.totals import Totals
 
 MOST_LINES = 20  # printed by one fit
@@ -37,6 +40,8 @@ class Loop:
         """All epochs that are to be done yet; `cut` says how batches are cut: their size, whether shuffled, and without a rest."""
         from tqdm import tqdm
 
+        ranks = self.step.ranks
+
         done, epochs = self.history.epochs, self.epochs
         every = -(-epochs // MOST_LINES)
         samples = train.samples
@@ -60,11 +65,13 @@ class Loop:
                 for callback in self._callbacks:
                     callback.on_epoch_begin(self, epoch)
                 self._unfinished = epoch
+                if ranks is not None:
+                    self._same_random(ranks)
                 started, rate = time.perf_counter(), self.optimizer.lr
                 logs = self._train(train.batches(*cut), f"fit: epoch {epoch}", accumulate, bar)
                 self.step.check_finite()
                 if validation is not None:
-                    values = self._measure(f"fit: validation after epoch {epoch}", validation, 256)
+                    values = self._measure(f"fit: validation after epoch {epoch}", validation, 256, ranks)
                     logs.update({f"val_{name}": value for name, value in values.items()})
                 logs.update(lr=rate, seconds=time.perf_counter() - started)
                 self.history.append(logs)
@@ -80,7 +87,8 @@ class Loop:
         """Train for an epoch; returns its values."""
         totals = Totals("update", self.step, complete=True)
         listening = [c for c in self._callbacks if type(c).on_batch_end is not Callback.on_batch_end]
-        updates = self._updates(totals, self._augmented(self._joined(batches)), what, accumulate)
+        batches, ranks = self._augmented(self._joined(batches)), self.step.ranks
+        updates = self._updates(totals, batches if ranks is None else ranks.shared(batches), what, accumulate)
         with self.step.mode(True):
             for number, flat in enumerate(self.backend.readback(updates), 1):
                 totals.add(flat)
@@ -89,8 +97,11 @@ class Loop:
                     for callback in listening:
                         callback.on_batch_end(self, number, values)
                     bar.set_postfix({n: f"{v:.4f}" for n, v in values.items()}, refresh=False)
-                    _advance(bar, flat[0])
-        return _computed(what, totals)
+                    _advance(bar, flat[0] if ranks is None else flat[0] * ranks.size)
+        if ranks is not None:
+            ranks.report(0)  # which waits for those that are still at a batch, and finds those that should be
+            ranks.mean_of([b.data for m in self.step.modules.values() for b in m.buffers() if b.dtype.kind == "f"])
+        return _computed(what, totals, ranks)
 
     def _updates(self, totals, batches, what, accumulate):
         """Let the step learn from batches, and hand on what is to be read of each."""
@@ -98,16 +109,19 @@ class Loop:
         with self.step.accumulating(accumulate):
             for number, arrays, tensors in self._moved(batches):
                 self.step.doing = f"{what}, batch {number}"
-                with np.errstate(**QUIET):
+                with np.errstate(**QUIET), self._as_share(arrays), self._cast():
                     values = self._update(tensors)
-                yield totals.flat(values, tensors, arrays)
+                if getattr(arrays, "counts", True):
+                    yield totals.flat(values, tensors, arrays)
                 del values, tensors  # and with them their graph
+                if not getattr(arrays, "last", True):
+                    continue
                 waiting += 1
                 if waiting == accumulate:
-                    self._step_taken(accumulate)
+                    self._step_taken()
                     waiting = 0
             if waiting:
-                self._step_taken(accumulate)
+                self._step_taken()
 
     def _do(self, name):
         """A method of the step, or the program that it is captured as."""
@@ -125,32 +139,46 @@ class Loop:
         except FloatingPointError as error:  # of `ns.detect_nan`
             raise FloatingPointError(f"{self.step.doing}: {error}") from error
 
-    def _step_taken(self, accumulate):
-        if accumulate > 1:
+    def _cast(self):
+        """Within this block products are computed in as many bits as the Trainer was told."""
+        return contextlib.nullcontext() if self.autocast is None else autocast(self.autocast)
+
+    def _as_share(self, arrays):
+        """Within this block a batch is computed, where it is a part of one beside what other processes compute."""
+        return contextlib.nullcontext() if self.step.ranks is None else self.step.ranks.computing(arrays)
+
+    def _same_random(self, ranks):
+        """Go on with rank 0's random numbers, from which the order of samples is drawn."""
+        found = inventory(self)
+        found.set_random(ranks.messages.broadcast(found.random()))
+
+    def _step_taken(self):
+        if self.step.waits:
             with np.errstate(**QUIET):
                 self.step.take_step()
         if self.scheduler is not None and self.scheduler_step == "batch":
             self.scheduler.step()
 
-    def _measure(self, what, source, batch_size):
-        """The values on data."""
+    def _measure(self, what, source, batch_size, ranks=None):
+        """The values on data, which `ranks` measure together."""
         totals = Totals("measure", self.step, complete=False)
 
         def results():
-            for number, arrays, tensors in self._moved(source.batches(batch_size)):
+            batches = source.batches(batch_size)
+            for number, arrays, tensors in self._moved(ranks.shared(batches, False) if ranks else batches):
                 self.step.doing = what if source.arrays is not None else f"{what}, batch {number}"
-                with self.step.mode(False), no_grad(), np.errstate(**QUIET):
+                with self.step.mode(False), no_grad(), np.errstate(**QUIET), self._cast():
                     values = self._do("measure")(*tensors)
                 yield totals.flat(values, tensors, arrays)
 
         for flat in self.backend.readback(results()):
             totals.add(flat)
-        return _computed(what, totals)
+        return _computed(what, totals, ranks)
 
     def _predictions(self, batches):
         for _, _, tensors in self._moved(batches):
             self.step.doing = "predict"
-            with self.step.mode(False), no_grad(), np.errstate(**QUIET):
+            with self.step.mode(False), no_grad(), np.errstate(**QUIET), self._cast():
                 prediction = self._do("predict")(*tensors)
             yield (prediction.data,)
 
@@ -221,7 +249,9 @@ def _advance(bar, samples):
     bar.refresh()
 
 
-def _computed(what, totals):
+def _computed(what, totals, ranks=None):
+    if ranks is not None:
+        totals.join(ranks)
     if not totals.samples:
         raise ValueError(
             f"{what}: there was no batch; pass data that are not empty, or, where an iterator is used up by the first epoch, a "

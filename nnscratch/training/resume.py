@@ -7,7 +7,7 @@ import os
 import numpy as np
 
 from nnscratch import arguments, backend
-from nnscratch.checkpoint import write_checkpoint
+from nnscratch.state_files import write_checkpoint
 from nnscratch.training.history import History
 from nnscratch.training.inventory import SCALARS, Inventory, checksum, listed
 from nnscratch.training.undo import all_or_nothing
@@ -46,7 +46,7 @@ def write(trainer, path, notes):
     scalars, arrays, lost = _changes(trainer, found)
     tensors |= {f"changed/{name}": array for name, array in arrays.items()}
     content = {
-        "settings": trainer._settings | _data(trainer),
+        "settings": trainer._settings | data_of(trainer),
         "begun": trainer._begun,
         "modules": trainer._begun_modules,
         "changed": scalars,
@@ -120,7 +120,7 @@ def restore(trainer, path, tensors, content):
     """Take over what `write` wrote; the caller puts back what was changed where something does not fit."""
     path = arguments.named(os.fsdecode(path))
     done, states = _checked(path, tensors, content, trainer)
-    _compare(path, content["settings"], trainer._settings | _data(trainer))
+    _compare(path, content["settings"], trainer._settings | data_of(trainer))
     if done.epochs > trainer.epochs:
         raise ValueError(
             f"resume: the run in {path} has {done.epochs} epochs, got {trainer.epochs}; pass a larger number"
@@ -174,7 +174,7 @@ def _told_as_damage(path):
         raise ValueError(f"resume: {path} is damaged, or of another run ({what}); pass another file") from error
 
 
-def _data(trainer):
+def data_of(trainer):
     """What the data of the present `fit` are, where they are arrays."""
     found = {"class_weight": _class_weight(trainer.step)}
     for name, source in (("data", trainer._train_source), ("validation_data", trainer._validation_source)):

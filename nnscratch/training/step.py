@@ -31,9 +31,17 @@ class _Here(threading.local):
 
     def __init__(self):
         self.doing = weakref.WeakKeyDictionary()
+        self.ranks = weakref.WeakKeyDictionary()
 
 
 _here = _Here()
+
+
+class _Gradients(dict):
+    """What makes one gradient of several, by the optimisers' ids."""
+
+    def __init__(self, wait):
+        self.wait = wait
 
 
 class DivergedError(RuntimeError):
@@ -71,6 +79,8 @@ class Step:
         What accumulates the values of these names.
     refuses_nan : bool
         Whether losses, gradients and weights that are no finite numbers are errors; ``Trainer(nan=...)`` says so.
+    scaler : optim.LossScaler, optional
+        What losses are multiplied by; ``Trainer(autocast="float16")`` gives it one.
     doing : str
         What the Trainer is doing, such as ``"fit: epoch 2, batch 7"``: the beginning of an error.
 
@@ -106,7 +116,7 @@ class Step:
     names: tuple = ("loss",)
     metrics: Mapping = MappingProxyType({})
     refuses_nan = True
-    _gradients: dict | None = None  # by optimiser, while several batches make one step
+    _gradients: "_Gradients | None" = None  # by optimiser, while several batches, or several processes, make one step
 
     @property
     def doing(self) -> str:
@@ -116,6 +126,20 @@ class Step:
     @doing.setter
     def doing(self, what):
         _here.doing[self] = what
+
+    @property
+    def ranks(self):
+        """The processes that train with this one: `nnscratch.distributed.Ranks`, or None."""
+        return _here.ranks.get(self)
+
+    @ranks.setter
+    def ranks(self, ranks):
+        _here.ranks[self] = ranks
+
+    @property
+    def waits(self):
+        """Whether the optimisers' steps wait for `take_step`, as several parts make one."""
+        return self._gradients is not None and self._gradients.wait
 
     def update(self, *batch):
         """Learn from a batch of Tensors.
@@ -157,15 +181,31 @@ class Step:
             What the loss counts, by which batches are weighed when gradients are accumulated: the number of samples.
         """
         self.check(loss)
+        scaler = getattr(self, "scaler", None)
+        check = self._check_gradients if self.refuses_nan and scaler is None else None
+        if scaler is not None:  # which looks at gradients itself
+            loss = scaler.multiply(loss)
         if self._gradients is None:
             optimizer.zero_grad()
             loss.backward()
-            if self.refuses_nan:
-                self._check_gradients(optimizer)
-            optimizer.step()
+            if check is not None:
+                check(optimizer)
+            if scaler is None:
+                optimizer.step()
+            else:
+                scaler.step(optimizer)
         else:
-            check = self._check_gradients if self.refuses_nan else None
-            self._gradients.setdefault(id(optimizer), MeanGradient(optimizer)).add(loss, count, check)
+            gradients = self._gradients.get(id(optimizer)) or self._new_gradients(optimizer)
+            gradients.add(loss, count, check)
+            if not self.waits:
+                gradients.step()
+
+    def _new_gradients(self, optimizer):
+        made = MeanGradient(optimizer) if self.ranks is None else self.ranks.gradients(optimizer, self.waits)
+        scaler = getattr(self, "scaler", None)
+        made.take = optimizer.step if scaler is None else functools.partial(scaler.step, optimizer)
+        self._gradients[id(optimizer)] = made
+        return made
 
     def _check_gradients(self, optimizer):
         """Refuse gradients that are no finite numbers, before anything learns from them; those on a GPU are not waited for."""
@@ -254,7 +294,8 @@ class Step:
     @contextlib.contextmanager
     def accumulating(self, batches):
         """Within this block gradients of so many batches make a step, which is taken by `take_step`."""
-        self._gradients = {} if batches > 1 else None
+        several = batches > 1 or (self.ranks is not None and self.ranks.reduction == "ordered")
+        self._gradients = _Gradients(several) if several or self.ranks is not None else None
         try:
             yield
         finally:

@@ -88,6 +88,19 @@ class Totals:
         for name, start, stop in self._pattern:
             self._metrics[name].update(*flat[start:stop])
 
+    def join(self, ranks):
+        """Take the batches of all ranks, in the order of the ranks, so that each has the same values."""
+        own = None if self._pattern is None else {name: m.state() for name, m in self._metrics.items()}
+        found = [row for row in ranks.gather((self._pattern, self.samples, own)) if row[0] is not None]
+        if not found:
+            return
+        self._pattern = found[0][0]
+        self.restart()
+        for _, samples, states in found:
+            self.samples += samples
+            for name, metric in self._metrics.items():
+                metric.merge(states[name])
+
     def running(self):
         """The values so far, of metrics that are quick."""
         return {name: number(name, m.compute()) for name, m in self._metrics.items() if m.quick}

@@ -6,7 +6,9 @@ import numpy as np
 
 from nnscratch import arguments
 from nnscratch.backend import precision
-from nnscratch.checkpoint import read_checkpoint
+from nnscratch.casting import PRECISIONS
+from nnscratch.optim.scaler import LossScaler
+from nnscratch.state_files import read_checkpoint
 from nnscratch.training import lr_finder
 from nnscratch.training.callbacks import ordered
 from nnscratch.training.history import History
@@ -14,6 +16,7 @@ from nnscratch.training.loop import Loop
 from nnscratch.training.resume import begin, inventory, restore, write
 from nnscratch.training.sources import Source, held_out
 from nnscratch.training.step import Step, Supervised, check_parts
+from nnscratch.training.together import agreed, of_all_ranks
 from nnscratch.training.undo import all_or_nothing
 
 
@@ -44,6 +47,12 @@ class Trainer(Loop):
     capture : bool
         Whether training and measuring are recorded from their first batch and run as programs: the same bits, faster where
         arrays are small; see `nnscratch.capture`.
+    distributed : nnscratch.distributed.Ranks, optional
+        The processes that train the same network together, all by the same program: ``ns.distributed.mpi()``. Each learns from a part
+        of every batch, all take the same steps, measure validation data together and decide the same; rank 0 alone
+        shows progress and writes checkpoints. An error on one ends all.
+    autocast : {"bfloat16", "float16"}, optional
+        Learn and measure within `ns.autocast`; with "float16" by a step that has an `optim.LossScaler`.
 
     Attributes
     ----------
@@ -85,6 +94,8 @@ class Trainer(Loop):
         *,
         nan="raise",
         capture=False,
+        distributed=None,
+        autocast=None,
     ):
         if nan not in ("raise", "allow"):
             raise ValueError(f"Trainer: nan is {arguments.shown(nan)}; pass 'raise' or 'allow'")
@@ -101,8 +112,23 @@ class Trainer(Loop):
             getattr(scheduler, "optimizer", None) is not o for o in self.step.optimizers.values()
         ):
             raise ValueError("Trainer: the scheduler is not of this optimizer; make it with the one passed")
+        if distributed is not None and not hasattr(distributed, "shared"):
+            raise TypeError(
+                f"Trainer: distributed is {arguments.shown(distributed)}, expected ranks; pass ns.distributed.mpi(), or None"
+            )
+        self.distributed = distributed
+        if autocast not in (None, *PRECISIONS):
+            raise ValueError(f"Trainer: autocast is {arguments.shown(autocast)}; pass 'bfloat16', 'float16' or None")
+        self.autocast = autocast
+        if autocast == "float16" and getattr(self.step, "scaler", None) is None:
+            self.step.scaler = LossScaler()
         self.step.refuses_nan = nan == "raise"
         self.capture = arguments.flag("Trainer", "capture", capture)
+        if self.capture and (distributed is not None or autocast is not None):
+            raise ValueError(
+                "Trainer: capture records the step of one process in float32, got distributed or autocast beside it; leave out capture, "
+                "or those"
+            )
         self.scheduler = scheduler
         self.scheduler_step = scheduler_step
         self.history = History()
@@ -129,6 +155,7 @@ class Trainer(Loop):
         """The step's metrics, by name."""
         return self.step.metrics
 
+    @of_all_ranks
     def fit(
         self,
         x,
@@ -271,6 +298,7 @@ class Trainer(Loop):
                 "drop_last": drop_last,
                 "scheduler_step": self.scheduler_step,
                 "precision": precision.name,
+                "autocast": self.autocast,
             }
             self._settings |= {"validation_samples": None if validation is None else validation.samples}
             self._settings |= train.settings | {"accumulate": accumulate}
@@ -279,6 +307,11 @@ class Trainer(Loop):
             begin(self, before)
             if saved is not None:
                 restore(self, resume, *saved)
+            if self.distributed is not None:
+                line = agreed(self)
+                verbose = verbose and self.distributed.rank == 0
+                if verbose:
+                    print(line)
         cut = batch_size, bool(shuffle), drop_last, join_single
         self._epochs(train, validation, cut, accumulate, verbose)
         for callback in callbacks:
@@ -419,7 +452,8 @@ class Trainer(Loop):
                 f"Checkpoint among the callbacks, which writes complete epochs, or keep the weights as they are by ns.save"
             )
         self.step.check_finite()
-        write(self, path, notes)
+        if self.distributed is None or self.distributed.rank == 0:
+            write(self, path, notes)
 
 
 def _modes(metrics):
