@@ -21,6 +21,7 @@ MODULES = {
     "nnscratch.optim.lr_scheduler": (),
     "nnscratch.data": (),
     "nnscratch.data.text": (),
+    "nnscratch.distributed": (),
     "nnscratch.metrics": (),
     "nnscratch.training": (),
     "nnscratch.pictures": (),

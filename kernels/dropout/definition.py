@@ -18,7 +18,7 @@ def mask(shape, dtype, p, seed, offset=0, like=None):
         like = xp().empty(0)
     n, first = math.prod(shape), seed >> 64
     counters = np.cumsum(np.ones_like(like, np.uint64, shape=(-(-(n + first % 4) // 4),)))
-    counters += np.uint64(offset + first // 4) - np.uint64(1)
+    counters = counters + np.uint64(offset + first // 4) - np.uint64(1)
     words = np.stack(_philox(counters.astype(np.uint64), seed), axis=1).reshape(-1)[first % 4 : first % 4 + n]
     numbers = (words >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24)
     return ((numbers >= np.float32(p)) * dtype.type(1 / (1 - p))).reshape(shape)
