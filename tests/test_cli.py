@@ -55,6 +55,7 @@ def test_mnist_cnn_is_the_default_and_options_reach_it(monkeypatch):
         "full": False,
         "resume": False,
         "out": None,
+        "distributed": None,
     }
     assert run("train", "mnist-cnn", "--full", "--resume", "--seed=7", "--device", "cpu", "--out", "x") == 0
     assert (seen["full"], seen["resume"], seen["seed"], seen["out"]) == (True, True, 7, "x")

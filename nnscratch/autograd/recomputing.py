@@ -116,7 +116,8 @@ def drawn(device, shape, dtype, p):
 
     Examples
     --------
-    >>> drawn(backend.cpu, (2, 3), "float32", 0.0).shape
+    >>> import numpy as np
+    >>> drawn(backend.cpu, (2, 3), np.dtype("float32"), 0.0).shape
     (2, 3)
     """
     if not state.recomputing:

@@ -36,6 +36,19 @@ class Ranks:
         How many bytes of gradients make a message.
     seconds : dict of str to float
         How long this process has waited for messages of gradients ("waited"), and how many steps were taken ("steps").
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a setting is not such.
+
+    Examples
+    --------
+    >>> class Alone:
+    ...     rank, size = 0, 1
+    >>> ranks = Ranks(Alone(), "ordered", blocks=3)
+    >>> [share[0].tolist() for share in ranks.shared([(np.arange(5),)])]
+    [[0], [1, 2], [3, 4]]
     """
 
     #: What the ranks tell each other at each step: the batch's samples, what their losses counted, whether a gradient was not

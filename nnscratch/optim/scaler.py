@@ -45,7 +45,7 @@ class LossScaler:
     >>> import nnscratch as ns
     >>> w = ns.tensor([1.0], requires_grad=True)
     >>> scaler, optimizer = LossScaler(scale=8.0), ns.optim.SGD([w], lr=0.5)
-    >>> scaler.multiply((w * 1e38).sum()).backward()
+    >>> scaler.multiply((w * float("inf")).sum()).backward()
     >>> scaler.step(optimizer), w.item(), scaler.scale
     (False, 1.0, 4.0)
     """
