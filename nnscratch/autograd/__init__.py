@@ -11,6 +11,6 @@ from nnscratch.autograd.graph import Node, Result, identity, node_of, nodes_of, 
 from nnscratch.autograd.handles import describe
 from nnscratch.autograd.nans import detect_nan
 from nnscratch.autograd.operation import OPS, Op, arguments_of, op, record_as
-from nnscratch.autograd.recomputing import checkpoint, drawn
+from nnscratch.autograd.recomputing import checkpoint, masked
 from nnscratch.autograd.recording import enable_grad, is_grad_enabled, no_grad
 from nnscratch.autograd.rule import GradientError, came, on_arrays

@@ -105,32 +105,39 @@ def _drop(ends, begin):
         stack.append(node.fused)
 
 
-def drawn(device, shape, dtype, p):
-    """Dropout's mask: an array, or, within `checkpoint`, a Tensor whose node draws the same again.
+def masked(operation, x, device, p):
+    """``operation(x, mask)`` with dropout's mask; within `checkpoint` the mask is not kept either, but drawn again.
 
     Parameters
     ----------
+    operation : Op
+    x : Tensor or array
     device : backend
-    shape, dtype, p
-        As the backend's ``dropout_mask`` takes them.
+        Where `x` lives.
+    p : float
+        As the backend's ``dropout_mask`` takes it.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> drawn(backend.cpu, (2, 3), np.dtype("float32"), 0.0).shape
-    (2, 3)
+    >>> import nnscratch as ns
+    >>> masked(ns.multiply, ns.tensor([2.0]), backend.cpu, 0.0)
+    tensor([2.])
     """
     if not state.recomputing:
-        return device.dropout_mask(shape, dtype, p)
+        return operation(x, device.dropout_mask(x.shape, x.dtype, p))
     begun = device.rng.bit_generator.state
-    mask = handles.wrap(device.dropout_mask(shape, dtype, p))
+    mask = handles.wrap(device.dropout_mask(x.shape, x.dtype, p))
     mask._node = node = Node()
     node.op, node.args, node.versions, node.plan = _MASK, [], [], ((), (), (), ())
-    node.kwargs = {"device": device, "shape": shape, "dtype": dtype, "p": p, "begun": begun}
+    node.kwargs = {"device": device, "shape": x.shape, "dtype": x.dtype, "p": p, "begun": begun}
     node.data, node.shape, node.dtype = mask.data, mask.data.shape, mask.data.dtype
     node.version, node.made, node.sequence = mask._version, mask._version[0], next_in_sequence()
     node.scope, node.fused = state.scope, None
-    return mask
+    y = operation(x, mask)
+    if isinstance(y, handles.Tensor) and y._node is not None:
+        keep, keep_results, active, pairs = y._node.plan
+        y._node.plan = keep, keep_results, active, tuple((i, _DroppingMask(rule, node)) for i, rule in pairs)
+    return y
 
 
 def _draw_again(device, shape, dtype, p, begun):
@@ -140,3 +147,18 @@ def _draw_again(device, shape, dtype, p, begun):
 
 
 _MASK = Op(_draw_again, formula=r"m_i = 0 \text{ or } \tfrac{1}{1 - p}", constant=True, name="dropout_mask")
+
+
+class _DroppingMask:
+    """A rule after which a mask that was drawn again is dropped: no gradient comes to it, with which it would be."""
+
+    def __init__(self, rule, mask):
+        self._rule, self._mask, self.gradients = rule, mask, rule.gradients
+
+    def on_arrays(self, node, i, g):
+        d = self._rule.on_arrays(node, i, g)
+        self._mask.data = None
+        return d
+
+    def on_tensors(self, node, i, g):
+        return self._rule.on_tensors(node, i, g)

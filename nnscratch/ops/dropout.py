@@ -3,7 +3,7 @@
 import numpy as np
 
 from nnscratch.arguments import flag, shown
-from nnscratch.autograd import drawn, op
+from nnscratch.autograd import masked, op
 from nnscratch.ops.operands import backend_of, floating_point
 from nnscratch.sample_inputs import Case, normal
 
@@ -62,4 +62,4 @@ def dropout(x, p=0.5, training=True):
     x = floating_point("dropout", "x", x)
     if not flag("dropout", "training", training) or p == 0:
         return x
-    return dropped(x, drawn(backend_of(x), x.shape, x.dtype, p))
+    return masked(dropped, x, backend_of(x), p)
