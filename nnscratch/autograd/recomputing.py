@@ -55,7 +55,9 @@ def checkpoint(function):
 
     @functools.wraps(function, updated=())
     def checkpointed(*args, **kwargs):
-        if not state.recording or state.recomputing or state.recorder is not None:  # whose program has its own ways with memory
+        if (
+            not state.recording or state.recomputing or state.recorder is not None
+        ):  # whose program has its own ways with memory
             return function(*args, **kwargs)
         begin = next_in_sequence()
         state.recomputing = True
