@@ -18,7 +18,8 @@ def checkpoint(function):
     The function is called once, and it is the operations it recorded that compute their results again, from the same arrays.
     So gradients have the same bits, dropout the same masks (drawn again from the state that the random numbers had),
     a batch normalisation counts a batch once, and derivatives of higher order are right, too. A value that was changed in place in
-    the meantime is an error that names the operation. Under `ns.no_grad` the function is called as it is.
+    the meantime is an error that names the operation. Under `ns.no_grad` the function is called as it is. It is ``backward()`` that
+    drops results as it goes; `ns.grad` keeps what it computed again, as it keeps its whole graph.
 
     Parameters
     ----------
