@@ -527,7 +527,7 @@ def test_frameworks_that_cannot_be_measured_are_lines(tmp_path, monkeypatch, cap
 def test_commands_of_the_page_exist():
     main = importlib.import_module("benchmarks.__main__")
     page = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"python -m benchmarks (\w+)", page)) == {"import", "cpu", "gpu"}
+    assert set(re.findall(r"python -m benchmarks (\w+)", page)) == {"import", "cpu", "distributed", "gpu"}
     assert set(re.findall(r"^\| `(\w+)` \|", page, re.M)) == set(workloads.GROUPS)
     with pytest.raises(SystemExit):
         main.main(["fly"])
