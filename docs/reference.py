@@ -24,6 +24,7 @@ MODULES = {
     "nnscratch.distributed": (),
     "nnscratch.metrics": (),
     "nnscratch.training": (),
+    "nnscratch.compress": (),
     "nnscratch.pictures": (),
     "nnscratch.testing": ("nnscratch.testing.operations.OperationCheck",),
     "nnscratch.sample_inputs": (),

@@ -27,6 +27,7 @@ MODULES = (
     "softmax.loops",
     "loss.loops",
     "scatter.rows",
+    "quantise.loops",
 )
 #: The files of words that loops in other files are written in.
 WORDS = ("simd.py", "elementary.py", "sweeps.py")

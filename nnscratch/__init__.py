@@ -45,6 +45,7 @@ _LAZY = {
     "CaptureError": "nnscratch.program:CaptureError",
     "autocast": "nnscratch.casting:autocast",
     "capture": "nnscratch.program:capture",
+    "compress": "nnscratch.compress",
     "data": "nnscratch.data",
     "distributed": "nnscratch.distributed",
     "explain": "nnscratch.view.explain:explain",

@@ -145,6 +145,29 @@ def _parse(argv):
     predict.add_argument("texts", nargs="+", metavar="TEXT")
     predict.set_defaults(run=_predict)
 
+    smaller = commands.add_parser("compress", help="make a trained classifier smaller", allow_abbrev=False)
+    smaller.add_argument("folder", metavar="RUN", help="the folder where `nnscratch train` wrote its results")
+    smaller.add_argument(
+        "--quantise", metavar="WAY", type=_way, help="int8, float16 and the like: weights in fewer bits"
+    )
+    smaller.add_argument("--prune", metavar="SHARE", type=_share, help="set such a share of the weights to 0")
+    smaller.add_argument(
+        "--channels",
+        action="store_true",
+        help="with --prune: take out channels, and with them such a share of the work",
+    )
+    smaller.add_argument(
+        "--distil", metavar="SYSTEM", type=_system, help="let that system's network learn from this one"
+    )
+    smaller.add_argument("--epochs", type=_count(1), metavar="N", help="of learning on (default: the system's own)")
+    smaller.add_argument("--seed", type=_count(0), default=0, metavar="N", help="of what is drawn (default: 0)")
+    smaller.add_argument("--out", metavar="DIR", help="where the smaller network goes (default: RUN-WAY)")
+    smaller.set_defaults(run=_compress)
+
+    evaluate = commands.add_parser("evaluate", help="measure a trained classifier again", allow_abbrev=False)
+    evaluate.add_argument("folder", metavar="RUN", help="the folder of a run, compressed or not")
+    evaluate.set_defaults(run=_evaluate)
+
     check = commands.add_parser("check", help="check every operation and its derivatives", allow_abbrev=False)
     check.add_argument("operations", nargs="*", type=_operation, metavar="OP", help="which (default: all)")
     check.add_argument("--seed", type=_count(0), default=0, metavar="N", help="of the arguments drawn (default: 0)")
@@ -203,6 +226,14 @@ def _add_options(train, argv):
     name = next((word for word in argv[1:] if word in systems.NAMES), None) if argv[:1] == ["train"] else None
     for option, details in systems.get(name).options.items() if name else ():
         train.add_argument(f"--{option}", **{**details, "default": None})
+
+
+def _way(name):
+    from nnscratch.systems.compressing import QUANTISED
+
+    if name not in QUANTISED:
+        raise argparse.ArgumentTypeError(f"there is no way {name!r}; {_close(name, QUANTISED)}")
+    return name
 
 
 def _system(name):
@@ -324,6 +355,22 @@ def _predict(arguments):
     system, model = _run_that_can(arguments, "predict", "takes no texts")
     for text in arguments.texts:
         print(system.predict(model, text))
+
+
+def _compress(arguments):
+    from nnscratch.systems import compressing
+
+    given = {k: v for k, v in vars(arguments).items() if k not in ("command", "run")}
+    given["distil"] = None if arguments.distil is None else arguments.distil.name
+    results = compressing.run(**given)
+    _print_table(compressing.rows(before=results["before"], after=results["after"]))
+    print(f"\nthe smaller network is in {results['out']}; `nnscratch evaluate {results['out']}` measures it again")
+
+
+def _evaluate(arguments):
+    from nnscratch.systems import compressing
+
+    _print_table(compressing.rows(run=compressing.evaluate(arguments.folder)))
 
 
 def _run_that_can(arguments, method, otherwise):

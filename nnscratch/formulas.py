@@ -38,6 +38,8 @@ TOPICS = {
     "cross_entropy": "Cross-entropy",
     "normalise": "Normalisation",
     "adversarial": "Networks that compete",
+    "distillation": "Networks that teach",
+    "quantise": "Codes of few bits",
     "dropout": "Dropout",
     "recurrent": "Recurrent layers",
     "attention": "Attention",

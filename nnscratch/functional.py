@@ -27,6 +27,7 @@ from nnscratch.ops.adversarial import critic_loss, discriminator_loss, generator
 from nnscratch.ops.attention import scaled_dot_product_attention
 from nnscratch.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d, fold, unfold
 from nnscratch.ops.cross_entropy import binary_cross_entropy, cross_entropy, nll_loss
+from nnscratch.ops.distillation import distillation_loss
 from nnscratch.ops.dropout import dropout
 from nnscratch.ops.elementwise import tanh
 from nnscratch.ops.embedding import embedding, embedding_bag
@@ -52,6 +53,7 @@ from nnscratch.ops.pool import (
     max_unpool2d,
 )
 from nnscratch.ops.positions import rotary
+from nnscratch.ops.quantise import fake_quantize
 from nnscratch.ops.recurrent import gru, gru_cell, lstm, lstm_cell, rnn, rnn_cell
 from nnscratch.ops.reduce import logsumexp
 
@@ -69,10 +71,12 @@ __all__ = [
     "critic_loss",
     "cross_entropy",
     "discriminator_loss",
+    "distillation_loss",
     "dropout",
     "elu",
     "embedding",
     "embedding_bag",
+    "fake_quantize",
     "fold",
     "gelu",
     "generator_loss",

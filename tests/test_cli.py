@@ -216,7 +216,7 @@ def test_starting_loads_nothing_heavy():
         (["trian"], "nnscratch: there is no command 'trian'; did you mean train?"),
         (
             ["xyz"],
-            "nnscratch: there is no command 'xyz'; choose one of train, generate, predict, check, systems, documents, info",
+            "nnscratch: there is no command 'xyz'; choose one of train, generate, predict, compress, evaluate, check, systems, documents, info",
         ),
         (["--verison"], "nnscratch: there is no option '--verison'; did you mean --version?"),
         (

@@ -126,8 +126,8 @@ def faults_of_outputs(notebook):
             yield f"exercise {i} does not call its solution right; the solutions print: {solutions}"
 
 
-def test_there_are_thirteen():
-    assert [path.stem[:2] for path in PATHS] == [f"{i:02}" for i in range(1, 14)]
+def test_there_are_fourteen():
+    assert [path.stem[:2] for path in PATHS] == [f"{i:02}" for i in range(1, 15)]
 
 
 FAULTS = (faults_of_structure, faults_of_exercises, faults_of_names)

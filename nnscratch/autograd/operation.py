@@ -53,6 +53,8 @@ class Op:
         Arguments to check it with.
     constant : tuple of str, or True
         Inputs that have no gradient by their nature; True: the result has none at all.
+    surrogate : tuple of str
+        Inputs whose rules are no derivatives, but stand in for ones that are 0 nearly everywhere.
 
     Examples
     --------
@@ -70,6 +72,7 @@ class Op:
         document="",
         samples=(),
         constant=(),
+        surrogate=(),
         outputs=None,
         constant_outputs=(),
         kernel=None,
@@ -91,7 +94,7 @@ class Op:
         self.positional = code.co_varnames[:count]
         #: The name of ``*arrays`` where the operation takes any number of inputs, else None.
         self.variadic = code.co_varnames[len(self.names)] if code.co_flags & 4 else None
-        self.constant = constant
+        self.constant, self.surrogate = constant, surrogate
         #: The name of its kernel in `nnscratch.kernels`, "topic.function".
         self.kernel_name = kernel
         self._plans: dict = {}
@@ -471,6 +474,9 @@ def op(forward=None, **details):
         Arguments to test it with.
     constant : tuple of str, or True
         Inputs that have no gradient by their nature (indices, conditions); True: the result has none at all.
+    surrogate : tuple of str, optional
+        Inputs whose rules are no derivatives, but stand in for ones that are 0 nearly everywhere, as of rounding; they are not
+        compared with differences.
     outputs : tuple of str, optional
         The names of its results, where it has several: the forward function then returns a tuple of as many arrays.
     constant_outputs : tuple of str, optional

@@ -251,7 +251,7 @@ def cross_entropy(
         _refuse_probabilities(name, prediction, softmax)
         _check_nan(name, prediction)
         return softmax_cross_entropy(prediction, q, reduction, n)[0]
-    logits = _logits(prediction, softmax)
+    logits = logits_before(prediction, softmax)
     if logits is None:
         _check_probabilities(name, prediction)
         return probability_cross_entropy(prediction, q, reduction, n)
@@ -260,7 +260,7 @@ def cross_entropy(
     return record_as(probability_cross_entropy, (prediction, q, reduction, n), result)
 
 
-def _logits(prediction, activation):
+def logits_before(prediction, activation):
     """What `activation` made a prediction of, over its last axis, where it did; else None.
 
     With it a loss is right also where a probability is too small for its dtype.
@@ -494,7 +494,7 @@ def binary_cross_entropy(prediction, target, from_logits=False, reduction="mean"
         _refuse_probabilities(name, prediction, sigmoid)
         _check_nan(name, prediction)
         return sigmoid_binary_cross_entropy(prediction, target, reduction)
-    logits = _logits(prediction, sigmoid)
+    logits = logits_before(prediction, sigmoid)
     if logits is None:
         _check_probabilities(name, prediction)
         return probability_binary_cross_entropy(prediction, target, reduction)

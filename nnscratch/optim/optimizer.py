@@ -145,6 +145,8 @@ class Optimizer:
     ----------
     param_groups : list of dict
         Each with its ``"params"`` and all settings, which may be changed between steps, and are checked as they are.
+    projections : tuple of callable
+        What is called after each step, such as `compress.Masks.apply`, which keeps pruned weights at 0.
 
     Raises
     ------
@@ -166,6 +168,7 @@ class Optimizer:
     #: Names of the arrays kept for each parameter, and those of them that fade where its gradients stay 0.
     slots: tuple = ()
     fading: tuple = ()
+    projections: tuple = ()
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -311,6 +314,8 @@ class Optimizer:
                 self._update_all(rows, step, group)
             for array, wide in narrow:
                 array[...] = wide
+        for project in self.projections:
+            project()
 
     def _prepare(self, state, slots, array, step):
         """Let a parameter's state have the arrays that its step needs, where the parameter is."""

@@ -121,14 +121,21 @@ class System:
     def load(self, folder):
         """The trained network of a run's folder, in evaluation mode."""
         path = os.path.join(folder, "metrics.json")
-        settings = parse_json(read_bytes("load", path)).get("settings", {})
+        results = parse_json(read_bytes("load", path))
+        settings = results.get("settings", {})
         if not isinstance(settings, dict) or not all(
             _takes(option, settings.get(name, option["default"])) for name, option in self.options.items()
         ):
             raise ValueError(f"load: {path} has settings that {self.name} has not; train again")
         self.choose(settings)
-        model = self.model()
-        model.load_state_dict(ns.load(os.path.join(folder, MODEL)))
+        way = results.get("compressed")  # by `nnscratch compress`
+        if way is not None and way not in ns.compress.WAYS:
+            raise ValueError(f"load: {path} is of a network that was compressed in an unknown way; compress it again")
+        model, state = self.model(), ns.load(os.path.join(folder, MODEL))
+        if way is None:
+            model.load_state_dict(state)
+        else:
+            model = ns.compress.restore(model, state, way)
         return model.eval()
 
     def run(
@@ -332,7 +339,7 @@ class Classifier(System):
         x, y = test
         values = trainer.evaluate(x, y)
         prediction = trainer.predict(x)
-        labels = prediction.argmax(-1) if prediction.shape[-1] > 1 else (prediction[:, 0] > 0.5).astype(np.int64)
+        labels = self.labels(prediction)
         truth = y.reshape(-1).astype(np.int64)
         common = np.bincount(train[1].reshape(-1).astype(np.int64)).argmax()
         baseline = float(np.mean(truth == common))
@@ -345,6 +352,10 @@ class Classifier(System):
             "test_loss": values["loss"],
             "baseline_accuracy": baseline,
         }
+
+    def labels(self, prediction):
+        """The classes that predictions are of."""
+        return prediction.argmax(-1) if prediction.shape[-1] > 1 else (prediction[:, 0] > 0.5).astype(np.int64)
 
     def show_mistakes(self, x, prediction, truth, out):
         """Draw the images that were taken for something else; other inputs are not shown."""

@@ -175,7 +175,7 @@ class Row:
     def _is_differentiated(self, i):
         spec, op = self.case.args[i], self.op
         fixed = not isinstance(spec, Array) or spec.kind in FIXED
-        return not fixed and op.constant is not True and op._input_name(i) not in op.constant
+        return not fixed and op.constant is not True and op._input_name(i) not in (*op.constant, *op.surrogate)
 
     def drawn(self, dtype):
         """The same row in another dtype."""

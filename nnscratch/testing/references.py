@@ -237,6 +237,11 @@ def _softmax_cross_entropy(z, q, reduction, n, less=_less):
     return _cross_entropy(p, q, reduction, n), less(p * np.sum(q, axis=-1, keepdims=True), q * mpmath.mpf(1))
 
 
+def _distillation_loss(student, teacher, temperature=1.0):
+    p, q = _softmax(student / temperature), _softmax(teacher / temperature)
+    return temperature**2 * _mean(-np.sum(q * log(p), axis=-1))
+
+
 def _binary_cross_entropy(p, q, reduction="mean"):
     return _reduced(-(q * log(p) + (1 - q) * log(1 - p)), reduction)
 
@@ -577,6 +582,11 @@ REFERENCES = {
     "critic_loss": lambda real, fake: _mean(fake) - _mean(real),
     "gradient_penalty": lambda gradients: _mean(
         (sqrt(np.sum(gradients.reshape(len(gradients), -1) ** 2, axis=1)) - 1) ** 2
+    ),
+    # compression
+    "distillation_loss": _distillation_loss,
+    "fake_quantize": lambda x, scale, zero=0, low=-128, high=127: (
+        (np.minimum(np.maximum(nint(x / scale) + zero, low), high) - zero) * scale
     ),
     # convolution, pooling, normalisation
     "conv2d": _conv2d,

@@ -486,14 +486,14 @@ class Supervised(Step):
     def update(self, *batch):
         """Take a step down the loss of a batch."""
         prediction = self._predict(batch)
-        value, count = self._loss(self._training_loss, prediction, batch[-1])
+        value, count = self._loss(self._training_loss, prediction, batch)
         self.minimize(value, self.optimizer, count)
         return self._values(prediction, batch[-1], value, count)
 
     def measure(self, *batch):
         """The loss of a batch, and what the metrics take."""
         prediction = self._predict(batch)
-        value, count = self._loss(with_count(self.loss), prediction, batch[-1])
+        value, count = self._loss(with_count(self.loss), prediction, batch)
         self.check(value)
         return self._values(prediction, batch[-1], value, count)
 
@@ -520,11 +520,11 @@ class Supervised(Step):
             raise ValueError(f"{self.doing}: a batch has only one part, expected inputs and a target; pass y, too")
         return self.predict(*batch[:-1])
 
-    def _loss(self, loss, prediction, target):
-        """The mean loss of a batch, and what it counts."""
+    def _loss(self, loss, prediction, batch):
+        """The mean loss of a batch, and what it counts; a step that adds to it writes this anew."""
         if self.refuses_nan:
             backend.of(prediction.data).check(prediction.data, -np.inf, np.inf, self._diverged(prediction))
-        return _mean_and_count(loss, prediction, target)
+        return _mean_and_count(loss, prediction, batch[-1])
 
     def _values(self, prediction, target, value, count):
         return {"loss": (value, count), **dict.fromkeys(self.metrics, (prediction, target))}
