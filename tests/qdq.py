@@ -28,6 +28,9 @@ class Graph:
         places = self.constant(scale), self.constant(np.int8(zero))
         return self.node("DequantizeLinear", self.node("QuantizeLinear", x, *places), *places)
 
+    def pooled(self, x, output, window=(2, 2), stride=(2, 2)):
+        return self.codes(self.node("MaxPool", x, kernel_shape=window, strides=stride), output)
+
     def weight(self, codes, scale):
         scale = np.broadcast_to(scale, (len(codes),)) if scale.size > 1 else scale.reshape(())
         zero = np.zeros(scale.shape, codes.dtype)
@@ -59,10 +62,12 @@ def model_of(chain, shape):
                 x = graph.node("Relu", x)
             if part.output is not None:
                 x, codes = graph.codes(x, part.output), part.output
+            if getattr(part, "pooled", False):
+                x, size = graph.pooled(x, codes), [n // 2 for n in size]
         elif isinstance(part, compress.QuantizedMaxPool2d):
             window = pair("max_pool2d", "kernel_size", part.settings[0], 1)
             stride, _, _, size = geometry("max_pool2d", size, window, *part.settings[1:])
-            x = graph.codes(graph.node("MaxPool", x, kernel_shape=window, strides=stride), codes)
+            x = graph.pooled(x, codes, window, stride)
         elif isinstance(part, nn.Flatten):
             x = graph.node("Flatten", x)
         else:

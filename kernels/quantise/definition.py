@@ -57,19 +57,22 @@ def to_codes(x, scale, zero):
     return quantize(x, np.float32(scale), np.float32(zero)).astype(np.int8)
 
 
-def pack(weight, groups=1):
-    """What `conv2d` and `linear` take as a weight: made once, used often.
+def pack(weight, bias, factor, groups=1):
+    """What `conv2d` and `linear` take as their weight: made once, used often.
 
     Parameters
     ----------
     weight : ndarray of int8, (O, C / groups, kh, kw) or (O, K)
+    bias : ndarray of int32, (O,)
+    factor : ndarray of float32, (O,)
+        What sums are multiplied by, above 0.
     groups : int
 
     Returns
     -------
     object
     """
-    return weight, groups
+    return weight, bias, factor, groups
 
 
 def finished(sums, factor, zero, low):
@@ -99,21 +102,22 @@ def finished(sums, factor, zero, low):
     return np.clip(np.rint(y) + np.float32(zero), low, 127).astype(np.int8)
 
 
-def conv2d(x, packed, bias, x_zero, factor, zero, low, stride, padding, dilation):
+def conv2d(x, packed, x_zero, zero, low, stride, padding, dilation, pooled=False):
     """Cross-correlation of codes: sums of ``(x - x_zero) * weight`` and the bias, `finished`.
 
     Parameters
     ----------
     x : ndarray of int8, (N, C, H, W)
     packed : object
-        A weight (O, C / groups, kh, kw), by `pack`.
-    bias : ndarray of int32, (O,)
+        A weight (O, C / groups, kh, kw) with its bias and factor, by `pack`.
     x_zero : int
         The code of 0, which is also what the padding is.
-    factor, zero, low
+    zero, low
         As for `finished`.
     stride, padding, dilation
         As in `nnscratch.kernels.windows`.
+    pooled : bool
+        Whether of each window of 2 by 2 results, side by side, the greatest is returned; for codes alone.
 
     Returns
     -------
@@ -122,11 +126,11 @@ def conv2d(x, packed, bias, x_zero, factor, zero, low, stride, padding, dilation
     Examples
     --------
     >>> x, w = np.full((1, 1, 2, 2), 3, np.int8), np.full((1, 1, 2, 2), 2, np.int8)
-    >>> settings = (1, 1), ((0, 0), (0, 0)), (1, 1)
-    >>> conv2d(x, pack(w), np.zeros(1, np.int32), 1, np.ones(1, np.float32), 0, -128, *settings)
+    >>> packed = pack(w, np.zeros(1, np.int32), np.ones(1, np.float32))
+    >>> conv2d(x, packed, 1, 0, -128, (1, 1), ((0, 0), (0, 0)), (1, 1))
     array([[[[16]]]], dtype=int8)
     """
-    weight, groups = packed
+    weight, bias, factor, groups = packed
     filters, each, *kernel = weight.shape
     windows = output_sizes(x.shape[2:], tuple(kernel), stride, padding, dilation)
     padded = pad(x.astype(np.int32) - x_zero, padding)
@@ -136,18 +140,19 @@ def conv2d(x, packed, bias, x_zero, factor, zero, low, stride, padding, dilation
         grouped = tap.reshape(len(x), groups, each, *windows)
         sums += np.einsum("ngcij,gfc->ngfij", grouped, matrices[..., k])
     sums = np.moveaxis(sums.reshape(len(x), filters, *windows), 1, -1) + bias
-    return np.moveaxis(finished(sums, factor, zero, low), -1, 1)
+    y = np.moveaxis(finished(sums, factor, zero, low), -1, 1)
+    return max_pool2d(y, (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1)) if pooled else y
 
 
-def linear(x, packed, bias, x_zero, factor, zero, low):
+def linear(x, packed, x_zero, zero, low):
     """A layer of neurons on codes: sums of ``(x - x_zero) * weight`` and the bias, `finished`.
 
     Parameters
     ----------
     x : ndarray of int8, (N, K)
     packed : object
-        A weight (O, K), by `pack`.
-    bias, x_zero, factor, zero, low
+        A weight (O, K) with its bias and factor, by `pack`.
+    x_zero, zero, low
         As for `conv2d`.
 
     Returns
@@ -157,10 +162,10 @@ def linear(x, packed, bias, x_zero, factor, zero, low):
     Examples
     --------
     >>> x, w = np.array([[1, 2]], np.int8), np.array([[3, 4]], np.int8)
-    >>> linear(x, pack(w), np.array([5], np.int32), 0, np.ones(1, np.float32), None, -128)
+    >>> linear(x, pack(w, np.array([5], np.int32), np.ones(1, np.float32)), 0, None, -128)
     array([[16.]], dtype=float32)
     """
-    weight, _ = packed
+    weight, bias, factor, _ = packed
     sums = (x.astype(np.int32) - x_zero) @ weight.T.astype(np.int32) + bias
     return finished(sums, factor, zero, low)
 

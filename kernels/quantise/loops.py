@@ -53,9 +53,9 @@ def _products(rows):
     """The kernel ``out[m, v] = sum over k of x[starts[m] + offsets[k]] * w[k, v]``, each x and w a pair: m of `rows`, v in two vectors."""
 
     @simd.kernel
-    def products(code, x, starts, at, offsets, count, w, at_w, out):
+    def products(code, x, starts, at, offsets, count, w, at_w, out, to):
         runs = [code.at(x, code.builder.load(code.at(starts, at, m))) for m in range(rows)]
-        w = code.at(w, at_w)
+        w, out = code.at(w, at_w), code.at(out, to)
 
         def body(k, sums):
             offset, line = code.builder.load(code.at(offsets, k)), code.at(w, code.multiply(k, 2 * WIDE))
@@ -111,17 +111,27 @@ def _put(code, codes, pointer, lanes):
         code.store_some(codes, pointer, lanes)
 
 
-@simd.kernel
-def _finish(code, factor, sums, at, bias, first, zero, low, y, to, count):
-    """``y[to + i] = code of (sums[at + i] + bias[first + i]) * factor[first + i]`` for `count` i."""
-    sums, bias, factor, y = code.at(sums, at), code.at(bias, first), code.at(factor, first), code.at(y, to)
+def _finish(rows):
+    """The kernel ``y[to + i] = code of (sums[at + i] + bias[first + i]) * factor[first + i]`` for `count` i, of the greatest of `rows` sums."""
 
-    def body(i, lanes):
-        whole = code.builder.add(_load(code, code.at(sums, i), _SUMS, 4), _load(code, code.at(bias, i), _SUMS, 4))
-        numbers = code.builder.fmul(code.builder.sitofp(whole, code.vector), code.load(code.at(factor, i)))
-        _put(code, _as_codes(code, numbers, zero, low), code.at(y, i), lanes)
+    @simd.kernel
+    def finish(code, factor, sums, at, bias, first, zero, low, y, to, count):
+        sums, bias, factor, y = code.at(sums, at), code.at(bias, first), code.at(factor, first), code.at(y, to)
 
-    code.vectors_and_rest(count, body)
+        def body(i, lanes):
+            whole, *others = (_load(code, code.at(sums, m * WIDE, i), _SUMS, 4) for m in range(rows))
+            for other in others:
+                whole = code.builder.select(code.builder.icmp_signed(">", other, whole), other, whole)
+            whole = code.builder.add(whole, _load(code, code.at(bias, i), _SUMS, 4))
+            numbers = code.builder.fmul(code.builder.sitofp(whole, code.vector), code.load(code.at(factor, i)))
+            _put(code, _as_codes(code, numbers, zero, low), code.at(y, i), lanes)
+
+        code.vectors_and_rest(count, body)
+
+    return finish
+
+
+_finish_one, _finish_four = _finish(1), _finish(4)
 
 
 @simd.kernel
@@ -149,22 +159,6 @@ def _widen(code, out, to, x, at, zero, count):
     code.vectors(count, body)
 
 
-@simd.kernel
-def _greatest(code, x, at, across, down, y, to, count):
-    """The greatest of four for each of `count` channels, which fill a vector at least."""
-    x, y = code.at(x, at), code.at(y, to)
-
-    def body(i):
-        first = code.at(x, i)
-        places = [first, code.at(first, across), code.at(first, down), code.at(first, across, down)]
-        best, *others = (_load(code, place, code.vector, 1) for place in places)
-        for other in others:
-            best = code.builder.select(code.builder.icmp_signed(">", other, best), other, best)
-        _store(code, best, code.at(y, i), 1)
-
-    code.vectors(count, body)
-
-
 # The loops. Arrays are flat, and images have their channels side by side.
 
 
@@ -183,25 +177,30 @@ def _fill(x, n, size, padded, edges, zero, scratch):
 
 
 @simd.inner
-def _tile(scratch, places, p, weight, block, out):
-    """The sums of a tile into `out`; where it begins, and how many positions it has."""
+def _tile(scratch, places, p, window, weight, block, out):
+    """The sums of some whole windows of positions into `out`; where they begin, and how many positions they have."""
     starts, offsets = places
     count, at_w = len(offsets), block * len(offsets) * 2 * WIDE
-    if len(starts) < ROWS:
-        _single(scratch, starts, p, offsets, count, weight, at_w, out)
-        return p, 1
-    at = min(p, len(starts) - ROWS)
-    _several(scratch, starts, at, offsets, count, weight, at_w, out)
-    return at, ROWS
+    rows = ROWS if window == 1 else 2 * ROWS
+    if len(starts) < rows:
+        for m in range(window):
+            _single(scratch, starts, p + m, offsets, count, weight, at_w, out, m * WIDE)
+        return p, window
+    at = min(p, len(starts) - rows)
+    for m in range(0, rows, ROWS):
+        _several(scratch, starts, at + m, offsets, count, weight, at_w, out, m * WIDE)
+    return at, rows
 
 
 @simd.compiled
-def codes(x, images, size, padded, edges, x_zero, places, weight, filters, bias, factor, zero, low, scratch, out, y):
-    """A layer's codes for the images from `images[0]` up to `images[1]`: y (N, positions, filters).
+def codes(
+    x, images, size, padded, edges, x_zero, places, window, weight, filters, bias, factor, zero, low, scratch, out, y
+):
+    """A layer's codes for the images from `images[0]` up to `images[1]`: y (N, positions / window, filters).
 
     `size` is (height, width, channels), `padded` the width with padding, `edges` (top, left); `places` the pair (starts, offsets): where
-    in scratch each position begins, and how far from there each pair of its terms is. `weight` has blocks of WIDE outputs, each
-    (pairs, WIDE, 2), `bias` and `factor` as many outputs; `out` is room for a tile.
+    in scratch each position begins, and how far from there each pair of its terms is. Of every `window` positions, 1 or 4, the greatest is
+    kept. `weight` has blocks of WIDE outputs, each (pairs, WIDE, 2), `bias` and `factor` as many outputs; `out` is room for two tiles.
     """
     positions = len(places[0])
     for n in range(images[0], images[1]):
@@ -210,16 +209,19 @@ def codes(x, images, size, padded, edges, x_zero, places, weight, filters, bias,
             first, p = block * WIDE, np.int64(0)
             left = min(WIDE, filters - first)
             while p < positions:
-                at, rows = _tile(scratch, places, p, weight, block, out)
-                for m in range(rows):
-                    to = (n * positions + at + m) * filters + first
-                    _finish(factor, out, m * WIDE, bias, first, zero, low, y, to, left)
+                at, rows = _tile(scratch, places, p, window, weight, block, out)
+                for m in range(0, rows, window):
+                    to = (n * positions + at + m) // window * filters + first
+                    if window == 1:
+                        _finish_one(factor, out, m * WIDE, bias, first, zero, low, y, to, left)
+                    else:
+                        _finish_four(factor, out, m * WIDE, bias, first, zero, low, y, to, left)
                 p = at + rows
 
 
 @simd.compiled
 def sums(x, images, size, padded, edges, x_zero, places, weight, filters, bias, scratch, out, y):
-    """The same without the end: y has the sums with their biases, as whole numbers of 32 bits."""
+    """The same without the end: y (N, positions, filters) has the sums with their biases, as whole numbers of 32 bits."""
     positions = len(places[0])
     for n in range(images[0], images[1]):
         _fill(x, n, size, padded, edges, x_zero, scratch)
@@ -227,7 +229,7 @@ def sums(x, images, size, padded, edges, x_zero, places, weight, filters, bias, 
             first, p = block * WIDE, np.int64(0)
             left = min(WIDE, filters - first)
             while p < positions:
-                at, rows = _tile(scratch, places, p, weight, block, out)
+                at, rows = _tile(scratch, places, p, 1, weight, block, out)
                 for m in range(rows):
                     to = (n * positions + at + m) * filters + first
                     for i in range(left):
@@ -239,21 +241,3 @@ def sums(x, images, size, padded, edges, x_zero, places, weight, filters, bias, 
 def encode(x, begin, end, scale, zero, y):
     """``y = codes of x / scale[0]`` from `begin` up to `end`."""
     _encode(x, begin, scale, zero, -128, y, end - begin)
-
-
-@simd.compiled
-def maxima(x, begin, end, size, y):
-    """The greatest codes of windows of 2 by 2, side by side, of some images: y (N, height // 2, width // 2, channels)."""
-    height, width, channels = size
-    rows, columns = height // 2, width // 2
-    for n in range(begin, end):
-        for p in range(rows):
-            for q in range(columns):
-                at = ((n * height + 2 * p) * width + 2 * q) * channels
-                to, down = ((n * rows + p) * columns + q) * channels, width * channels
-                if channels >= BYTES:
-                    _greatest(x, at, channels, down, y, to, channels)
-                else:
-                    for i in range(channels):
-                        a = at + i
-                        y[to + i] = max(max(x[a], x[a + channels]), max(x[a + down], x[a + down + channels]))

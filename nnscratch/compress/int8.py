@@ -1,16 +1,19 @@
 """Layers that compute on codes of 8 bits: between them there are no floating-point numbers."""
 
+import functools
+
 import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import describe
 from nnscratch.nn.module import Buffer, Module
-from nnscratch.ops.conv import geometry, pair
+from nnscratch.ops.conv import geometry, once, pair
 from nnscratch.ops.operands import floating_point, raw
 from nnscratch.tensor import Tensor
 
 #: Codes of activations; those of weights go from -127 to 127, so that their zero is 0.
 LOW, HIGH = -128, 127
+_geometry = functools.lru_cache(maxsize=256)(geometry)
 
 
 def scale_of(low, high):
@@ -95,6 +98,7 @@ class _OnCodes(Module):
 
     def __init__(self, layer, input, output=None, rectified=False, per_channel=True):
         super().__init__()
+        self._made_of: tuple = ()
         weight = layer.weight.numpy()
         scale = weight_scale(weight, per_channel)
         self.weight = Buffer(codes_of(weight, scale).astype(np.int8))
@@ -104,20 +108,21 @@ class _OnCodes(Module):
         self.scale, self.input = Buffer(scale), Buffer(input)
         self.output = None if output is None else Buffer(output)
         self.rectified = rectified
-        self._packed: tuple = (None, None)
 
     def _settings(self):
-        """What the kernels take beside the codes."""
-        version = self.weight._version[0]
-        if self._packed[0] != version:  # the copy that they read is made once
-            self._packed = version, kernel(self.weight.data, "pack")(self.weight.data, getattr(self, "groups", 1))
-        (step, x_zero), scale = self.input.numpy(), self.scale.numpy()
-        factor = np.broadcast_to(step * scale, self.bias.shape)
-        zero, low = None, LOW
-        if self.output is not None:
-            factor, zero = factor / self.output.numpy()[0], int(self.output.numpy()[1])
-            low = zero if self.rectified else LOW
-        return self._packed[1], self.bias.data, int(x_zero), np.ascontiguousarray(factor), zero, low
+        """What the kernels take beside the codes, made anew where something has changed."""
+        of = tuple((t._version[0], t.data) for t in self.buffers())
+        if not self._made_of or any(v != w or a is not b for (v, a), (w, b) in zip(of, self._made_of[0], strict=True)):
+            (step, x_zero), zero, low = self.input.numpy(), None, LOW
+            factor = np.broadcast_to(step * self.scale.numpy(), self.bias.shape)
+            if self.output is not None:
+                factor, zero = factor / self.output.numpy()[0], int(self.output.numpy()[1])
+                low = zero if self.rectified else LOW
+            factor = backend.asarray(np.ascontiguousarray(factor), device=self.weight.device)
+            pack = kernel(self.weight.data, "pack")
+            packed = pack(self.weight.data, self.bias.data, factor, getattr(self, "groups", 1))
+            self._made_of = of, (packed, int(x_zero), zero, low)
+        return self._made_of[1]
 
     def _given(self, x):
         if x.dtype != np.int8:
@@ -133,7 +138,12 @@ class _OnCodes(Module):
 
     def extra_repr(self):
         text = f"{'x'.join(map(str, self.weight.shape))}, {_range(self.input)} -> "
-        return text + ("float32" if self.output is None else _range(self.output)) + ", relu" * self.rectified
+        return (
+            text
+            + ("float32" if self.output is None else _range(self.output))
+            + ", relu" * self.rectified
+            + ", pooled" * getattr(self, "pooled", False)
+        )
 
 
 def _range(codes):
@@ -195,6 +205,8 @@ class QuantizedConv2d(_OnCodes):
         Whether what it gives is cut off at 0.
     per_channel : bool
         Whether each output's weights have a scale of their own.
+    pooled : bool
+        Whether of each window of 2 by 2 codes the greatest is given.
 
     Attributes
     ----------
@@ -214,8 +226,9 @@ class QuantizedConv2d(_OnCodes):
     (1, 2, 3, 3)
     """
 
-    def __init__(self, layer, *args, **settings):
+    def __init__(self, layer, *args, pooled=False, **settings):
         super().__init__(layer, *args, **settings)
+        self.pooled = pooled
         self.groups, self.stride, self.padding, self.dilation = (
             layer.groups,
             layer.stride,
@@ -231,8 +244,12 @@ class QuantizedConv2d(_OnCodes):
                 f"QuantizedConv2d: x is {describe(x)}, expected (N, {self.weight.shape[1] * self.groups}, H, W); check in_channels"
             )
         places = self.weight.shape[2:], self.stride, self.padding, self.dilation
-        stride, padding, dilation, _ = geometry("QuantizedConv2d", x.shape[2:], *places)
-        return self._made(kernel(x, "conv2d")(x, *self._settings(), stride, padding, dilation))
+        stride, padding, dilation, out = once(_geometry, "QuantizedConv2d", x.shape[2:], *places)
+        if self.pooled and min(out) < 2:
+            raise ValueError(
+                f"QuantizedConv2d: x is {describe(x)}, too small for the pooling behind it; pass larger images"
+            )
+        return self._made(kernel(x, "conv2d")(x, *self._settings(), stride, padding, dilation, self.pooled))
 
 
 class QuantizedMaxPool2d(Module):

@@ -317,15 +317,24 @@ def _chain(items, ranges, per_channel):
     first = items[0]
     codes = scale_of(*ranges[id(first[1])][0])
     made: dict = {f"quantize_{first[0]}": Quantize(codes)}
+    last = None
     for i, (name, part) in enumerate(items):
         if type(part) in LAYERS:
             rectified = i + 1 < len(items) and type(items[i + 1][1]) is ReLU
             low, high = ranges[id(part)][1]
             after = None if i == layers[-1] else scale_of(0 if rectified else low, high)
             made[name] = LAYERS[type(part)](part, codes, after, rectified, per_channel)
-            codes = after
-        elif type(part) is MaxPool2d:
+            codes, behind = after, items[i + 1 + rectified :]
+            if behind and type(part) in (Conv2d, AwareConv2d) and _side_by_side(behind[0][1]):
+                made[name].pooled = True
+        elif type(part) is MaxPool2d and not (_side_by_side(part) and last in (Conv2d, AwareConv2d)):
             made[name] = QuantizedMaxPool2d(part)
         elif type(part) is Flatten:
             made[name] = part
+        last = last if type(part) is ReLU else type(part)
     return made
+
+
+def _side_by_side(part):
+    """Whether a module is a pooling of windows of 2 by 2, side by side, which a convolution does on the way."""
+    return type(part) is MaxPool2d and repr(part) == repr(MaxPool2d(2))
