@@ -98,7 +98,7 @@ class _OnCodes(Module):
 
     def __init__(self, layer, input, output=None, rectified=False, per_channel=True):
         super().__init__()
-        self._made_of: tuple = ()
+        self._made_of: tuple = ((), None, None)
         weight = layer.weight.numpy()
         scale = weight_scale(weight, per_channel)
         self.weight = Buffer(codes_of(weight, scale).astype(np.int8))
@@ -111,8 +111,11 @@ class _OnCodes(Module):
 
     def _settings(self):
         """What the kernels take beside the codes, made anew where something has changed."""
-        of = tuple((t._version[0], t.data) for t in self.buffers())
-        if not self._made_of or any(v != w or a is not b for (v, a), (w, b) in zip(of, self._made_of[0], strict=True)):
+        parts = (self.weight, self.bias, self.scale, self.input, self.input if self.output is None else self.output)
+        arrays, versions, made = self._made_of
+        if versions != [t._version[0] for t in parts] or any(
+            t.data is not a for t, a in zip(parts, arrays, strict=True)
+        ):
             (step, x_zero), zero, low = self.input.numpy(), None, LOW
             factor = np.broadcast_to(step * self.scale.numpy(), self.bias.shape)
             if self.output is not None:
@@ -121,8 +124,9 @@ class _OnCodes(Module):
             factor = backend.asarray(np.ascontiguousarray(factor), device=self.weight.device)
             pack = kernel(self.weight.data, "pack")
             packed = pack(self.weight.data, self.bias.data, factor, getattr(self, "groups", 1))
-            self._made_of = of, (packed, int(x_zero), zero, low)
-        return self._made_of[1]
+            made = packed, int(x_zero), zero, low
+            self._made_of = [t.data for t in parts], [t._version[0] for t in parts], made
+        return made
 
     def _given(self, x):
         if x.dtype != np.int8:
