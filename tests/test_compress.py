@@ -201,6 +201,32 @@ def test_pruning_refuses_to_leave_nothing():
             wrong()
 
 
+def pruning(model):
+    step = ns.training.Supervised(model, "cross_entropy", ns.optim.Adam(model.parameters(), lr=0.01))
+    return step, [compress.GradualPruning(compress.Masks(model), 0.8, 2)]
+
+
+def distilling(model):
+    return compress.Distillation(model, dense(width=10), ns.optim.Adam(model.parameters(), lr=0.01)), []
+
+
+def rounding(model):
+    aware = compress.quantization_aware(model, rng().normal(size=(16, 2)).astype(np.float32), bits=4)
+    return ns.training.Supervised(aware, "cross_entropy", ns.optim.Adam(aware.parameters(), lr=0.01)), []
+
+
+@pytest.mark.parametrize("make", [pruning, distilling, rounding])
+def test_a_captured_step_learns_the_same_bit_for_bit(make):
+    x, y = rng().normal(size=(16, 2)).astype(np.float32), rng(1).integers(0, 3, 16)
+    found = []
+    for capture in (False, True):
+        ns.manual_seed(0)
+        step, callbacks = make(dense(width=10))
+        ns.Trainer(step, capture=capture).fit(x, y, epochs=3, batch_size=4, callbacks=callbacks, verbose=False)
+        found.append({name: a.tobytes() for name, a in step.model.state_dict().items()})
+    assert found[0] == found[1]
+
+
 # Channel by channel
 
 

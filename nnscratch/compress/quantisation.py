@@ -20,6 +20,8 @@ from nnscratch.compress.int8 import (
 )
 from nnscratch.nn import Conv2d, Dropout, Flatten, Identity, Linear, MaxPool2d, Module, ReLU, Sequential
 from nnscratch.nn.module import Buffer, modes
+from nnscratch.ops.elementwise import abs, greater, where
+from nnscratch.ops.reduce import max
 from nnscratch.tensor import Tensor
 
 #: Samples that are observed at once.
@@ -154,11 +156,12 @@ class _Aware(Module):
 
     def _rounded(self, x):
         per_channel, bits = self.settings
-        half = 2 ** (bits - 1)
-        step, zero = self.range.numpy()
-        scale = weight_scale(self.weight.numpy(), per_channel, bits).reshape(-1, *(1,) * (self.weight.ndim - 1))
-        weight = F.fake_quantize(self.weight, scale, 0, 1 - half, half - 1)
-        return F.fake_quantize(x, step, int(zero), -half, half - 1), weight
+        half, weight = 2 ** (bits - 1), self.weight
+        sizes = abs(weight.detach()).reshape(len(weight) if per_channel else 1, -1)
+        scale = max(sizes, axis=1) / (half - 1)  # `weight_scale` by operations, so that a step can be captured
+        scale = where(greater(scale, 0), scale, 1).reshape(-1, *(1,) * (weight.ndim - 1))
+        weight = F.fake_quantize(weight, scale, 0, 1 - half, half - 1)
+        return F.fake_quantize(x, self.range[0], self.range[1], -half, half - 1), weight
 
 
 class AwareLinear(_Aware, Linear):

@@ -19,6 +19,7 @@ _VALUES = np.array([[-1.3, 0.23, 0.74], [2.4, -0.61, 0.08]])
     document="Bengio et al., 2013, §2.3; Jacob et al., 2018, §3; by s: Esser et al., 2020, §2.1",
     kernel="quantise.quantize",
     surrogate=("x", "scale"),
+    constant=("zero",),
     samples=(Case(_VALUES, 0.1, 3, -8, 7), Case(_VALUES, np.array([[0.02], [0.3]]))),
 )
 def fake_quantize(x, scale, zero=0, low=-128, high=127):
@@ -32,8 +33,8 @@ def fake_quantize(x, scale, zero=0, low=-128, high=127):
         Floating-point numbers.
     scale : number, Tensor or array
         s, above 0, in a shape that broadcasts: how far two codes are apart.
-    zero : int
-        z, the code of 0.
+    zero : int, Tensor or array
+        z, the code of 0; an array holds whole numbers in a shape that broadcasts.
     low, high : int
         l and h, the range of the codes.
 
@@ -57,7 +58,8 @@ def fake_quantize(x, scale, zero=0, low=-128, high=127):
     name = "fake_quantize"
     x = floating_point(name, "x", x)
     for what, value in (("zero", zero), ("low", low), ("high", high)):
-        arguments.count(name, what, value, least=-(2**23), most=2**23)
+        if what != "zero" or not backend.is_array(zero):
+            arguments.count(name, what, value, least=-(2**23), most=2**23)
     if low >= high:
         raise ValueError(f"{name}: the codes go from {low} to {high}, expected more than one; pass low below high")
     if backend.is_array(scale):
