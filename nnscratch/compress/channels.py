@@ -12,6 +12,7 @@ import numpy as np
 
 from nnscratch import arguments
 from nnscratch.autograd import describe, enable_grad, node_of, nodes_of
+from nnscratch.kernels import threads
 from nnscratch.nn import AdaptiveAvgPool2d, Conv2d, Linear, Module, Parameter
 from nnscratch.nn.module import Buffer, modes
 from nnscratch.nn.normalisation import BatchNorm1d
@@ -23,6 +24,10 @@ WITHIN = (BatchNorm1d, AdaptiveAvgPool2d)
 ELEMENTWISE = ("nnscratch.ops.elementwise", "nnscratch.ops.activation", "nnscratch.ops.dropout")
 POOLING = ("max_pool2d", "sum_pool2d")
 MIXING = ("softmax", "log_softmax", "prelu")
+#: In how many steps at most a layer's channels go.
+STEPS = 32
+#: Added to how much a channel weighs, so that shares of nothing are none.
+TINY = 1e-12
 
 
 class _Numbers:
@@ -87,6 +92,8 @@ class _Channels:
         last = self._found.get(id(node_of(y._node)))
         if last is not None:
             self.numbers.stay(last[1])
+        find = self.numbers.find
+        self.axes = {key: [None if n is None else find(n) for n in axes] for key, axes in self.axes.items()}
 
     def _of(self, node):
         """The axis and the numbers of a node's result; None where they cannot be followed."""
@@ -168,7 +175,7 @@ class _Channels:
         sums: dict = {}
         for weight, _ in self.products:
             size = np.abs(weight.numpy().reshape(len(weight), -1)).sum(1, dtype=np.float64)
-            for i, value in zip(self.numbers.find(self.axes[id(weight)][0]), size / (size.mean() or 1), strict=True):
+            for i, value in zip(self.axes[id(weight)][0], size / (size.mean() or 1), strict=True):
                 sums.setdefault(int(i), []).append(float(value))
         return {i: sum(values) / len(values) for i, values in sums.items()}
 
@@ -176,7 +183,7 @@ class _Channels:
         """The numbers that can go, each group those of one layer, or of several that have to agree."""
         staying, seen, found = self.numbers.staying(), set(), []
         for weight, _ in self.products:
-            group = [int(i) for i in dict.fromkeys(self.numbers.find(self.axes[id(weight)][0]).tolist())]
+            group = [int(i) for i in dict.fromkeys(self.axes[id(weight)][0].tolist())]
             group = [i for i in group if i not in staying and i not in seen]
             seen.update(group)
             if group:
@@ -186,17 +193,16 @@ class _Channels:
     def left(self, tensor, gone):
         """For each axis of a tensor which places are left without those numbers; None for all."""
         axes = self.axes.get(id(tensor), [None] * tensor.ndim)
-        return [None if n is None else ~np.isin(self.numbers.find(n), gone) for n in axes]
+        return [None if n is None else ~np.isin(n, gone) for n in axes]
 
-    def multiplications(self, gone=()):
-        """How many a sample takes without those numbers."""
-        total = 0
+    def work(self, gone=()):
+        """How many multiplications a sample takes without those numbers, and how many results there are."""
+        total = results = 0
         for weight, times in self.products:
             left = self.left(weight, list(gone))
-            total += times * math.prod(
-                n if k is None else int(k.sum()) for n, k in zip(weight.shape, left, strict=True)
-            )
-        return total
+            sizes = [n if k is None else int(k.sum()) for n, k in zip(weight.shape, left, strict=True)]
+            total, results = total + times * math.prod(sizes), results + times * sizes[0]
+        return total, results
 
 
 def prune_channels(model, example, amount=None, multiplications=None, multiple=1):
@@ -249,7 +255,7 @@ def prune_channels(model, example, amount=None, multiplications=None, multiple=1
     if not channels.groups():
         raise ValueError(f"{name}: no channel of this {type(model).__name__} can go; pass a network with inner layers")
     if amount is not None:
-        gone = _smallest(channels, arguments.number(name, "amount", amount, 0, 1, "[)"), multiple, least=0)
+        gone = _smallest(channels, arguments.number(name, "amount", amount, 0, 1, "[)"), multiple)
         _refuse_nothing(channels, gone, amount)
     else:
         share = arguments.number(name, "multiplications", multiplications, 0, 1, "(]")
@@ -279,7 +285,7 @@ def multiplications(model, example):
     >>> ns.compress.multiplications(ns.nn.Linear(3, 2), np.ones((1, 3), "float32"))
     6
     """
-    return _followed(model, example)[1].multiplications()
+    return _followed(model, example)[1].work()[0]
 
 
 def _followed(model, example):
@@ -291,31 +297,45 @@ def _followed(model, example):
         return again, _Channels(again, [Tensor(x, device=device) for x in inputs])
 
 
-def _smallest(channels, amount, multiple, least=1):
-    """The numbers of the channels that go where each group loses that share, and `least` of each stay."""
+def _smallest(channels, amount, multiple):
+    """The numbers of the channels that go where each group loses that share."""
     importance, gone = channels.importance(), []
     for _, group in channels.groups():
-        left = round(len(group) * (1 - amount))
-        left = min(len(group), max(left, least))
-        left = min(len(group), -(-left // multiple) * multiple)
-        gone += sorted(group, key=importance.__getitem__)[: len(group) - left]
+        left = -(-round(len(group) * (1 - amount)) // multiple) * multiple
+        gone += sorted(group, key=importance.__getitem__)[: max(0, len(group) - left)]
     return gone
 
 
 def _within(channels, share, multiple):
-    """Those that go so that just that share of the multiplications is left."""
-    most, low, high = share * channels.multiplications(), 0.0, 1.0
-    for _ in range(20):
-        middle = (low + high) / 2
-        fits = channels.multiplications(_smallest(channels, middle, multiple)) <= most
-        low, high = (low, middle) if fits else (middle, high)
-    gone = _smallest(channels, high, multiple)
-    least = channels.multiplications(gone)
-    if least > most:
-        raise ValueError(
-            f"prune_channels: {share:g} of the multiplications is less than what {multiple} channels of each layer take "
-            f"({least / channels.multiplications():.2g}); pass a larger share"
-        )
+    """Those that go so that at most that share of the multiplications is left.
+
+    Step by step some channels of that layer go which loses least, as a share of what it has, for what is saved: multiplications, and
+    results, which take time on their way to memory and back.
+    """
+    importance, gone = channels.importance(), []
+    groups = [sorted(group, key=importance.__getitem__) for _, group in channels.groups()]
+    steps = [max(1, len(group) // STEPS) for group in groups]
+    before = channels.work()
+    most = share * before[0]
+    while before[0] > most:
+        choices = []
+        for group, step in zip(groups, steps, strict=True):
+            # up to the next multiple, or some of them, but never all
+            count = len(group) - max(multiple, (len(group) - step) // multiple * multiple)
+            if count > 0:
+                values = np.array([importance[i] + TINY for i in group])
+                lost = np.log(values.sum() / values[count:].sum())
+                after = channels.work(gone + group[:count])
+                saved = before[0] - after[0] + threads.WORK_OF_AN_ELEMENT * (before[1] - after[1])
+                choices.append((lost / saved, len(choices), group, count, after))
+        if not choices:
+            raise ValueError(
+                f"prune_channels: {share:g} of the multiplications is less than what {multiple} channels of each layer take "
+                f"({before[0] / channels.work()[0]:.2g}); pass a larger share"
+            )
+        _, _, group, count, before = min(choices)
+        gone += group[:count]
+        del group[:count]
     return gone
 
 
