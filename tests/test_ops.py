@@ -26,7 +26,8 @@ def test_the_table_says_everything_of_an_operation(name):
     assert op.samples and op.formula and op.__doc__ and name in REFERENCES
     if op.constant is not True:
         assert op.derivative
-        assert {op._input_name(i) for case in op.samples for i in Row(op, case).inputs} == set(op.rules)
+        compared = {op._input_name(i) for case in op.samples for i in Row(op, case).inputs}
+        assert compared == set(op.rules) - set(op.surrogate)
 
 
 def test_no_reference_is_left_over():
