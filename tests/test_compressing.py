@@ -65,6 +65,10 @@ def test_a_smaller_network_is_written_and_measured_again(run, way, capsys):
 def test_commands_refuse_in_a_sentence(run, tmp_path, capsys):
     written(tmp_path / "other", "worked-2-3-1")
     for arguments, said in (
+        (
+            [run, "--channels", "--quantise", "int8"],
+            "compress: --channels says how --prune does it; add --prune, or leave",
+        ),
         ([run], "compress: expected one of --quantise, --prune and --distil; pass one"),
         (
             [run, "--prune", "0.5", "--quantise", "int8"],

@@ -285,6 +285,10 @@ def test_what_cannot_be_quantised_is_refused_in_a_sentence():
         small[5](ns.tensor(np.zeros((1, 9), np.int8)))
     with pytest.raises(TypeError, match="Quantize: x must be floating point"):
         small[0](ns.tensor(np.zeros((1, 9), np.int8)))
+    with pytest.raises(
+        ValueError, match="each output adds up 70000 products, expected at most 66310, which 32 bits hold"
+    ):
+        compress.quantize(nn.Linear(70000, 1), np.ones((1, 70000), np.float32))
     with pytest.raises(ValueError, match="there is no way 'int4'; choose one of int8-weights"):
         compress.pack({}, "int4")
     with pytest.raises(ValueError, match="w has values beyond float16's 65504; store it as bfloat16"):

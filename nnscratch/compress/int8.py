@@ -13,6 +13,8 @@ from nnscratch.tensor import Tensor
 
 #: Codes of activations; those of weights go from -127 to 127, so that their zero is 0.
 LOW, HIGH = -128, 127
+#: Products of codes whose sum fits into 32 bits, whatever they are.
+MOST = (2**31 - 1) // (127 * (HIGH - LOW)) - 1
 _geometry = functools.lru_cache(maxsize=256)(geometry)
 
 
@@ -100,6 +102,11 @@ class _OnCodes(Module):
         super().__init__()
         self._made_of: tuple = ((), None, None)
         weight = layer.weight.numpy()
+        if weight[0].size > MOST:
+            raise ValueError(
+                f"{type(self).__name__}: each output adds up {weight[0].size} products, expected at most {MOST}, which 32 bits hold; leave "
+                f"this layer as it is"
+            )
         scale = weight_scale(weight, per_channel)
         self.weight = Buffer(codes_of(weight, scale).astype(np.int8))
         unit = input[0] * scale  # of float32, as all that is read beside these codes has it

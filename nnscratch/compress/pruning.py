@@ -165,8 +165,10 @@ class Masks:
             raise ValueError(
                 "Masks: the state is of other parameters; load it into masks of the network that it was saved of"
             )
-        for name, mask in self.kept.items():
-            self.kept[name] = np.unpackbits(state[name], count=mask.size).astype(bool).reshape(mask.shape)
+        self.kept = {
+            name: np.unpackbits(state[name], count=mask.size).astype(bool).reshape(mask.shape)
+            for name, mask in self.kept.items()
+        }
         self.apply()
 
 

@@ -55,6 +55,8 @@ def run(folder, quantise=None, prune=None, channels=False, distil=None, epochs=N
     """
     if sum(way is not None for way in (quantise, prune, distil)) != 1:
         raise ValueError("compress: expected one of --quantise, --prune and --distil; pass one")
+    if channels and prune is None:
+        raise ValueError("compress: --channels says how --prune does it; add --prune, or leave it out")
     folder = as_path("compress", folder)
     system, model, settings = _load("compress", folder)
     student = system if distil is None else systems.get(distil)
