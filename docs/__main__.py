@@ -134,7 +134,7 @@ def main(arguments=None):
         "--no-run", action="store_true", help="build the site without running the notebooks, which the tests run"
     )
     options = parser.parse_args(arguments)
-    needed = ["jupytext"] if options.command else ["sphinx", "myst_nb", "furo", "latex2mathml", "hypothesis"]
+    needed = ["jupytext"] if options.command else ["sphinx", "myst_nb", "furo", "latex2mathml", "hypothesis", "sklearn"]
     if any(importlib.util.find_spec(name) is None for name in needed):
         print("docs: needs packages that are not installed; run pip install -e '.[docs]'", file=sys.stderr)
         return 1

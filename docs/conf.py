@@ -129,7 +129,10 @@ def _entry(name, value):
     if reference.alias(name, value):
         return [f".. py:class:: {name}", "", f"   The same as `{reference.alias(name, value)}`.", ""]
     bases = ["   :show-inheritance:"] if value.__base__ in reference.every().values() else []
-    return [f".. autoclass:: {name}", "   :members:", *bases, ""]
+    # scikit-learn puts methods of its own into the classes derived from its
+    theirs = [n for n, member in vars(value).items() if type(member).__module__.startswith("sklearn.")]
+    left_out = [f"   :exclude-members: {', '.join(theirs)}"] if theirs else []
+    return [f".. autoclass:: {name}", "   :members:", *left_out, *bases, ""]
 
 
 def _operation(value, name):

@@ -28,6 +28,7 @@ MODULES = {
     "nnscratch.pictures": (),
     "nnscratch.testing": ("nnscratch.testing.operations.OperationCheck",),
     "nnscratch.sample_inputs": (),
+    "nnscratch.sklearn": (),
     "nnscratch.systems": ("nnscratch.systems.system.System", "nnscratch.systems.system.Classifier"),
 }
 

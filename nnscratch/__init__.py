@@ -14,6 +14,7 @@ if not _os.path.isdir(_os.path.join(__path__[0], "kernels")):
 
 from nnscratch.autograd import GradientError, checkpoint, detect_nan, enable_grad, grad, is_grad_enabled, no_grad, op
 from nnscratch.backend import Generator, devices, manual_seed, use_device, use_precision
+from nnscratch.creation import arange, eye, ones, rand, randint, randn, randperm, zeros
 from nnscratch.environment import check as _check_environment
 from nnscratch.gradcheck import gradcheck
 from nnscratch.lazy import attach as _attach
@@ -25,6 +26,7 @@ from nnscratch.ops.shape import (
     broadcast_to,
     concatenate,
     expand_dims,
+    flatten,
     flip,
     pad,
     reshape,
@@ -49,8 +51,13 @@ _LAZY = {
     "data": "nnscratch.data",
     "distributed": "nnscratch.distributed",
     "explain": "nnscratch.view.explain:explain",
+    "from_dlpack": "nnscratch.interchange:from_dlpack",
+    "from_torch": "nnscratch.interchange:from_torch",
     "functional": "nnscratch.functional",
     "graph": "nnscratch.view.graph:graph",
+    "hessian": "nnscratch.jacobians:hessian",
+    "jacobian": "nnscratch.jacobians:jacobian",
+    "jvp": "nnscratch.jacobians:jvp",
     "load": "nnscratch.state_files:load",
     "metrics": "nnscratch.metrics",
     "nn": "nnscratch.nn",
@@ -58,8 +65,10 @@ _LAZY = {
     "pictures": "nnscratch.pictures",
     "samples": "nnscratch.samples",
     "save": "nnscratch.state_files:save",
+    "sklearn": "nnscratch.sklearn",
     "systems": "nnscratch.systems",
     "testing": "nnscratch.testing",
+    "to_torch": "nnscratch.interchange:to_torch",
     "training": "nnscratch.training",
     "Trainer": "nnscratch.training:Trainer",
 }

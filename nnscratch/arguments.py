@@ -143,6 +143,27 @@ def number(owner, what, value, low=-math.inf, high=math.inf, ends="[]"):
     return float(value)
 
 
+def flat_shape(owner, shape, start):
+    """A shape with the axes from `start` on made one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where there is no axis `start`, or it is no whole number.
+
+    Examples
+    --------
+    >>> flat_shape("flatten", (2, 3, 4), 1), flat_shape("flatten", (0, 3, 4), 1)
+    ((2, 12), (0, 12))
+    """
+    start = count(owner, "start_axis", start, -len(shape))
+    start += len(shape) if start < 0 else 0
+    if start and len(shape) <= start:
+        raise ValueError(f"{owner}: x has shape {shape}, expected an axis {start} to start at; lower start_axis")
+    # The product rather than -1, which NumPy cannot resolve for an empty batch.
+    return (*shape[:start], math.prod(shape[start:]))
+
+
 def is_basic(index):
     """Whether an index is made of whole numbers, slices, new axes and an ellipsis alone: no array, no list.
 
@@ -177,6 +198,27 @@ def floating(owner, dtype):
             f"{owner}: dtype is {shown(dtype)}, expected a floating-point type; pass 'float16', 'float32' or 'float64'"
         )
     return found
+
+
+def one_of(owner, what, value, known):
+    """A word, one of those known.
+
+    Raises
+    ------
+    ValueError
+        Where it is none of them.
+
+    Examples
+    --------
+    >>> one_of("interpolate", "mode", "nearest", ("nearest", "linear"))
+    'nearest'
+    """
+    if not isinstance(value, str) or value not in known:
+        words = [repr(word) for word in known]
+        raise ValueError(
+            f"{owner}: {what} is {shown(value)}, expected {', '.join(words[:-1])} or {words[-1]}; pass one of them"
+        )
+    return value
 
 
 def flag(owner, what, value):

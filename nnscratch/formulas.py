@@ -1,4 +1,5 @@
-"""The pages docs/formulas.md and docs/documents.md, made from the formulas beside the operations and the index of the documents.
+"""The pages docs/formulas.md, documents.md and from-pytorch.md, made from the formulas beside the operations, the index of the documents
+and the table of PyTorch's names.
 
 ``python -m nnscratch.formulas`` prints them, ``--write`` writes them and ``--check`` says whether the files are current.
 """
@@ -8,7 +9,7 @@ import sys
 from pathlib import Path
 
 import nnscratch as ns
-from nnscratch import documents, systems
+from nnscratch import documents, hints, systems
 from nnscratch import functional as F
 from nnscratch.autograd import OPS
 from nnscratch.systems import worked_2_3_1
@@ -338,19 +339,20 @@ def main(arguments=None):
     >>> main(["--check"])
     docs/formulas.md is current
     docs/documents.md is current
+    docs/from-pytorch.md is current
     0
     """
     import argparse
 
     parser = argparse.ArgumentParser(
-        "python -m nnscratch.formulas", description="Make docs/formulas.md and docs/documents.md."
+        "python -m nnscratch.formulas", description="Make the pages docs/formulas.md, documents.md and from-pytorch.md."
     )
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--write", action="store_true", help="write the pages into docs/")
     choice.add_argument("--check", action="store_true", help="exit with 1 where a page in docs/ is stale")
     options = parser.parse_args(arguments)
     status = 0
-    for name, made in (("formulas.md", page()), ("documents.md", documents_page())):
+    for name, made in (("formulas.md", page()), ("documents.md", documents_page()), ("from-pytorch.md", hints.page())):
         file = FOLDER / name
         if options.write:
             file.write_text(made, encoding="utf-8")

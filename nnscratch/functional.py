@@ -4,6 +4,7 @@ Each function accepts Tensors and raw arrays alike; given raw arrays alone it re
 modules of `nnscratch.ops`, by topic.
 """
 
+from nnscratch.hints import guide
 from nnscratch.ops.activation import (
     celu,
     elu,
@@ -28,10 +29,19 @@ from nnscratch.ops.attention import scaled_dot_product_attention
 from nnscratch.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d, fold, unfold
 from nnscratch.ops.cross_entropy import binary_cross_entropy, cross_entropy, nll_loss
 from nnscratch.ops.distillation import distillation_loss
-from nnscratch.ops.dropout import dropout
+from nnscratch.ops.distances import (
+    cosine_embedding_loss,
+    cosine_similarity,
+    huber_loss,
+    kl_div,
+    pairwise_distance,
+    smooth_l1_loss,
+    triplet_margin_loss,
+)
+from nnscratch.ops.dropout import dropout, dropout1d, dropout2d
 from nnscratch.ops.elementwise import tanh
 from nnscratch.ops.embedding import embedding, embedding_bag
-from nnscratch.ops.images import pixel_shuffle, pixel_unshuffle
+from nnscratch.ops.images import interpolate, pixel_shuffle, pixel_unshuffle
 from nnscratch.ops.linear import linear
 from nnscratch.ops.loss import l1_loss, log_likelihood, mse_loss
 from nnscratch.ops.normalise import (
@@ -68,11 +78,15 @@ __all__ = [
     "conv2d",
     "conv_transpose1d",
     "conv_transpose2d",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "critic_loss",
     "cross_entropy",
     "discriminator_loss",
     "distillation_loss",
     "dropout",
+    "dropout1d",
+    "dropout2d",
     "elu",
     "embedding",
     "embedding_bag",
@@ -86,7 +100,10 @@ __all__ = [
     "gru_cell",
     "hardsigmoid",
     "hardswish",
+    "huber_loss",
     "instance_norm",
+    "interpolate",
+    "kl_div",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
@@ -106,6 +123,7 @@ __all__ = [
     "nll_loss",
     "normal_cdf",
     "normalize",
+    "pairwise_distance",
     "pixel_shuffle",
     "pixel_unshuffle",
     "prelu",
@@ -118,9 +136,13 @@ __all__ = [
     "selu",
     "sigmoid",
     "silu",
+    "smooth_l1_loss",
     "softmax",
     "softplus",
     "softsign",
     "tanh",
+    "triplet_margin_loss",
     "unfold",
 ]
+
+guide(__name__)

@@ -3,6 +3,8 @@
 import importlib
 import sys
 
+from nnscratch.hints import of_module
+
 
 def attach(package, names):
     """The functions ``__getattr__`` and ``__dir__`` of a package (PEP 562) for names that are loaded when they are first used.
@@ -33,7 +35,8 @@ def attach(package, names):
 
     def __getattr__(name):
         if name not in names:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=module)
+            said = f"module {package!r} has no attribute {name!r}{of_module(package, name)}"
+            raise AttributeError(said, name=name, obj=module)
         path, _, attribute = names[name].partition(":")
         value = importlib.import_module(path)
         vars(module)[name] = value = getattr(value, attribute) if attribute else value

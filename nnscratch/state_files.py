@@ -11,8 +11,9 @@ import zlib
 
 import numpy as np
 
-from nnscratch import arguments
+from nnscratch import arguments, backend
 from nnscratch.files import parse_json, read_tensors, write_bytes
+from nnscratch.hints import hinting
 from nnscratch.tensor import Tensor
 
 FORMAT = 2  # of what `write_checkpoint` adds; a file of another format is refused
@@ -66,18 +67,21 @@ def save(obj, path):
     write_bytes("save", path, _pack("save", arrays, metadata))
 
 
-def load(path):
+@hinting
+def load(path, map_location=None):
     """Read a safetensors file.
 
     Parameters
     ----------
     path : str or os.PathLike
+    map_location : str, optional
+        The device that the arrays are wanted on; see `ns.devices`. `Module.load_state_dict` moves them where they belong by itself.
 
     Returns
     -------
     dict
         Of names and NumPy arrays, which `Module.load_state_dict` takes if a network was saved; or the dictionary that was saved,
-        with arrays for its Tensors.
+        with arrays for its Tensors. On another device than the CPU they are Tensors.
 
     Raises
     ------
@@ -86,7 +90,7 @@ def load(path):
     OSError
         If it cannot be read.
     ValueError
-        If it is truncated, damaged, or no safetensors file.
+        If it is truncated, damaged, or no safetensors file, or there is no such device.
 
     Examples
     --------
@@ -95,7 +99,10 @@ def load(path):
     Traceback (most recent call last):
     FileNotFoundError: load: there is no file no/such/file; check the path
     """
+    there = backend.get("cpu" if map_location is None else map_location)
     arrays, metadata = _read("load", path)
+    if there is not backend.cpu:
+        arrays = {name: Tensor(array, device=there.name) for name, array in arrays.items()}
     try:
         content = parse_json(metadata[METADATA])
         tree = content["tree"]

@@ -2,11 +2,12 @@
 
 import html
 import inspect
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnscratch import arguments, autograd, backend, markup
-from nnscratch.autograd import OPS, handles
+from nnscratch import arguments, autograd, backend, hints, markup
+from nnscratch.autograd import OPS, handles, recording
 
 
 def _wrap(array, version=None, new=object.__new__):
@@ -115,6 +116,15 @@ class Tensor:
         """The axes in reverse order."""
         return OPS["transpose"](self)
 
+    if not TYPE_CHECKING:  # which would let every name pass
+
+        def __getattr__(self, name):
+            raise AttributeError(
+                f"'{type(self).__name__}' object has no attribute {name!r}{hints.of_tensor(name, OPS)}",
+                name=name,
+                obj=self,
+            )
+
     def __len__(self):
         if self.ndim == 0:
             raise TypeError("len: a tensor of shape () has no length; it is a single number")
@@ -198,17 +208,38 @@ class Tensor:
         found: list = []
         arrays = _as_arrays(args, found), _as_arrays(kwargs, found)
         recorded = autograd.is_grad_enabled() and any(t.requires_grad for t in found)
-        if recorded and function.__name__ in OPS and function not in _IN_PLACE:
+        name = function.__name__
+        if name in _IN_PLACE:
+            away = next((t.device for t in found if t.device != "cpu"), None)
+            if recorded or away:
+                raise TypeError(
+                    f"np.{name}: it changes its argument, and a tensor given to it {f'is on {away}' if away else 'requires a gradient'}; use "
+                    f"{_IN_PLACE[name]}, or change a leaf by x[...] = values inside ns.no_grad()"
+                )
+            found[0]._version[0] += 1
+        elif recorded and name in OPS and OPS[name].outputs is None:
             return _by_operation(function, args, kwargs)
         result = function(*arrays[0], **arrays[1])
         if recorded and any(
             np.asarray(r).dtype.kind == "f" for r in (result if isinstance(result, tuple) else [result])
         ):
+            instead = _INSTEAD.get(name, "the operations of ns, or ns.op for one of your own")
             raise TypeError(
-                f"np.{function.__name__}: NumPy computes without a graph, and a tensor given to it requires a gradient; use "
-                f"nnscratch's operations, or pass tensor.detach() where no gradient shall go through"
+                f"np.{name}: NumPy computes without a graph, and a tensor given to it requires a gradient; use {instead}, or pass "
+                f"tensor.detach() where no gradient shall go through"
             )
         return result
+
+    def __dlpack__(self, **asked):
+        """The memory itself, for `from_dlpack` of other libraries; see https://dmlc.github.io/dlpack."""
+        if self.requires_grad:
+            raise BufferError(
+                f"Tensor.__dlpack__: this tensor {self.shape} requires a gradient, which another library would lose; pass tensor.detach()"
+            )
+        return self.data.__dlpack__(**{name: value for name, value in asked.items() if value is not None})
+
+    def __dlpack_device__(self):
+        return self.data.__dlpack_device__()
 
     def __copy__(self):
         t = _wrap(self.data, self._version)
@@ -482,55 +513,55 @@ class Tensor:
     def __itruediv__(self, other):
         return self._in_place("divide", other)
 
-    # NumPy's methods
+    # NumPy's methods; what they do not know of the operation says what is known, and what PyTorch's is called here
 
-    def sum(self, axis=None, keepdims=False):
+    def sum(self, axis=None, keepdims=False, **others):
         """The sum over `axis` (all by default); see `ns.sum`."""
-        return OPS["sum"](self, axis, keepdims)
+        return OPS["sum"](self, axis, keepdims, **others)
 
-    def mean(self, axis=None, keepdims=False):
+    def mean(self, axis=None, keepdims=False, **others):
         """The mean over `axis`; see `ns.mean`."""
-        return OPS["mean"](self, axis, keepdims)
+        return OPS["mean"](self, axis, keepdims, **others)
 
-    def max(self, axis=None, keepdims=False):
+    def max(self, axis=None, keepdims=False, **others):
         """The greatest value over `axis`; see `ns.max`."""
-        return OPS["max"](self, axis, keepdims)
+        return OPS["max"](self, axis, keepdims, **others)
 
-    def min(self, axis=None, keepdims=False):
+    def min(self, axis=None, keepdims=False, **others):
         """The least value over `axis`; see `ns.min`."""
-        return OPS["min"](self, axis, keepdims)
+        return OPS["min"](self, axis, keepdims, **others)
 
-    def prod(self, axis=None, keepdims=False):
+    def prod(self, axis=None, keepdims=False, **others):
         """The product over `axis`; see `ns.prod`."""
-        return OPS["prod"](self, axis, keepdims)
+        return OPS["prod"](self, axis, keepdims, **others)
 
-    def var(self, axis=None, ddof=0, keepdims=False):
+    def var(self, axis=None, ddof=0, keepdims=False, **others):
         """The variance over `axis`; see `ns.var`."""
-        return OPS["var"](self, axis, ddof, keepdims)
+        return OPS["var"](self, axis, ddof, keepdims, **others)
 
-    def std(self, axis=None, ddof=0, keepdims=False):
+    def std(self, axis=None, ddof=0, keepdims=False, **others):
         """The standard deviation over `axis`; see `ns.std`."""
-        return OPS["std"](self, axis, ddof, keepdims)
+        return OPS["std"](self, axis, ddof, keepdims, **others)
 
-    def cumsum(self, axis=None):
+    def cumsum(self, axis=None, **others):
         """The running sum along `axis`; see `ns.cumsum`."""
-        return OPS["cumsum"](self, axis)
+        return OPS["cumsum"](self, axis, **others)
 
-    def argmax(self, axis=None, keepdims=False):
+    def argmax(self, axis=None, keepdims=False, **others):
         """The index of the (first) greatest value along `axis`; see `ns.argmax`."""
-        return OPS["argmax"](self, axis, keepdims)
+        return OPS["argmax"](self, axis, keepdims, **others)
 
-    def argmin(self, axis=None, keepdims=False):
+    def argmin(self, axis=None, keepdims=False, **others):
         """The index of the (first) least value along `axis`; see `ns.argmin`."""
-        return OPS["argmin"](self, axis, keepdims)
+        return OPS["argmin"](self, axis, keepdims, **others)
 
     def reshape(self, *shape):
         """The same elements in another shape; see `ns.reshape`."""
         return OPS["reshape"](self, shape[0] if len(shape) == 1 else shape)
 
-    def flatten(self):
-        """The elements in one axis."""
-        return OPS["reshape"](self, (-1,))
+    def flatten(self, start_axis=0):
+        """The axes from `start_axis` on made one; see `ns.flatten`."""
+        return OPS["reshape"](self, arguments.flat_shape("flatten", self.shape, start_axis))
 
     def transpose(self, *axes):
         """The axes in another order (reversed by default); see `ns.transpose`."""
@@ -540,13 +571,13 @@ class Tensor:
         """Two axes exchanged; see `ns.swapaxes`."""
         return OPS["swapaxes"](self, axis1, axis2)
 
-    def squeeze(self, axis=None):
+    def squeeze(self, axis=None, **others):
         """Without axes of length 1; see `ns.squeeze`."""
-        return OPS["squeeze"](self, axis)
+        return OPS["squeeze"](self, axis, **others)
 
-    def clip(self, low=None, high=None):
+    def clip(self, low=None, high=None, **others):
         """Values held within [low, high]; see `ns.clip`."""
-        return OPS["clip"](self, low, high)
+        return OPS["clip"](self, low, high, **others)
 
     def exp(self):
         """e to the power of each element."""
@@ -592,9 +623,30 @@ _OUR_NAMES = {
     "a_min": "low",
     "a_max": "high",
     "ord": "p",
+    "pad_width": "widths",
+    "constant_values": "value",
 }
-#: Functions of NumPy's that change their argument: no operation does.
-_IN_PLACE = (np.put,)
+#: Functions of NumPy's that change their argument, which no operation does, and what makes a new array instead.
+_IN_PLACE = {
+    **dict.fromkeys(("put", "place", "putmask", "copyto"), "ns.where"),
+    "put_along_axis": "ns.put_along_axis",
+    "fill_diagonal": "ns.where",
+}
+#: What does the same as a function of NumPy's that is no operation's name.
+_INSTEAD = {
+    **dict.fromkeys(("dot", "inner", "vdot", "vecdot", "matvec", "vecmat", "multi_dot"), "ns.matmul"),
+    **dict.fromkeys(("outer", "tensordot", "trace", "diagonal", "kron"), "ns.einsum"),
+    **dict.fromkeys(("vstack", "hstack", "dstack", "column_stack", "append", "block"), "ns.concatenate"),
+    **dict.fromkeys(("array_split", "vsplit", "hsplit", "dsplit"), "ns.split"),
+    **dict.fromkeys(("repeat", "roll", "compress", "extract", "choose"), "ns.take"),
+    **dict.fromkeys(("ravel", "matrix_transpose", "moveaxis", "rollaxis"), "ns.reshape or ns.transpose"),
+    **dict.fromkeys(("fliplr", "flipud", "rot90"), "ns.flip"),
+    **dict.fromkeys(("diff", "ediff1d", "gradient"), "ns.subtract of slices"),
+    **{name: f"ns.{name}" for name in ("sort", "split", "stack", "tile")},
+    "average": "ns.mean",
+    "median": "ns.sort",
+    "ptp": "ns.max and ns.min",
+}
 
 
 def _by_operation(function, args, kwargs):
@@ -605,8 +657,9 @@ def _by_operation(function, args, kwargs):
         parameter = signature.parameters[name]
         if parameter.kind is parameter.VAR_POSITIONAL or name == "arrays":
             arrays += value
-        elif value is not parameter.default and not (parameter.kind is parameter.VAR_KEYWORD and not value):
-            given[name if name in operation.names else _OUR_NAMES.get(name, name)] = value
+        elif value is not parameter.default:
+            for key, item in value.items() if parameter.kind is parameter.VAR_KEYWORD else [(name, value)]:
+                given[key if key in operation.names else _OUR_NAMES.get(key, key)] = item
     unknown = [name for name in given if name not in operation.names]
     if unknown:
         raise TypeError(
@@ -633,6 +686,29 @@ def _plain_index(index):
     if isinstance(index, tuple):
         return tuple(_plain_index(i) for i in index)
     return index
+
+
+def forget_gradients(tensors, set_to_none=True):
+    """Let ``.grad`` of each be None; or, where `set_to_none` is False, 0 where there is one.
+
+    Raises
+    ------
+    TypeError
+        Where `set_to_none` is neither True nor False.
+
+    Examples
+    --------
+    >>> x = tensor(1.0, requires_grad=True)
+    >>> (x * x).backward()
+    >>> forget_gradients([x], set_to_none=False)
+    >>> x.grad
+    tensor(0.)
+    """
+    to_none, tensors = arguments.flag("zero_grad", "set_to_none", set_to_none), list(tensors)
+    if to_none and recording.state.recorder is not None:
+        recording.state.recorder.forget(tensors)
+    for t in tensors:
+        t.grad = None if to_none or t.grad is None else _wrap(np.zeros_like(t.grad.data))
 
 
 def tensor(data, dtype=None, device=None, requires_grad=False):

@@ -23,8 +23,8 @@ reference = importlib.import_module("docs.reference")
 
 # What the public modules are built on; users meet some of it through them.
 INTERNAL = set(
-    "__main__ arguments autograd backend backward_pass casting cli documents environment files formulas gradcheck kernels lazy markup ops "
-    "program state_files tensor view".split()
+    "__main__ arguments autograd backend backward_pass casting cli creation documents environment files formulas gradcheck hints interchange "
+    "jacobians kernels lazy markup ops program pytorch_names state_files tensor view".split()
 )
 # Old names of modules, kept for one version.
 RENAMED = {"samples"}

@@ -685,6 +685,7 @@ NUMPY_CALLS = {
     "cumsum": (lambda t: np.cumsum(t, 1), lambda t: ns.cumsum(t, 1)),
     "take": (lambda t: np.take(t, [1, 0], axis=1), lambda t: ns.take(t, [1, 0], 1)),
     "max": (lambda t: np.max(t, axis=1), lambda t: ns.max(t, 1)),
+    "pad": (lambda t: np.pad(t, 1, constant_values=2.0), lambda t: ns.pad(t, 1, 2.0)),
 }
 
 
@@ -700,16 +701,37 @@ def test_numpy_functions_of_a_tensor_in_a_graph_are_our_operations(call):
 
 def test_numpy_functions_that_would_leave_the_graph_are_refused():
     x = leaf(1.0, 2.0)
-    for call in (
-        lambda: np.dot(x, x),
-        lambda: np.outer(x, x),
-        lambda: np.stack([x, x]),
-        lambda: np.gradient(x),
+    for call, instead in (
+        (lambda: np.dot(x, x), "ns.matmul"),
+        (lambda: np.outer(x, x), "ns.einsum"),
+        (lambda: np.stack([x, x]), "ns.stack"),
+        (lambda: np.sort(x), "ns.sort"),
+        (lambda: np.vstack([x, x]), "ns.concatenate"),
+        (lambda: np.gradient(x), "ns.subtract of slices"),
+        (lambda: np.linalg.det(x[:, None] * x), "the operations of ns, or ns.op for one of your own"),
     ):
         with pytest.raises(
             TypeError, match=r"^np\.\w+: NumPy computes without a graph, and a tensor given to it requires"
+        ) as caught:
+            call()
+        assert f" a gradient; use {instead}, or pass tensor.detach()" in str(caught.value)
+    for call in (
+        lambda: np.put(x, 0, 9.0),
+        lambda: np.copyto(x, 9.0),
+        lambda: np.put_along_axis(x, np.array([0]), 9.0, 0),
+    ):
+        with pytest.raises(
+            TypeError, match=r"^np\.\w+: it changes its argument, and a tensor .*; use ns\.\w+, or change a leaf by"
         ):
             call()
+    assert x.tolist() == [1.0, 2.0]
+    if x.device == "cpu":
+        y = (x * x).sum()
+        with ns.no_grad():
+            np.copyto(x, 9.0)
+        with pytest.raises(RuntimeError, match="in place"):
+            y.backward()
+        x = leaf(1.0, 2.0)
     with pytest.raises(
         TypeError, match=r"^np\.sum: for a tensor in a graph it is ns\.sum, which has no argument 'initial'"
     ):

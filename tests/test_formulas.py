@@ -96,7 +96,7 @@ def test_check_says_whether_the_file_is_current(tmp_path, monkeypatch, capsys):
     assert formulas.main(["--check"]) == 1
     assert formulas.main(["--write"]) == 0
     assert formulas.main(["--check"]) == 0
-    for name in ("formulas.md", "documents.md"):
+    for name in ("formulas.md", "documents.md", "from-pytorch.md"):
         (tmp_path / name).write_text("stale")
         capsys.readouterr()
         assert formulas.main(["--check"]) == 1
@@ -108,4 +108,4 @@ def test_check_says_whether_the_file_is_current(tmp_path, monkeypatch, capsys):
 
 def test_without_a_choice_the_pages_are_printed(page, capsys):
     assert formulas.main([]) == 0
-    assert capsys.readouterr().out == page + formulas.documents_page()
+    assert capsys.readouterr().out == page + formulas.documents_page() + formulas.hints.page()

@@ -43,10 +43,23 @@ class Counting(nn.Module):
         return x * (1 / (1 + self.calls))
 
 
-def make(layer=None, loss="mse", metrics=(), schedule=None, step=None, seed=0, lr=0.01, scheduler_step="epoch"):
+def make(
+    layer=None,
+    loss="mse",
+    metrics=(),
+    schedule=None,
+    step=None,
+    seed=0,
+    lr=0.01,
+    scheduler_step="epoch",
+    optimizer=None,
+):
     ns.manual_seed(seed)
     model = nn.Sequential(nn.Linear(3, 4), layer or nn.Dropout(0.3), nn.Linear(4, 1))
-    optimizer = optim.SGD(model.parameters(), lr=lr, momentum=0.9)
+    if optimizer is None:
+        optimizer = optim.SGD(model.parameters(), lr=lr, momentum=0.9)
+    else:
+        optimizer = optimizer(model.parameters())
     if step is not None:
         return Trainer(step(model, loss, optimizer, metrics))
     settings = {} if schedule is None else {"scheduler": schedule(optimizer), "scheduler_step": scheduler_step}
@@ -137,7 +150,42 @@ def loader(data=None, batch_size=5, **settings):
 
 
 #: What a run depends on: how it began, how it is resumed, and what the refusal names.
+OPTIMIZERS = {
+    "dampened": lambda p: optim.SGD(p, 0.01, 0.9, dampening=0.2),
+    "amsgrad": lambda p: optim.AdamW(p, 0.01, bias_correction=True, amsgrad=True),
+    "RMSprop": lambda p: optim.RMSprop(p, centered=True, momentum=0.5),
+    "Adagrad": lambda p: optim.Adagrad(p, lr_decay=0.1, initial_accumulator_value=0.1),
+    "NAdam": optim.NAdam,
+}
+SCHEDULES = {
+    "sequence": lambda o: L.SequentialLR(o, [L.LinearLR(o, total_iters=3), L.CosineAnnealingLR(o, 9)], [3]),
+    "one cycle": lambda o: L.OneCycleLR(o, 0.1, 20),
+    "function": lambda o: L.LambdaLR(o, lambda step: 1 / (1 + step)),
+    "restarts": lambda o: L.CosineAnnealingWarmRestarts(o, 3),
+    "milestones": lambda o: L.MultiStepLR(o, [4, 11], 0.5),
+}
+
+
+@pytest.mark.parametrize("name", [*OPTIMIZERS, *SCHEDULES])
+def test_a_resumed_run_goes_on_by_each_optimiser_and_schedule(name, tmp_path):
+    def build():
+        optimizer, schedule = OPTIMIZERS.get(name), SCHEDULES.get(name)
+        return make(loss=nn.HuberLoss(), optimizer=optimizer, schedule=schedule, scheduler_step="batch"), {}
+
+    whole, resumed = run(tmp_path, build)
+    assert whole == resumed
+
+
 OTHER = {
+    "milestones": (
+        lambda: (make(schedule=lambda o: L.MultiStepLR(o, [1, 3])), {}), lambda: (make(schedule=lambda o: L.MultiStepLR(o, [1, 2])), {}), "milestones.1 3, got 2",
+    ),
+    "a schedule in a sequence": (
+        lambda: (make(schedule=lambda o: L.SequentialLR(o, [L.ExponentialLR(o, 0.5)], [])), {}),
+        lambda: (make(schedule=lambda o: L.SequentialLR(o, [L.ExponentialLR(o, 0.4)], [])), {}),
+        "schedulers.0.gamma 0.5, got 0.4",
+    ),
+    "a loss's delta": (lambda: (make(loss=nn.HuberLoss()), {}), lambda: (make(loss=nn.HuberLoss(delta=2.0)), {}), "loss.delta 1.0, got 2.0"),
     "gamma": (lambda: (make(schedule=lambda o: L.StepLR(o, 1, 0.5)), {}), lambda: (make(schedule=lambda o: L.StepLR(o, 1, 0.4)), {}), "gamma 0.5, got 0.4"),
     "kind of schedule": (
         lambda: (make(schedule=lambda o: L.ExponentialLR(o, 0.5)), {}), lambda: (make(schedule=lambda o: L.StepLR(o, 1, 0.5)), {}), "state is of 'ExponentialLR'",

@@ -18,6 +18,7 @@ from nnscratch.autograd.graph import Node, Result, as_result
 from nnscratch.autograd.handles import describe
 from nnscratch.autograd.recording import state
 from nnscratch.autograd.rule import Rule
+from nnscratch.hints import of_argument
 
 #: Every operation of the modules of `nnscratch.ops` that have been imported (`nnscratch.functional` imports them all), by
 #: name. Users' own operations are not listed.
@@ -388,7 +389,8 @@ class Op:
     def _place(self, args, kwargs):
         """Move arguments given by name into their places (a Tensor or an input must stand there)."""
         for name in [n for n in kwargs if n not in self.names]:
-            raise TypeError(f"{self.name}: has no argument {name!r}; it takes {', '.join(self.names)}")
+            hint = of_argument(name, self.names)
+            raise TypeError(f"{self.name}: has no argument {name!r}; it takes {', '.join(self.names)}{hint}")
         args = list(args)
         for i in range(len(args), len(self.positional)):
             name = self.positional[i]

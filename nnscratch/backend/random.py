@@ -69,6 +69,17 @@ class Generator:
             new.of(backend).bit_generator.state = made.bit_generator.state
         return new
 
+    def __getstate__(self):
+        states = {backend.name: made.bit_generator.state for backend, made in list(self._made.items())}
+        return {"seed": self.seed, "states": states}
+
+    def __setstate__(self, state):
+        from nnscratch import backend
+
+        self.seed, self._made = state["seed"], {}
+        for name, found in state["states"].items():
+            self.of(backend.get(name)).bit_generator.state = found
+
     def __enter__(self):
         _here.around.append(_here.generator)
         _here.generator = self

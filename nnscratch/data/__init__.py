@@ -25,6 +25,7 @@ from nnscratch.data.seeding import generator
 from nnscratch.data.splitting import k_fold, split
 from nnscratch.data.tabular import breast_cancer, iris
 from nnscratch.data.vectors import WordVectors, glove
+from nnscratch.hints import guide
 
 __all__ = [
     "Compose",
@@ -67,3 +68,5 @@ __all__ = [
     "undersample",
     "write_idx",
 ]
+
+guide(__name__)

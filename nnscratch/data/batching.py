@@ -11,12 +11,13 @@ from nnscratch.arguments import as_samples, check_lengths
 from nnscratch.backend import generator as as_generator
 from nnscratch.data.datasets import IterableDataset, Subset, TensorDataset, batch, collate, length, samples
 from nnscratch.data.seeding import batch_generator
+from nnscratch.hints import hinting
 
 
 class DataLoader:
     """A data set's batches, pass after pass, made by threads ahead of their use if asked for.
 
-    A batch is what the samples are, stacked: a tuple of arrays for samples that are tuples, else an array. Arrays of a
+    A batch is what the samples are, stacked: a tuple of arrays for samples that are tuples, else an array; Tensors for Tensors. Arrays of a
     `TensorDataset` are cut as a whole. The order of samples, and all numbers drawn by `ns.data.generator` or by the
     augmentations of `ns.data` while a batch is made, are the same whatever the number of threads.
 
@@ -63,6 +64,7 @@ class DataLoader:
     [4] [40]
     """
 
+    @hinting
     def __init__(
         self,
         dataset,

@@ -1,16 +1,21 @@
 """Data sets: samples by number, whole arrays of them, parts of them, and samples that come one after another."""
 
+import contextlib
+
 import numpy as np
 
 from nnscratch import arguments
 from nnscratch.arguments import as_data, as_samples, check_lengths
 from nnscratch.backend import generator as as_generator
+from nnscratch.hints import of_size
+from nnscratch.tensor import Tensor
 
 
 class Dataset:
     """Samples by number; a new one writes ``__getitem__`` and ``__len__``.
 
-    A sample is a number, an array, or a tuple of these, such as (input, target).
+    A sample is a number, an array, or a tuple of these, such as (input, target). Where there are Tensors among them, so are a batch's
+    parts.
 
     Examples
     --------
@@ -205,13 +210,25 @@ def length(owner, dataset):
             f"{owner}: dataset is a {type(dataset).__name__}, expected a Dataset; pass for example "
             f"ns.data.TensorDataset(x, y), or write __getitem__ and __len__"
         )
-    return len(dataset)
+    with _sizes():
+        return len(dataset)
 
 
 def samples(dataset, indices):
     """The samples of some numbers (a slice, or a sequence), as a list."""
     numbers = range(len(dataset))[indices] if isinstance(indices, slice) else indices
-    return [dataset[int(i)] for i in numbers]
+    with _sizes():
+        return [dataset[int(i)] for i in numbers]
+
+
+@contextlib.contextmanager
+def _sizes():
+    """Within this block errors of a user's code that calls a tensor's size say what PyTorch's method is called here."""
+    try:
+        yield
+    except TypeError as error:
+        of_size(error)
+        raise
 
 
 def batch(dataset, indices):
@@ -220,7 +237,7 @@ def batch(dataset, indices):
 
 
 def collate(samples):
-    """Samples as one batch: each part of theirs stacked along a new first axis.
+    """Samples as one batch: each part of theirs stacked along a new first axis; Tensors where there are such among the parts.
 
     Raises
     ------
@@ -243,8 +260,11 @@ def collate(samples):
                 f"DataLoader: samples of one batch have shapes {shapes[0]} and {shapes[1]}; pass a collate_fn that makes a "
                 f"batch of them"
             )
-        return np.stack(arrays)
+        return Tensor(np.stack(arrays)) if isinstance(samples[0], Tensor) else np.stack(arrays)
     sizes = sorted({len(sample) if isinstance(sample, tuple) else 0 for sample in samples})
     if len(sizes) > 1:
         raise ValueError(f"DataLoader: samples of one batch have {sizes[0]} and {sizes[1]} parts; give all as many")
-    return tuple(collate(list(parts)) for parts in zip(*samples, strict=True))
+    parts = [collate(list(part)) for part in zip(*samples, strict=True)]
+    if any(isinstance(part, Tensor) for part in parts):
+        parts = [part if isinstance(part, Tensor | tuple) else Tensor(part) for part in parts]
+    return tuple(parts)

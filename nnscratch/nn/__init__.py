@@ -1,5 +1,6 @@
 """Networks: modules, layers and how their weights begin."""
 
+from nnscratch.hints import guide
 from nnscratch.nn import init, models, utils
 from nnscratch.nn.activation import (
     CELU,
@@ -24,7 +25,20 @@ from nnscratch.nn.attention import KeyValueCache, MultiheadAttention
 from nnscratch.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Residual, Sequential
 from nnscratch.nn.convolution import Conv1d, Conv2d, ConvTranspose2d
 from nnscratch.nn.embedding import Embedding, EmbeddingBag
-from nnscratch.nn.layers import Dropout, Flatten, Identity, Linear, Reshape
+from nnscratch.nn.layers import Dropout, Dropout1d, Dropout2d, Flatten, Identity, Linear, Reshape, Upsample
+from nnscratch.nn.losses import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CosineEmbeddingLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+    TripletMarginLoss,
+)
 from nnscratch.nn.module import Buffer, Module, Parameter
 from nnscratch.nn.normalisation import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
 from nnscratch.nn.pooling import AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
@@ -43,6 +57,8 @@ __all__ = [
     "AdaptiveAvgPool2d",
     "AvgPool1d",
     "AvgPool2d",
+    "BCELoss",
+    "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
     "Buffer",
@@ -50,7 +66,11 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "ConvTranspose2d",
+    "CosineEmbeddingLoss",
+    "CrossEntropyLoss",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
     "ELU",
     "Embedding",
     "EmbeddingBag",
@@ -61,7 +81,10 @@ __all__ = [
     "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
+    "HuberLoss",
     "Identity",
+    "KLDivLoss",
+    "L1Loss",
     "LSTM",
     "LSTMCell",
     "KeyValueCache",
@@ -70,6 +93,7 @@ __all__ = [
     "LearnedPositions",
     "Linear",
     "LogSoftmax",
+    "MSELoss",
     "MaxPool1d",
     "MaxPool2d",
     "Mish",
@@ -77,6 +101,7 @@ __all__ = [
     "ModuleDict",
     "ModuleList",
     "MultiheadAttention",
+    "NLLLoss",
     "PReLU",
     "Parameter",
     "ParameterDict",
@@ -93,6 +118,7 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "SinusoidalPositions",
+    "SmoothL1Loss",
     "Softmax",
     "Softplus",
     "Softsign",
@@ -103,7 +129,11 @@ __all__ = [
     "TransformerDecoderLayer",
     "TransformerEncoder",
     "TransformerEncoderLayer",
+    "TripletMarginLoss",
+    "Upsample",
     "init",
     "models",
     "utils",
 ]
+
+guide(__name__)

@@ -14,6 +14,9 @@ class _Activation(Module):
     #: Names of the settings, kept as attributes and passed on to the function after x.
     settings: tuple = ()
 
+    def __init__(self):  # which says of an argument that it has none
+        super().__init__()
+
     def forward(self, x):
         """(...) -> (...), each value (for softmax: each row) by the function"""
         settings = self.settings

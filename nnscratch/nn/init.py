@@ -7,7 +7,8 @@ An initialiser is a function ``f(shape, fans=None, rng=None, dtype="float32")`` 
   linear or convolution weight.
 * ``rng`` is a `numpy.random.Generator`; without it the one that `ns.manual_seed` seeds.
 
-Layers take an initialiser, one of your own included, or the name of one of these as ``init=``.
+Layers take an initialiser, one of your own included, or the name of one of these as ``init=``. The functions whose names end in _
+are PyTorch's: they write into a tensor that is there, and return it.
 """
 
 import math
@@ -15,21 +16,37 @@ import math
 import numpy as np
 
 from nnscratch import arguments, backend
+from nnscratch.autograd import describe, no_grad
+from nnscratch.hints import guide, hinting
+from nnscratch.tensor import Tensor
 
 __all__ = [
+    "calculate_gain",
     "constant",
+    "constant_",
+    "eye_",
     "fans_of",
     "forget_gate_bias",
     "glorot_normal",
     "glorot_uniform",
     "he_normal",
     "he_uniform",
+    "kaiming_normal_",
+    "kaiming_uniform_",
     "normal",
+    "normal_",
     "ones",
+    "ones_",
     "orthogonal",
+    "orthogonal_",
     "standard_normal",
+    "trunc_normal_",
     "uniform01",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
     "zeros",
+    "zeros_",
 ]
 
 
@@ -363,3 +380,452 @@ def make(layer, what, initialiser, shape, fans, dtype):
             f"correct the initialiser"
         )
     return array.astype(dtype)
+
+
+# In place, under PyTorch's names
+
+
+def _write(owner, tensor, make):
+    """Write what ``make(shape, dtype)`` returns into a tensor, and return it."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{owner}: got {describe(tensor)}, expected a tensor to write into; pass a layer's weight")
+    values = make(tensor.shape, tensor.dtype)
+    with no_grad():
+        tensor[...] = backend.asarray(values, device=tensor.device)
+    return tensor
+
+
+def uniform_(tensor, a=0.0, b=1.0):
+    r"""Uniform values from `a` to `b`, written into a tensor.
+
+    .. math:: w \sim U(a, b)
+
+    Parameters
+    ----------
+    tensor : Tensor
+    a, b : float
+
+    Returns
+    -------
+    The tensor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not such, or b below a.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> w = uniform_(ns.nn.Linear(2, 3).weight, -0.5, 0.5)
+    >>> bool((abs(w.numpy()) <= 0.5).all())
+    True
+    """
+    a = arguments.number("uniform_", "a", a)
+    b = arguments.number("uniform_", "b", b, a)
+    return _write("uniform_", tensor, lambda shape, dtype: _draw("uniform", shape, None, dtype, a, b))
+
+
+def normal_(tensor, mean=0.0, std=1.0):
+    r"""Normal values, written into a tensor.
+
+    .. math:: w \sim N(m, s^2)
+
+    Parameters
+    ----------
+    tensor : Tensor
+    mean : float
+    std : float
+        The standard deviation, 0 or above.
+
+    Returns
+    -------
+    The tensor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not such.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> normal_(ns.zeros(2), mean=3.0, std=0.0)
+    tensor([3., 3.])
+    """
+    mean, std = arguments.number("normal_", "mean", mean), arguments.number("normal_", "std", std, 0)
+    return _write("normal_", tensor, lambda shape, dtype: _draw("normal", shape, None, dtype, mean, std))
+
+
+def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0):
+    r"""Normal values of which those outside [a, b] are drawn again, written into a tensor.
+
+    Parameters
+    ----------
+    tensor : Tensor
+    mean, std : float
+        Of the normal distribution; `std` above 0.
+    a, b : float
+        The least and the greatest value; they have to be likely enough to be drawn.
+
+    Returns
+    -------
+    The tensor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not such, or less than one value in a thousand would lie between the bounds.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> w = trunc_normal_(ns.zeros(100))
+    >>> bool((abs(w.numpy()) <= 2).all())
+    True
+    """
+    name = "trunc_normal_"
+    mean, std = arguments.number(name, "mean", mean), arguments.number(name, "std", std, 0, ends="(]")
+    a, b = arguments.number(name, "a", a), arguments.number(name, "b", b)
+    below = [0.5 * (1 + math.erf((bound - mean) / (std * math.sqrt(2)))) for bound in (a, b)]
+    if below[1] - below[0] < 1e-3:
+        raise ValueError(
+            f"{name}: of normal values with mean {mean} and std {std} too few lie from {a} to {b}; choose wider bounds"
+        )
+
+    def make(shape, dtype):
+        values = np.asarray(backend.cpu.rng.normal(mean, std, shape))
+        while (outside := (values < a) | (values > b)).any():
+            values[outside] = backend.cpu.rng.normal(mean, std, int(outside.sum()))
+        return values.astype(dtype)
+
+    return _write(name, tensor, make)
+
+
+def constant_(tensor, val):
+    """One value, written everywhere into a tensor.
+
+    Parameters
+    ----------
+    tensor : Tensor
+    val : float
+
+    Returns
+    -------
+    The tensor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not such.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> constant_(ns.zeros(2), 0.5)
+    tensor([0.5, 0.5])
+    """
+    val = arguments.number("constant_", "val", val)
+    return _write("constant_", tensor, lambda shape, dtype: np.full(shape, val, dtype))
+
+
+def zeros_(tensor):
+    """Zeros, written into a tensor.
+
+    Parameters
+    ----------
+    tensor : Tensor
+
+    Returns
+    -------
+    The tensor.
+
+    Raises
+    ------
+    TypeError
+        Where it is none.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> zeros_(ns.ones(2))
+    tensor([0., 0.])
+    """
+    return _write("zeros_", tensor, np.zeros)
+
+
+def ones_(tensor):
+    """Ones, written into a tensor.
+
+    Parameters
+    ----------
+    tensor : Tensor
+
+    Returns
+    -------
+    The tensor.
+
+    Raises
+    ------
+    TypeError
+        Where it is none.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ones_(ns.zeros(2))
+    tensor([1., 1.])
+    """
+    return _write("ones_", tensor, np.ones)
+
+
+def eye_(tensor):
+    """Ones on the diagonal of a matrix and zeros elsewhere, written into a tensor.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Of two axes.
+
+    Returns
+    -------
+    The tensor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where it is none, or no matrix.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> eye_(ns.zeros(2, 3))
+    tensor([[1., 0., 0.],
+            [0., 1., 0.]])
+    """
+
+    def make(shape, dtype):
+        if len(shape) != 2:
+            raise ValueError(f"eye_: the tensor has shape {shape}, expected a matrix; pass one")
+        return np.eye(*shape, dtype=dtype)
+
+    return _write("eye_", tensor, make)
+
+
+def orthogonal_(tensor, gain=1.0):
+    """A matrix whose rows, or columns where these are fewer, are orthonormal times `gain`, written into a tensor (Saxe et al., 2014).
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Of at least two axes; those after the first count as one.
+    gain : float
+
+    Returns
+    -------
+    The tensor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not such, or the tensor has fewer axes.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> w = orthogonal_(ns.zeros(2, 3), gain=2.0).numpy()
+    >>> bool(np.allclose(w @ w.T, 4 * np.eye(2), atol=1e-5))
+    True
+    """
+    gain = arguments.number("orthogonal_", "gain", gain)
+    return _write("orthogonal_", tensor, lambda shape, dtype: (gain * orthogonal(shape, dtype="float64")).astype(dtype))
+
+
+#: By what an activation function shrinks the standard deviation of its input.
+_GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
+_GAINS |= dict.fromkeys(("conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"), 1.0)
+
+
+def calculate_gain(nonlinearity, param=None):
+    """What weights are multiplied by before an activation function, so that values keep their variance.
+
+    Parameters
+    ----------
+    nonlinearity : str
+        "linear", "sigmoid", "tanh", "relu", "leaky_relu" or "selu".
+    param : float, optional
+        The slope below 0 of "leaky_relu".
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not such.
+
+    Examples
+    --------
+    >>> calculate_gain("leaky_relu", 1.0)
+    1.0
+    """
+    return _gain("calculate_gain", nonlinearity, param)
+
+
+def _gain(owner, nonlinearity, param):
+    arguments.one_of(owner, "nonlinearity", nonlinearity, ("leaky_relu", *_GAINS))
+    if nonlinearity != "leaky_relu":
+        return _GAINS[nonlinearity]
+    slope = 0.01 if param is None else arguments.number(owner, "param", param)
+    return math.sqrt(2) / math.hypot(1, slope)  # whose square might be no float
+
+
+def xavier_uniform_(tensor, gain=1.0):
+    """`glorot_uniform` times a gain, written into a tensor.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Of at least two axes.
+    gain : float
+
+    Returns
+    -------
+    The tensor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not such, or the tensor has fewer axes.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> w = xavier_uniform_(ns.zeros(2, 4))
+    >>> bool((abs(w.numpy()) <= 1).all())
+    True
+    """
+    return _glorot("xavier_uniform_", tensor, gain, _uniform, math.sqrt(6))
+
+
+def xavier_normal_(tensor, gain=1.0):
+    """`glorot_normal` times a gain, written into a tensor.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Of at least two axes.
+    gain : float
+
+    Returns
+    -------
+    The tensor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not such, or the tensor has fewer axes.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> xavier_normal_(ns.zeros(2, 4), gain=0.0)
+    tensor([[0., 0., 0., 0.],
+            [0., 0., 0., 0.]])
+    """
+    return _glorot("xavier_normal_", tensor, gain, _normal, math.sqrt(2))
+
+
+def _glorot(owner, tensor, gain, draw, factor):
+    gain = arguments.number(owner, "gain", gain, 0)
+
+    def make(shape, dtype):
+        return draw(gain * factor / math.sqrt(max(sum(fans_of(shape)), 1)), shape, None, dtype)
+
+    return _write(owner, tensor, make)
+
+
+@hinting
+def kaiming_uniform_(tensor, a=0.0, mode="fan_in", nonlinearity="leaky_relu"):
+    r"""Uniform values that keep the variance of signals through rectifiers, written into a tensor (He et al., 2015).
+
+    .. math:: w \sim U(-b, b), \quad b = \text{gain} \sqrt{3 / \text{fan}}
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Of at least two axes.
+    a : float
+        The slope below 0 of "leaky_relu".
+    mode : "fan_in" or "fan_out"
+        Whether the variance is kept forward or backward.
+    nonlinearity : str
+        See `calculate_gain`.
+
+    Returns
+    -------
+    The tensor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not such, or the tensor has fewer axes.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> w = kaiming_uniform_(ns.zeros(2, 6), nonlinearity="relu")
+    >>> bool((abs(w.numpy()) <= 1).all())
+    True
+    """
+    return _he("kaiming_uniform_", tensor, a, mode, nonlinearity, _uniform, math.sqrt(3))
+
+
+@hinting
+def kaiming_normal_(tensor, a=0.0, mode="fan_in", nonlinearity="leaky_relu"):
+    r"""Normal values that keep the variance of signals through rectifiers, written into a tensor (He et al., 2015).
+
+    .. math:: w \sim N(0, s^2), \quad s = \text{gain} / \sqrt{\text{fan}}
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Of at least two axes.
+    a : float
+        The slope below 0 of "leaky_relu".
+    mode : "fan_in" or "fan_out"
+        Whether the variance is kept forward or backward.
+    nonlinearity : str
+        See `calculate_gain`.
+
+    Returns
+    -------
+    The tensor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not such, or the tensor has fewer axes.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> kaiming_normal_(ns.zeros(2, 6)).shape
+    (2, 6)
+    """
+    return _he("kaiming_normal_", tensor, a, mode, nonlinearity, _normal, 1.0)
+
+
+def _he(owner, tensor, a, mode, nonlinearity, draw, factor):
+    arguments.one_of(owner, "mode", mode, ("fan_in", "fan_out"))
+    gain = _gain(owner, nonlinearity, arguments.number(owner, "a", a))
+
+    def make(shape, dtype):
+        fan = fans_of(shape)[mode == "fan_out"]
+        return draw(gain * factor / math.sqrt(max(fan, 1)), shape, None, dtype)
+
+    return _write(owner, tensor, make)
+
+
+guide(__name__)

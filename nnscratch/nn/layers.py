@@ -87,16 +87,104 @@ class Dropout(Module):
     tensor([1., 2.])
     """
 
+    function = staticmethod(F.dropout)
+
     def __init__(self, p=0.5):
         super().__init__()
-        self.p = arguments.number("Dropout", "p", p, 0, 1, "[)")
+        self.p = arguments.number(type(self).__name__, "p", p, 0, 1, "[)")
 
     def forward(self, x):
         """(...) -> (...)"""
-        return F.dropout(x, self.p, self.training)
+        return self.function(x, self.p, self.training)
 
     def extra_repr(self):
         return f"p={self.p}"
+
+
+class Dropout1d(Dropout):
+    """In training each channel of a sequence (N, C, L) is 0 with probability `p`, else divided by 1 - p (Tompson et al., 2015).
+
+    Parameters
+    ----------
+    p : float
+        From 0 up to below 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where `p` is no such number.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.Dropout1d(0.5).eval()(ns.tensor([[[1.0, 2.0]]]))
+    tensor([[[1., 2.]]])
+    """
+
+    function = staticmethod(F.dropout1d)
+
+
+class Dropout2d(Dropout):
+    """In training each channel of an image (N, C, H, W) is 0 with probability `p`, else divided by 1 - p (Tompson et al., 2015).
+
+    Parameters
+    ----------
+    p : float
+        From 0 up to below 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where `p` is no such number.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.Dropout2d(0.5).eval()(ns.tensor([[[[1.0, 2.0]]]]))
+    tensor([[[[1., 2.]]]])
+    """
+
+    function = staticmethod(F.dropout2d)
+
+
+class Upsample(Module):
+    """Sequences or images made larger, or smaller: the layer of `F.interpolate`.
+
+    Parameters
+    ----------
+    size : int or tuple of int, optional
+        The lengths of the result's axes after the channels; or `scale_factor`.
+    scale_factor : float or tuple of float, optional
+    mode : "nearest", "linear" or "bilinear"
+    align_corners : bool
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where both sizes are given, or none.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.nn.Upsample(scale_factor=2)(ns.tensor([[[1.0, 3.0]]]))
+    tensor([[[1., 1., 3., 3.]]])
+    """
+
+    def __init__(self, size=None, scale_factor=None, mode="nearest", align_corners=False):
+        super().__init__()
+        if (size is None) == (scale_factor is None):
+            raise ValueError(
+                f"Upsample: size is {arguments.shown(size)} and scale_factor {arguments.shown(scale_factor)}; pass one of them"
+            )
+        self.size, self.scale_factor, self.mode, self.align_corners = size, scale_factor, mode, align_corners
+
+    def forward(self, x):
+        """(N, C, L) -> (N, C, OL), or (N, C, H, W) -> (N, C, OH, OW)"""
+        return F.interpolate(x, self.size, self.scale_factor, self.mode, self.align_corners)
+
+    def extra_repr(self):
+        size = f"size={self.size}" if self.scale_factor is None else f"scale_factor={self.scale_factor}"
+        return f"{size}, mode={self.mode!r}"
 
 
 class Identity(Module):

@@ -4,15 +4,18 @@ import contextlib
 import functools
 from collections import deque
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from weakref import ref
 
 import numpy as np
 
 from nnscratch import arguments, backend
 from nnscratch.autograd import describe, no_grad, recording
+from nnscratch.hints import hinting, of_member
+from nnscratch.nn.hooks import Hooks
 from nnscratch.nn.place import MISFITS, name_layer
 from nnscratch.nn.summary import contents, summarise
-from nnscratch.tensor import Tensor
+from nnscratch.tensor import Tensor, forget_gradients
 
 #: What a module looks into for its parts.
 #: How often an attribute of any module was assigned: while that is the same, so are all modules.
@@ -147,6 +150,8 @@ class Module:
         outer = state.scope
         state.scope = outer, ref(self)
         try:
+            if "_hooks" in self.__dict__:
+                return self._hooks.call(self, inputs, settings)
             return self.forward(*inputs, **settings) if settings else self.forward(*inputs)
         except MISFITS as error:
             name_layer(error, state.scope)
@@ -157,13 +162,19 @@ class Module:
     def __init_subclass__(cls, **settings):
         super().__init_subclass__(**settings)
         if "__init__" in vars(cls) and cls.__module__.startswith("nnscratch."):
-            cls.__init__ = _in_memory(cls.__init__)
+            cls.__init__ = _in_memory(hinting(cls.__init__))
         for name, value in vars(cls).items():
             if isinstance(value, Module | Parameter | Buffer):
                 raise TypeError(
                     f"{cls.__name__}: {name} is made in the class, so that all its instances would share it; assign it to "
                     f"self.{name} in __init__"
                 )
+
+    if not TYPE_CHECKING:  # which would let every name pass
+
+        def __getattr__(self, name):
+            said = f"{type(self).__name__!r} object has no attribute {name!r}{of_member(name)}"
+            raise AttributeError(said, name=name, obj=self)
 
     def __setattr__(self, name, value):
         changes[0] += 1
@@ -324,12 +335,129 @@ class Module:
         """Leave the training mode here and in all modules within; returns the module."""
         return self.train(False)
 
-    def zero_grad(self):
-        """Forget all gradients: ``.grad`` of each parameter becomes None."""
-        if recording.state.recorder is not None:
-            recording.state.recorder.forget(self.parameters())
-        for p in self.parameters():
-            p.grad = None
+    def zero_grad(self, set_to_none=True):
+        """Forget all gradients: ``.grad`` of each parameter becomes None; with False those that are there become 0."""
+        forget_gradients(self.parameters(), set_to_none)
+
+    def apply(self, function):
+        """Call a function with each module within, the innermost first, and last with this one; returns the module.
+
+        Parameters
+        ----------
+        function : callable
+            Takes a module, such as one that sets its initial weights; what it returns is not used.
+
+        Examples
+        --------
+        >>> import nnscratch as ns
+        >>> def begin(module):
+        ...     if isinstance(module, ns.nn.Linear):
+        ...         ns.nn.init.zeros_(module.weight)
+        >>> ns.nn.Sequential(ns.nn.Linear(2, 1)).apply(begin)[0].weight
+        tensor([[0., 0.]], requires_grad=True)
+        """
+        for module in self.children():
+            module.apply(function)
+        function(self)
+        return self
+
+    # What is called beside its forward
+
+    def _hooked(self, kind, hook):
+        if "_hooks" not in self.__dict__:
+            vars(self)["_hooks"] = Hooks()
+        return self._hooks.add(kind, hook)
+
+    def register_forward_pre_hook(self, hook):
+        """Have ``hook(module, inputs)`` called before each ``forward``; what it returns, unless None, takes the inputs' place.
+
+        Parameters
+        ----------
+        hook : callable
+            Takes the module and the tuple of its inputs.
+
+        Returns
+        -------
+        Handle
+            Its ``remove()`` ends that.
+
+        Raises
+        ------
+        TypeError
+            Where it cannot be called.
+
+        Examples
+        --------
+        >>> import nnscratch as ns
+        >>> layer = ns.nn.ReLU()
+        >>> handle = layer.register_forward_pre_hook(lambda module, inputs: (inputs[0] + 1,))
+        >>> layer(ns.tensor([-2.0, 1.0]))
+        tensor([0., 2.])
+        """
+        return self._hooked("before", hook)
+
+    def register_forward_hook(self, hook):
+        """Have ``hook(module, inputs, result)`` called after each ``forward``; what it returns, unless None, takes the result's place.
+
+        Parameters
+        ----------
+        hook : callable
+            Takes the module, the tuple of its inputs, and the result.
+
+        Returns
+        -------
+        Handle
+            Its ``remove()`` ends that.
+
+        Raises
+        ------
+        TypeError
+            Where it cannot be called.
+
+        Examples
+        --------
+        >>> import nnscratch as ns
+        >>> shapes = []
+        >>> net = ns.nn.Sequential(ns.nn.Linear(3, 2), ns.nn.ReLU())
+        >>> handle = net[0].register_forward_hook(lambda module, inputs, result: shapes.append(result.shape))
+        >>> y = net(ns.tensor([[1.0, 2.0, 3.0]]))
+        >>> handle.remove()
+        >>> y = net(ns.tensor([[1.0, 2.0, 3.0]]))
+        >>> shapes
+        [(1, 2)]
+        """
+        return self._hooked("after", hook)
+
+    def register_full_backward_hook(self, hook):
+        """Have ``hook(module, grad_inputs, grad_results)`` called when a backward pass has the gradients by the module's inputs.
+
+        Parameters
+        ----------
+        hook : callable
+            Takes the module and two tuples of gradients, by its positional inputs and by its results, None where there is none. Of a
+            module whose inputs need no gradient it is called once those by its results are there. What it returns, unless None, is a tuple
+            that takes the place of the gradients by the inputs; for a module with one such input.
+
+        Returns
+        -------
+        Handle
+            Its ``remove()`` ends that.
+
+        Raises
+        ------
+        TypeError
+            Where it cannot be called; and where a result of the module's is neither a Tensor nor a tuple or list.
+
+        Examples
+        --------
+        >>> import nnscratch as ns
+        >>> layer = ns.nn.ReLU()
+        >>> handle = layer.register_full_backward_hook(lambda module, inputs, results: print(inputs[0], results[0]))
+        >>> x = ns.tensor([-1.0, 2.0], requires_grad=True)
+        >>> layer(x).sum().backward()
+        tensor([0., 1.]) tensor([1., 1.])
+        """
+        return self._hooked("backward", hook)
 
     def requires_grad_(self, requires_grad=True):
         """Freeze (False) or free all parameters; returns the module.

@@ -1,5 +1,7 @@
 """Where among the modules whose forward is running something happens: the engine's scopes read as paths."""
 
+from nnscratch.hints import of_size
+
 #: The errors by which layers and operations refuse what they are given.
 MISFITS = TypeError, ValueError, IndexError
 
@@ -23,6 +25,7 @@ def name_layer(error, scope):
     ...     print(str(error)[:60])
     Sequential 1 (Linear): linear: x has 3 features, weight expe
     """
+    of_size(error)
     if type(error) not in MISFITS or not error.args or hasattr(error, "layer"):
         return
     module, root = scope[1](), outermost(scope)

@@ -6,6 +6,7 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch.autograd import arguments_of, came, describe, op, record_as
+from nnscratch.hints import hinting
 from nnscratch.ops.activation import log_softmax, sigmoid, softmax
 from nnscratch.ops.elementwise import equal, log, where
 from nnscratch.ops.loss import check_reduction, compared, divisor, each, reduce, refuse_none, scale
@@ -191,6 +192,7 @@ def _(g, z, q_shape, reduction):
 # What users call
 
 
+@hinting
 def cross_entropy(
     prediction, target, from_logits=False, reduction="mean", weight=None, label_smoothing=0.0, ignore_index=None
 ):
@@ -278,6 +280,7 @@ def _refuse_probabilities(name, prediction, activation):
         )
 
 
+@hinting
 def nll_loss(log_probability, target, reduction="mean", weight=None, ignore_index=None):
     r"""The negative logarithm of the probability given to each true class.
 
@@ -448,6 +451,7 @@ def _labels(name, values, shape, classes, ignored):
     return labels, counted
 
 
+@hinting
 def binary_cross_entropy(prediction, target, from_logits=False, reduction="mean"):
     r"""Cross-entropy of the two outcomes of each value.
 

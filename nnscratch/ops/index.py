@@ -5,6 +5,7 @@ import numpy as np
 from nnscratch import backend
 from nnscratch.arguments import count, is_basic
 from nnscratch.autograd import describe, op
+from nnscratch.hints import hinting
 from nnscratch.ops.elementwise import where
 from nnscratch.ops.shape import normalise_axis, on_device_of, operand
 from nnscratch.sample_inputs import Case, apart, integers, normal
@@ -421,6 +422,7 @@ def _(g_values, indices, x_shape, axis):
     return put_add(g_values, x_shape, _grid(indices, axis))
 
 
+@hinting
 def sort(x, axis=-1):
     """The elements in ascending order along an axis, nan last; each has the gradient of the place it came to.
 

@@ -3,9 +3,10 @@
 import numpy as np
 
 from nnscratch import backend
+from nnscratch.arguments import shown
 from nnscratch.autograd import describe, op
 from nnscratch.ops.elementwise import astype, sign
-from nnscratch.ops.operands import backend_of, floating_point, raw
+from nnscratch.ops.operands import array_of, backend_of, floating_point, raw
 from nnscratch.ops.shape import broadcast_to, expand_dims
 from nnscratch.sample_inputs import Case, apart, normal, unit
 from nnscratch.tensor import Tensor
@@ -15,8 +16,8 @@ REDUCTIONS = ("mean", "sum", "none")
 
 def check_reduction(name, reduction):
     """See that there is such a reduction."""
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"{name}: reduction {reduction!r} is unknown; pass 'mean', 'sum' or 'none'")
+    if not isinstance(reduction, str) or reduction not in REDUCTIONS:
+        raise ValueError(f"{name}: reduction {shown(reduction)} is unknown; pass 'mean', 'sum' or 'none'")
 
 
 def compared(name, prediction, target, reduction):
@@ -28,7 +29,7 @@ def compared(name, prediction, target, reduction):
             return prediction, target  # as usual: two arrays of one kind
     prediction = floating_point(name, "prediction", prediction)
     if not isinstance(target, Tensor) and not backend.is_array(target):
-        target = backend_of(prediction).as_result(backend.cpu.asarray(target))
+        target = backend_of(prediction).as_result(array_of(f"{name}: target", target))
     ours, theirs = map(raw, (prediction, target))
     if ours.shape != theirs.shape:
         are_labels = theirs.dtype.kind in "iu" and theirs.shape == ours.shape[:-1]

@@ -8,6 +8,7 @@ import numpy as np
 
 from nnscratch.arguments import count
 from nnscratch.autograd import came, describe, op
+from nnscratch.hints import hinting
 from nnscratch.ops.elementwise import add, common_dtype, maximum, multiply, power, square
 from nnscratch.ops.families import floating
 from nnscratch.ops.fused import fused
@@ -396,6 +397,7 @@ def _grouped(name, x, groups, weight, bias, eps):
     return reshape(standardize(grouped, (2, 3), eps, *affine)[0], x.shape)
 
 
+@hinting
 def layer_norm(x, weight=None, bias=None, axis=-1, eps=1e-5):
     r"""Each sample standardised over its features (Ba, Kiros & Hinton, 2016).
 
@@ -464,6 +466,7 @@ def rms_norm(x, weight=None, axis=-1, eps=1e-5):
     return standardize(x, axes, eps, weight, None, False)[0]
 
 
+@hinting
 def normalize(x, p=2, axis=-1, eps=1e-12):
     r"""Vectors divided by their p-norms, or by `eps` where those are smaller.
 

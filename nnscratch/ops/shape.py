@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 
 from nnscratch import backend
-from nnscratch.arguments import count
+from nnscratch.arguments import count, flat_shape
 from nnscratch.autograd import OPS, op
+from nnscratch.hints import hinting
 from nnscratch.ops.operands import array_of
 from nnscratch.sample_inputs import Case, normal
 
@@ -166,6 +167,35 @@ def swapaxes(x, axis1, axis2):
 @swapaxes.rule("x")
 def _(g, axis1, axis2):
     return swapaxes(g, axis1, axis2)
+
+
+@hinting
+def flatten(x, start_axis=0):
+    """The axes from `start_axis` on made one, by default all.
+
+    Parameters
+    ----------
+    x : Tensor or array
+    start_axis : int
+        1 keeps the samples of a batch apart.
+
+    Returns
+    -------
+    The same elements and dtype.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where `x` has no such axis.
+
+    Examples
+    --------
+    >>> import nnscratch as ns
+    >>> ns.flatten(ns.tensor([[[1.0, 2.0], [3.0, 4.0]]]), 1).shape
+    (1, 4)
+    """
+    x = operand(x, "flatten")
+    return reshape(x, flat_shape("flatten", x.shape, start_axis))
 
 
 @op(
@@ -349,6 +379,7 @@ def _(g, index, arrays_shape, axis):
     return g[tuple(place)]
 
 
+@hinting
 def concatenate(arrays, axis=0):
     """Arrays one after another along an axis they have.
 
@@ -377,6 +408,7 @@ def concatenate(arrays, axis=0):
     return join(*arrays, axis=axis)
 
 
+@hinting
 def stack(arrays, axis=0):
     """Arrays of one shape along a new axis.
 
@@ -411,6 +443,7 @@ def stack(arrays, axis=0):
     return join(*(expand_dims(a, axis) for a in arrays), axis=axis)
 
 
+@hinting
 def split(x, sections, axis=0):
     """Parts of `x` along an axis, as a list.
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from nnscratch import arguments, backend
 from nnscratch.autograd import describe, recording
-from nnscratch.tensor import Tensor
+from nnscratch.hints import hinting
+from nnscratch.tensor import Tensor, forget_gradients
 
 #: Steps after which numbers too small to be normal become 0 in the state. The mean of gradients that stay 0, such as those of a
 #: dead unit, would else be such numbers for good, for which processors take several times as long.
@@ -169,34 +170,48 @@ class Optimizer:
     slots: tuple = ()
     fading: tuple = ()
     projections: tuple = ()
+    #: Settings that states of earlier versions lack, with what they mean there.
+    since: tuple = ()
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = hinting(cls.__init__)
         if "_update" in vars(cls) and "_update_all" not in vars(cls):
             cls._update_all = Optimizer._update_all  # that of the class above computes something else
 
     def __init__(self, params, settings):
-        name = type(self).__name__
         listed = isinstance(params, Iterable) and getattr(params, "shape", None) != ()
         if listed and not hasattr(params, "parameters") and not isinstance(params, Tensor):
             params = list(params)
         grouped = isinstance(params, list) and any(isinstance(p, dict) for p in params)
         groups = params if grouped else [{"params": params}]
-        self.param_groups = []
-        for i, group in enumerate(groups):
-            if not isinstance(group, dict) or "params" not in group:
-                raise TypeError(
-                    f"{name}: group {i} is {describe(group)}, expected a dict with 'params'; "
-                    f"pass [{{'params': [...], 'lr': ...}}, ...] or tensors alone"
-                )
-            unknown = [k for k in group if k != "params" and k not in settings]
-            if unknown:
-                raise ValueError(f"{name}: group {i} has no setting {unknown[0]!r}; use {', '.join(settings)}")
-            own = self._check({**settings, **{k: v for k, v in group.items() if k != "params"}})
-            self.param_groups.append(Group(self, {"params": tensors(name, group["params"]), **own}))
-        self._settings = tuple(settings)
-        everything = tensors(name, self._params())
-        for i, p in enumerate(everything):
+        self._defaults, self._settings = dict(settings), tuple(settings)
+        self.param_groups = [self._group(i, group) for i, group in enumerate(groups)]
+        everything = self._trainable(self._params())
+        self._state: list = [{} for _ in everything]
+        self._steps = [0] * len(everything)
+        backend.of(everything[0].data).prepare(max(p.size for p in everything))
+
+    def _group(self, i, group):
+        """A group of parameters, checked, with the settings of its own and the optimiser's for the rest."""
+        name, settings = type(self).__name__, self._defaults
+        if not isinstance(group, dict) or "params" not in group:
+            raise TypeError(
+                f"{name}: group {i} is {describe(group)}, expected a dict with 'params'; "
+                f"pass [{{'params': [...], 'lr': ...}}, ...] or tensors alone"
+            )
+        unknown = [k for k in group if k != "params" and k not in settings]
+        if unknown:
+            raise ValueError(f"{name}: group {i} has no setting {unknown[0]!r}; use {', '.join(settings)}")
+        own = self._check({**settings, **{k: v for k, v in group.items() if k != "params"}})
+        return Group(self, {"params": tensors(name, group["params"]), **own})
+
+    def _trainable(self, params):
+        """Parameters as a list, each of which a step can change."""
+        name = type(self).__name__
+        params = tensors(name, params)
+        for i, p in enumerate(params):
             if not p.requires_grad:
                 raise ValueError(
                     f"{name}: parameter {i} {describe(p)} does not require a gradient; make it with "
@@ -211,8 +226,36 @@ class Optimizer:
                 raise ValueError(
                     f"{name}: parameter {i} {describe(p)} cannot be written to; make it with ns.tensor(...)"
                 )
-        self._state: list = [{} for _ in everything]
-        self._steps = [0] * len(everything)
+        return params
+
+    def add_param_group(self, group):
+        """Let the optimiser change further parameters, such as layers that are no longer frozen.
+
+        Parameters
+        ----------
+        group : dict
+            ``{"params": [...], "lr": 0.01}``: parameters that it does not have yet, and settings of their own; those left out are
+            what the optimiser was made with.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where they are not such; then nothing is changed.
+
+        Examples
+        --------
+        >>> import nnscratch as ns
+        >>> a, b = ns.tensor([1.0], requires_grad=True), ns.tensor([1.0], requires_grad=True)
+        >>> optimizer = ns.optim.SGD([a], lr=0.1)
+        >>> optimizer.add_param_group({"params": [b], "lr": 0.01})
+        >>> [group["lr"] for group in optimizer.param_groups]
+        [0.1, 0.01]
+        """
+        new = self._group(len(self.param_groups), group)
+        everything = self._trainable([*self._params(), *new["params"]])
+        self.param_groups.append(new)
+        self._state += [{} for _ in new["params"]]
+        self._steps += [0] * len(new["params"])
         backend.of(everything[0].data).prepare(max(p.size for p in everything))
 
     def __setstate__(self, state):
@@ -260,13 +303,9 @@ class Optimizer:
         for group in self.param_groups:
             group["lr"] = value
 
-    def zero_grad(self):
-        """Forget all gradients: ``.grad`` of each parameter becomes None."""
-        if recording.state.recorder is not None:
-            recording.state.recorder.forget(self._params())
-        for group in self.param_groups:
-            for p in group["params"]:
-                p.grad = None
+    def zero_grad(self, set_to_none=True):
+        """Forget all gradients: ``.grad`` of each parameter becomes None; with False those that are there become 0."""
+        forget_gradients(self._params(), set_to_none)
 
     def step(self):
         """Change each parameter that has a gradient, in place, by it.
@@ -341,7 +380,7 @@ class Optimizer:
         --------
         >>> import nnscratch as ns
         >>> ns.optim.SGD([ns.tensor([1.0], requires_grad=True)], lr=0.1).state_dict()["groups"]
-        [{'lr': 0.1, 'momentum': 0.0, 'nesterov': False, 'weight_decay': 0.0, 'params': [0]}]
+        [{'lr': 0.1, 'momentum': 0.0, 'nesterov': False, 'weight_decay': 0.0, 'dampening': 0.0, 'params': [0]}]
         """
         groups, start = [], 0
         for group in self.param_groups:
@@ -393,7 +432,7 @@ class Optimizer:
         groups, steps = state.get("groups"), state.get("steps")
         try:
             found = [len(group["params"]) for group in groups]
-            settings = [self._check({k: group[k] for k in self._settings}) for group in groups]
+            settings = [self._check({k: {**dict(self.since), **group}[k] for k in self._settings}) for group in groups]
             steps = [arguments.count(what, "a number of steps", n, 0) for n in steps]
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{what}: the state is damaged ({error}); pass what state_dict() returned") from error

@@ -3,6 +3,7 @@
 from nnscratch.training.callbacks import Callback, Checkpoint, EarlyStopping, ReduceLROnPlateau
 from nnscratch.training.history import History
 from nnscratch.training.lr_finder import RateSearch
+from nnscratch.training.monitoring import MLflow, TensorBoard
 from nnscratch.training.recorders import CSVLogger, LiveCurves, Snapshots
 from nnscratch.training.step import Step, Supervised
 from nnscratch.training.trainer import Trainer
@@ -14,10 +15,12 @@ __all__ = [
     "EarlyStopping",
     "History",
     "LiveCurves",
+    "MLflow",
     "RateSearch",
     "ReduceLROnPlateau",
     "Snapshots",
     "Step",
     "Supervised",
+    "TensorBoard",
     "Trainer",
 ]

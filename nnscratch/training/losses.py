@@ -6,6 +6,7 @@ import numpy as np
 
 from nnscratch import backend
 from nnscratch import functional as F
+from nnscratch.nn.losses import ByClass
 from nnscratch.ops.loss import divisor
 from nnscratch.tensor import Tensor
 
@@ -37,12 +38,25 @@ def with_count(loss):
     >>> value, count = with_count(loss)(ns.tensor([[0.5, 0.5], [0.2, 0.8]]), ns.tensor([0, -1], dtype="int64"))
     >>> round(value.item(), 4), count
     (0.6931, 1.0)
+    >>> loss = ns.nn.CrossEntropyLoss(weight=[1.0, 3.0])
+    >>> value, count = with_count(loss)(ns.tensor([[1.0, 1.0], [2.0, 2.0]]), ns.tensor([0, 1], dtype="int64"))
+    >>> round(value.item(), 4), count
+    (0.6931, 4.0)
     """
-    function, settings = settings_of(loss)
-    weight, ignored = settings.get("weight"), settings.get("ignore_index")
-    weighted = function in (F.cross_entropy, F.nll_loss) and (weight is not None or ignored is not None)
-    if weighted and settings.get("reduction", "mean") == "mean":
-        return functools.partial(_weighted, loss, weight, ignored)
+    if isinstance(loss, ByClass):
+        total, reduction = functools.partial(loss.reduced, reduction="sum"), loss.reduction
+        weight, ignored = loss.weight, None if loss.ignore_index == -100 else loss.ignore_index
+        weighted = True
+    else:
+        total, (function, settings) = functools.partial(loss, reduction="sum"), settings_of(loss)
+        reduction, weight, ignored = (
+            settings.get("reduction", "mean"),
+            settings.get("weight"),
+            settings.get("ignore_index"),
+        )
+        weighted = function in (F.cross_entropy, F.nll_loss)
+    if weighted and reduction == "mean" and (weight is not None or ignored is not None):
+        return functools.partial(_weighted, loss, total, weight, ignored)
     return functools.partial(_by_samples, loss)
 
 
@@ -51,11 +65,11 @@ def _by_samples(loss, prediction, target):
     return value if isinstance(value, tuple) and len(value) == 2 else (value, len(target))
 
 
-def _weighted(loss, weight, ignored, prediction, target):
+def _weighted(loss, total, weight, ignored, prediction, target):
     """The mean by labels' weights, 0 where nothing counts, without asking a GPU whether that is so."""
     if prediction.shape == target.shape:  # distributions, whose mean is over rows
         return loss(prediction, target), len(target)
-    total = loss(prediction, target, reduction="sum")
+    total = total(prediction, target)
     labels, here = target.data.astype(np.intp), backend.of(target.data)
     counted = labels == labels if ignored is None else labels != ignored
     factor = counted

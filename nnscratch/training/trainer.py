@@ -7,6 +7,7 @@ import numpy as np
 from nnscratch import arguments
 from nnscratch.backend import precision
 from nnscratch.casting import PRECISIONS
+from nnscratch.optim.lr_scheduler import ReduceLROnPlateau
 from nnscratch.optim.scaler import LossScaler
 from nnscratch.state_files import read_checkpoint
 from nnscratch.training import lr_finder
@@ -122,6 +123,11 @@ class Trainer(Loop):
         self.autocast = autocast
         if autocast == "float16" and getattr(self.step, "scaler", None) is None:
             self.step.scaler = LossScaler()
+        if isinstance(scheduler, ReduceLROnPlateau):
+            raise ValueError(
+                "Trainer: the scheduler ReduceLROnPlateau has to be shown a value at each step; pass fit the callback "
+                "training.ReduceLROnPlateau(...), which knows what is measured"
+            )
         self.step.refuses_nan = nan == "raise"
         self.capture = arguments.flag("Trainer", "capture", capture)
         if self.capture and (distributed is not None or autocast is not None):
