@@ -23,6 +23,7 @@ MODULES = {
     "nnscratch.data.text": (),
     "nnscratch.distributed": (),
     "nnscratch.metrics": (),
+    "nnscratch.onnx": (),
     "nnscratch.training": (),
     "nnscratch.compress": (),
     "nnscratch.pictures": (),

@@ -61,6 +61,7 @@ _LAZY = {
     "load": "nnscratch.state_files:load",
     "metrics": "nnscratch.metrics",
     "nn": "nnscratch.nn",
+    "onnx": "nnscratch.onnx",
     "optim": "nnscratch.optim",
     "pictures": "nnscratch.pictures",
     "samples": "nnscratch.samples",

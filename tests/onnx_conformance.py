@@ -13,7 +13,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import numpy_helper
-from onnx_adapter import OPERATORS, NotApplicable, obstacle, run
+
+from nnscratch.onnx.loading import from_proto
+from nnscratch.onnx.operators import OPERATORS
+from nnscratch.onnx.table import Unsupported
 
 PAGE = Path(__file__).parent.parent / "docs" / "conformance.md"
 
@@ -40,13 +43,12 @@ def as_array(value):
 
 
 def check(case):
-    """Run a case and compare: AssertionError where a result differs from the standard's, NotApplicable where it cannot be."""
-    reason = obstacle(case.model)
-    if reason is not None:
-        raise NotApplicable(reason)
+    """Run a case and compare: AssertionError where a result differs from the standard's, Unsupported where it cannot be."""
+    model = from_proto(case.model)
     for inputs, outputs in case.data_sets:
         outputs = [as_array(o) for o in outputs]
-        results = run(case.model, [as_array(i) for i in inputs])
+        results = model(*(as_array(i) for i in inputs))
+        results = results if isinstance(results, tuple) else (results,)
         assert len(results) == len(outputs)
         for result, expected in zip(results, outputs, strict=True):
             assert result.dtype == expected.dtype, f"dtype {result.dtype}, expected {expected.dtype}"
@@ -62,8 +64,8 @@ def outcomes():
         try:
             check(case)
             found[name] = ("passed", "")
-        except NotApplicable as reason:
-            found[name] = ("not applicable", str(reason))
+        except Unsupported as error:
+            found[name] = ("not applicable", error.reason)
         except Exception as error:  # whatever goes wrong is a failure to report
             found[name] = ("failed", f"{type(error).__name__}: {error}".strip())
     return found
@@ -75,8 +77,9 @@ def page():
     by_operator = defaultdict(list)
     for name in outcomes():
         by_operator[operator_of(name)].append(name)
-    known = {o: n for o, n in by_operator.items() if o in OPERATORS}
-    rest = {o: n for o, n in by_operator.items() if o not in OPERATORS}
+    names = {name.rpartition("::")[2] for name in OPERATORS}
+    known = {o: n for o, n in by_operator.items() if o in names}
+    rest = {o: n for o, n in by_operator.items() if o not in names}
     through = {o: n for o, n in rest.items() if any(outcomes()[name][0] != "not applicable" for name in n)}
     parts = [
         _INTRODUCTION.format(
@@ -101,14 +104,13 @@ Made by `python tests/onnx_conformance.py --write` from onnx {version}; do not e
 **Of the standard's {total} cases for single operators {passed} pass and {failed} fail.**
 
 The ONNX standard has cases of its own for each operator (`onnx.backend.test.case.node`): a graph, inputs, and the outputs that it
-must give, in shape, dtype and value within the case's tolerance. `tests/onnx_adapter.py` runs such graphs by nnscratch's public
-functions. Many operators also have cases in which their body is spelt out in simpler operators (named `..._expanded`); they are
-counted with the operator that they spell out. A case that asks for something nnscratch does not have is not applicable, and the
-reason is computed from the case."""
+must give, in shape, dtype and value within the case's tolerance. Each goes the way of `ns.onnx.load`. Many operators also have cases
+in which their body is spelt out in simpler operators (named `..._expanded`); they are counted with the operator that they spell out.
+A case that asks for something nnscratch does not have is not applicable, and the reason is computed from the case."""
 
 _COMPOSED = """## Operators that nnscratch has only spelt out
 
-These have no function of their own in nnscratch; the cases that spell them out in simpler operators run."""
+These have no function of their own in nnscratch, and are computed by the operators in which the standard spells them out."""
 
 _MISSING = """## Operators that nnscratch does not have
 

@@ -18,7 +18,6 @@ COMPUTED = {
     ("test_device.py", "str(error)"): "device: 'cuda' is not available",
     ("test_device_deferred.py", "str(error)"): "device: 'cuda' is not available",
     ("test_graph.py", "run.stderr.strip()"): "browser: ",
-    ("test_onnx.py", "str(reason)"): "NotApplicable",
 }
 
 
@@ -86,4 +85,3 @@ def test_computed_reasons_begin_as_the_table_says():
             ns.backend.get("cuda")
     browser = (TESTS / "browser.py").read_text(encoding="utf-8")
     assert re.findall(r'print\(f?"(browser: ).*file=sys.stderr', browser) == ["browser: "]
-    assert "class NotApplicable(Exception):" in (TESTS / "onnx_adapter.py").read_text(encoding="utf-8")

@@ -17,6 +17,8 @@ class State(threading.local):
     modes: dict | None = None
     #: What writes down the step that is running, or None: see `nnscratch.program.recorder`.
     recorder: Any = None
+    #: Whether what a module computes is being written down: then it must be the same for all values of its input.
+    tracing = False
 
     def __init__(self):
         #: What `recording` was around each block that has been entered.

@@ -11,7 +11,7 @@ from nnscratch.nn import init as initialisers
 from nnscratch.nn.layers import Linear
 from nnscratch.nn.module import Module, Parameter
 from nnscratch.ops.attention import attend, attention_weights, thirds
-from nnscratch.ops.elementwise import where
+from nnscratch.ops.elementwise import astype, logical_and, logical_not, where
 from nnscratch.ops.linear import matmul
 from nnscratch.ops.operands import floating_point, raw
 from nnscratch.ops.reduce import mean
@@ -352,7 +352,7 @@ def _as_mask(what, mask, query, shapes):
             f"MultiheadAttention: {what} is {describe(mask)}, expected {' or '.join(map(str, dict.fromkeys(shapes)))}; reshape it"
         )
     mask = on_device_of(raw(query), mask) if mask is raw(mask) else mask
-    return ~raw(mask) if kind == "b" else mask.astype(query.dtype)
+    return logical_not(raw(mask)) if kind == "b" else astype(mask, query.dtype)
 
 
 def _both(a, b):
@@ -360,6 +360,6 @@ def _both(a, b):
     if a is None or b is None:
         return b if a is None else a
     if a.dtype == bool and b.dtype == bool:
-        return a & b
-    a, b = (where(m, 0.0, -math.inf).astype(o.dtype) if m.dtype == bool else m for m, o in ((a, b), (b, a)))
+        return logical_and(a, b)
+    a, b = (astype(where(m, 0.0, -math.inf), o.dtype) if m.dtype == bool else m for m, o in ((a, b), (b, a)))
     return a + b

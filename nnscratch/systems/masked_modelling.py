@@ -5,7 +5,10 @@ import numpy as np
 from nnscratch import data, nn
 from nnscratch import functional as F
 from nnscratch.metrics import Accuracy
+from nnscratch.ops.elementwise import astype, divide, equal, logical_not, maximum
 from nnscratch.ops.operands import raw
+from nnscratch.ops.reduce import sum
+from nnscratch.ops.shape import expand_dims
 from nnscratch.systems.blocks import Blocks
 from nnscratch.tensor import Tensor
 from nnscratch.training import Step
@@ -88,13 +91,14 @@ class Reader(nn.Module):
     def forward(self, tokens):
         padding = _padding(tokens)
         x = self.blocks(tokens, src_key_padding_mask=padding)
-        share = ~padding / np.maximum(1, (~padding).sum(1, keepdims=True))
-        return self.softmax(self.linear((x * share[..., None].astype(x.dtype)).sum(1)))
+        there = astype(logical_not(padding), x.dtype)
+        share = divide(there, maximum(sum(there, 1, True), 1))
+        return self.softmax(self.linear((x * expand_dims(share, -1)).sum(1)))
 
 
 def _padding(tokens):
     """Where there is no token, on the tokens' device."""
-    return raw(tokens) == PADDING if hasattr(tokens, "dtype") else np.asarray(tokens) == PADDING
+    return equal(raw(tokens) if hasattr(tokens, "dtype") else np.asarray(tokens), PADDING)
 
 
 class MaskedModelling(Step):

@@ -4,7 +4,7 @@ import numpy as np
 
 from nnscratch import arguments
 from nnscratch import functional as F
-from nnscratch.autograd import describe
+from nnscratch.autograd import describe, recording
 from nnscratch.nn.containers import ModuleList
 from nnscratch.nn.embedding import Embedding
 from nnscratch.nn.layers import Dropout, Identity, Linear
@@ -13,10 +13,10 @@ from nnscratch.nn.module import Module, Parameter
 from nnscratch.nn.normalisation import LayerNorm
 from nnscratch.nn.positions import LearnedPositions
 from nnscratch.nn.transformer import TransformerEncoderLayer
-from nnscratch.ops.elementwise import sqrt, tanh
+from nnscratch.ops.elementwise import astype, equal, sqrt, tanh
 from nnscratch.ops.operands import raw
 from nnscratch.ops.reduce import sum
-from nnscratch.ops.shape import on_device_of
+from nnscratch.ops.shape import expand_dims, on_device_of
 
 
 class Embeddings(Module):
@@ -194,8 +194,8 @@ class Bert(Pretrained):
                 f"{type(self).__name__}: attention_mask is {describe(mask)}, expected {np.shape(input_ids)} as input_ids, 1 for "
                 f"tokens and 0 for padding; make it of them"
             )
-        padding = mask == 0
-        return padding if padding.any() else None
+        padding = equal(mask, 0)
+        return padding if recording.state.tracing or padding.any() else None
 
     def pooled(self, hidden):
         """(N, L, hidden_size) -> (N, hidden_size): what sums a text up, made of its first token's vector
@@ -354,7 +354,8 @@ def mean_of_tokens(hidden, attention_mask=None):
     """
     if attention_mask is None:
         return sum(hidden, 1) / hidden.shape[1]
-    mask = on_device_of(raw(hidden), np.asarray(raw(attention_mask)).astype(hidden.dtype)[..., None])
+    mask = raw(attention_mask) if hasattr(attention_mask, "dtype") else np.asarray(attention_mask)
+    mask = on_device_of(raw(hidden), expand_dims(astype(mask, hidden.dtype), -1))
     return sum(hidden * mask, 1) / sum(mask, 1)
 
 
