@@ -1,6 +1,8 @@
 """Networks into ONNX files: layers and all systems, read again here and run by onnxruntime."""
 
+import importlib
 import json
+import sys
 
 import numpy as np
 import onnx
@@ -71,7 +73,13 @@ class Glue(nn.Module):
         b = ns.concatenate([a, ns.flip(a, 1)], 1).mean(1, keepdims=True) + x[:, 0, -1:]
         c = ns.where(x > 0, ns.clip(x, -1, 1), 2 * x).max(-1) / (1 + ns.abs(x).sum(2))
         d = ns.stack([ns.var(x, (1, 2)), ns.square(x[:, 1, 1])], 1)
-        return ns.pad(b, ((0, 0), (1, 0))), c @ ns.swapaxes(c, 0, 1), ns.broadcast_to(d[:, None], (x.shape[0], 3, 2))
+        e = ns.norm(ns.sort(x, 1), axis=2) + ns.topk(x, 2, 1)[0].sum(1, keepdims=True).mean(2)
+        return (
+            ns.pad(b, ((0, 0), (1, 0))) + e[:, :2],
+            ns.argsort(ns.trunc(10 * x)),
+            c @ ns.swapaxes(c, 0, 1),
+            ns.broadcast_to(d[:, None], (x.shape[0], 3, 2)),
+        )
 
 
 ACTIVATIONS = "ELU CELU SELU SiLU Mish Hardswish Hardsigmoid LeakyReLU Softplus Softsign LogSoftmax Tanh".split()
@@ -79,7 +87,13 @@ ACTIVATIONS = "ELU CELU SELU SiLU Mish Hardswish Hardsigmoid LeakyReLU Softplus 
 
 def images():
     layers = [nn.Conv2d(2, 4, 3, 2, 1, groups=2), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2)]
-    layers += [nn.ConvTranspose2d(4, 3, 3, 2, 1, 1), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    layers += [
+        nn.ConvTranspose2d(4, 3, 3, 2, 1, 1),
+        nn.AvgPool2d(2),
+        nn.AdaptiveAvgPool2d(2),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    ]
     return nn.Sequential(*layers)
 
 
@@ -228,6 +242,22 @@ def test_axes_are_fixed_or_named():
     np.testing.assert_allclose(named(y)[0].numpy(), module(y)[0].numpy(), atol=1e-6)
 
 
+def test_weights_may_stand_in_a_file_beside(tmp_path, monkeypatch):
+    monkeypatch.setattr("nnscratch.onnx.saving.INSIDE", 1000)
+    module, x = nn.Linear(30, 20), normal(2, 30)
+    ns.onnx.save(module, tmp_path / "m.onnx", x)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.onnx", "m.onnx.data"]
+    assert (tmp_path / "m.onnx").stat().st_size < 2400 <= (tmp_path / "m.onnx.data").stat().st_size
+    np.testing.assert_array_equal(ns.onnx.load(tmp_path / "m.onnx")(x).numpy(), module(x).numpy())
+
+
+def test_without_the_package_one_sentence_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.delitem(sys.modules, "nnscratch.onnx")
+    with pytest.raises(ImportError, match=r"^nnscratch\.onnx: the package onnx, .* pip install 'nnscratch\[onnx\]'$"):
+        importlib.import_module("nnscratch.onnx")
+
+
 class Numpys(nn.Module):
     def forward(self, x):
         return x * np.sign(x.numpy())
@@ -238,9 +268,9 @@ class Branching(nn.Module):
         return ns.exp(x) if len(x) == 3 else ns.log(x)
 
 
-class Digamma(nn.Module):
+class Putting(nn.Module):
     def forward(self, x):
-        return ns.sort(x)
+        return ns.put(x, 0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +278,7 @@ class Digamma(nn.Module):
     [
         (Numpys(), normal(3, 2), {}, "made of the input by other means than nnscratch's operations"),
         (Branching(), abs(normal(3, 2)), {}, "something else, as the lengths of the input are"),
-        (Digamma(), normal(3, 2), {}, "which has no counterpart in ONNX here"),
+        (Putting(), normal(3, 2), {}, "which has no counterpart in ONNX here"),
         (nn.ReLU(), normal(3, 2), {"opset": 16}, "opset"),
         (nn.ReLU(), normal(3, 2), {"dynamic": {"z": {0: "n"}}}, "there are x; name one of them"),
         (nn.ReLU(), [[1.0]], {}, "expected an array"),

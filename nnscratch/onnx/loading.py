@@ -45,15 +45,29 @@ def load(path):
     tensor([[0., 2.]])
     """
     path = as_path("onnx.load", path)
+    return from_proto(parsed(read_bytes("onnx.load", path), path), path, Beside(path))
+
+
+def parsed(content, path):
+    """The ``onnx.ModelProto`` of a file's bytes.
+
+    Raises
+    ------
+    ValueError
+        Where they are none.
+
+    Examples
+    --------
+    >>> parsed(b"no model", "a.txt")
+    Traceback (most recent call last):
+    ValueError: onnx.load: a.txt is no ONNX file, or damaged; export it anew
+    """
     proto = onnx.ModelProto()
-    content = read_bytes("onnx.load", path)
     try:
         proto.ParseFromString(content)
-    except (DecodeError, ValueError, RecursionError) as error:
-        raise ValueError(
-            f"onnx.load: {path} is no ONNX file, or damaged ({named(error, 100)}); export it anew"
-        ) from None
-    return from_proto(proto, path, Beside(path))
+    except (DecodeError, ValueError, RecursionError):
+        raise ValueError(f"onnx.load: {path} is no ONNX file, or damaged; export it anew") from None
+    return proto
 
 
 def from_proto(proto, path="the model", external=None):

@@ -161,26 +161,30 @@ def _axes(inputs, dynamic):
 
 def _traces(model, inputs, axes):
     """Runs with the example, with each axis in another length, and with the samples in another order."""
-    names = set(LAYERS)
-    layers = {
-        type(m) for m in model.modules() if type(m).__name__ in names and type(m).__module__.startswith("nnscratch.nn.")
-    }
     base = dict(inputs)
     for axis in axes:
         base = _resized(base, axis.places, axis.length)
-    traces = [Trace(model, _copies(base), layers)]
+    traces = [Trace(model, _copies(base), _is_whole)]
     for k, axis in enumerate(axes):
         try:
-            traces.append(Trace(model, _copies(_resized(base, axis.places, axis.other)), layers))
+            traces.append(Trace(model, _copies(_resized(base, axis.places, axis.other)), _is_whole))
         except (ValueError, IndexError):  # longer than the module takes
             axes[k] = axis._replace(other=axis.length - 1)
-            traces.append(Trace(model, _copies(_resized(base, axis.places, axis.length - 1)), layers))
+            traces.append(Trace(model, _copies(_resized(base, axis.places, axis.length - 1)), _is_whole))
     if axes:
         rolled = dict(base)
         for name, place in axes[0].places:
             rolled[name] = np.flip(base[name], place)
-        _refuse_frozen(traces[0], Trace(model, _copies(rolled), layers))
+        _refuse_frozen(traces[0], Trace(model, _copies(rolled), _is_whole))
     return traces
+
+
+def _is_whole(module):
+    """Whether a layer is written whole, as one operator of the standard's."""
+    kind = type(module)
+    if not kind.__module__.startswith("nnscratch.nn.") or kind.__name__ not in LAYERS:
+        return False
+    return kind.__name__ != "AdaptiveAvgPool2d" or module.output_size == (1, 1)
 
 
 def _copies(inputs):

@@ -49,8 +49,8 @@ class Trace:
     ----------
     module : nn.Module
     inputs : dict of str to array
-    layers : set of type
-        The classes of those that are written whole.
+    is_whole : callable
+        Whether a layer is written whole.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Trace:
         Parameters and buffers.
     """
 
-    def __init__(self, module, inputs, layers):
+    def __init__(self, module, inputs, is_whole):
         self.calls: list = []
         self.shapes: dict = {}
         self.dtypes: dict = {}
@@ -74,7 +74,7 @@ class Trace:
             self._name(array, name)
         for name, value in self.constants.items():
             self._name(value.data, name)
-        whole = [m for m in module.modules() if type(m) in layers]
+        whole = list(filter(is_whole, module.modules()))
         for m in whole:
             vars(m)["forward"] = self._whole(m, m.forward)
         try:

@@ -84,6 +84,11 @@ def _(c):
     c.write("Mul", [c.value("x"), c.value("x")])
 
 
+@exports("trunc")
+def _(c):
+    c.write("Mul", [c.node("Sign", [c.value("x")]), c.node("Floor", [c.node("Abs", [c.value("x")])])])
+
+
 @exports("log1p")
 def _(c):
     c.write("Log", [c.node("Add", [c.value("x"), c.named([1.0], c.out_dtype)])])

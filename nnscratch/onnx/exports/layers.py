@@ -141,10 +141,6 @@ def _(c):
 
 @exports("AdaptiveAvgPool2d")
 def _(c):
-    if _pair(c.module.output_size) != [1, 1]:
-        raise ValueError(
-            f"{c.writer.path or 'the module'} pools to {c.module.output_size} adaptively, and only 1 is written; use AvgPool2d"
-        )
     c.write("GlobalAveragePool", [c.value("x")])
 
 

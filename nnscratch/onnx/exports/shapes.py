@@ -252,3 +252,25 @@ def _(c):
     if axis is None:
         x, axis = c.node("Reshape", [x, c.whole(-1)]), 0
     c.write("CumSum", [x, c.named([np.array(axis, np.int64)])])
+
+
+@exports("norm")
+def _(c):
+    kind = {1: "ReduceL1", 2: "ReduceL2"}.get(c.setting("p"))
+    if kind is None:
+        raise ValueError(
+            f"{c.writer.path or 'the module'} takes a {c.setting('p')}-norm, and ONNX has those of 1 and 2"
+        )
+    _reduction(kind, 18)(c)
+
+
+@exports("sort", "argsort", "topk")
+def _(c):
+    axis = c.setting("axis")
+    if c.kind == "topk":
+        count, largest = c.whole(c.setting("k")), int(c.setting("largest"))
+    else:
+        count, largest = c.writer.lengths([[shape[axis] for shape in c.shapes("x")]], _named(c, "x")), 0
+    unused = [c.writer.name("unused")]
+    outputs = [*unused, *c.outputs] if c.kind == "argsort" else c.outputs
+    c.node("TopK", [c.value("x"), count], outputs, axis=axis, largest=largest)
