@@ -81,8 +81,9 @@ def test_it_is_trained_further_saved_and_loaded(tmp_path):
     np.testing.assert_array_equal(copy.deepcopy(again)(x).numpy(), again(x).numpy())
 
 
-def test_it_is_drawn_and_explained():
+def test_it_is_drawn_explained_and_summed_up():
     loaded, _ = perceptron()
+    assert loaded.summary((3,)).rows == [("-", "Model", "(N, 2)", 26)] and "(4, 3)" in loaded._repr_html_()
     y = loaded(normal(1, 3))
     assert "relu" in str(ns.graph(y)) and "relu" in str(ns.explain(y))
 

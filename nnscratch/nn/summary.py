@@ -75,7 +75,7 @@ def contents(module):
     frozen = sum(p.size for p in left.values() if not p.requires_grad)
     rows = []
     for path, m in module.named_modules():
-        own = [(name, v) for name, v in vars(m).items() if isinstance(v, Tensor)]
+        own = m._own(Tensor)
         if own or next(iter(m.children()), None) is None:
             size = sum(left.pop(id(v)).size for _, v in own if id(v) in left)
             layer = f"{type(m).__name__}({m.extra_repr()})"
@@ -104,7 +104,7 @@ def summarise(module, inputs, dtype):
     fault = ""
 
     def own(m):
-        return {id(v) for v in vars(m).values()} & parameters.keys()
+        return {id(v) for _, v in m._own(Tensor)} & parameters.keys()
 
     def recording(m, inner):
         def forward(*arguments, **settings):

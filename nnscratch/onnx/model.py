@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nnscratch import backend
 from nnscratch.arguments import named
 from nnscratch.autograd import describe
 from nnscratch.nn.module import Module
@@ -70,6 +71,18 @@ class Model(Module):
         self._graph, self._weights = graph, weights
         self.inputs, self.outputs = tuple(inputs), tuple(graph.outputs)
         self.training = False
+
+    def to(self, device):
+        """Stays on the CPU; returns the module.
+
+        Raises
+        ------
+        ValueError
+            Where another device is asked for, or there is none of that name.
+        """
+        if backend.get(device) is not backend.cpu:
+            raise ValueError(f"onnx.Model: a network from a file computes on the CPU, got {device!r}; leave it there")
+        return self
 
     def _own(self, kind):
         return [(name, value) for name, value in self._weights.items() if isinstance(value, kind)]

@@ -71,4 +71,7 @@ def _(x, ratio_input=None, training=None, *, ratio=0.5, seed=None, is_test=1, at
     asked = training is not None and bool(training)
     need(not asked or ratio == 0 or at.training, "the random numbers of another generator")
     y = F.dropout(x, ratio, asked or at.training)
-    return y if at.outputs == 1 else (y, elementwise.equal(x, x))
+    if at.outputs == 1:
+        return y
+    mask = elementwise.equal(x, x)
+    return y, mask if at.opset >= 10 else elementwise.astype(mask, x.dtype)

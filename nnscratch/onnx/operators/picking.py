@@ -14,6 +14,11 @@ def _places(indices, axis):
     return tuple(grid)
 
 
+def _fit(indices, x, axis):
+    """Whether indices are as many as the places of `x`, but along an axis; the standard takes fewer, too."""
+    return all(n == m or k == axis % x.ndim for k, (n, m) in enumerate(zip(indices.shape, x.shape, strict=True)))
+
+
 def _scatter(x, places, values, how):
     """`x` with values put, or added, into the places of an index."""
     need(how in ("none", "add"), f"no scattering by {how}")
@@ -37,7 +42,7 @@ def _(x, indices, *, axis=0):
 
 @operator("GatherElements")
 def _(x, indices, *, axis=0):
-    return index.take_along_axis(x, indices, axis)
+    return index.take_along_axis(x, indices, axis) if _fit(indices, x, axis) else x[_places(indices, axis)]
 
 
 @operator("GatherND")
@@ -48,7 +53,7 @@ def _(x, indices, *, batch_dims=0):
 
 @operator("Scatter", "ScatterElements")
 def _(x, indices, updates, *, axis=0, reduction="none"):
-    if reduction == "none":
+    if reduction == "none" and _fit(indices, x, axis):
         return index.put_along_axis(x, indices, updates, axis)
     return _scatter(x, _places(indices, axis), updates, reduction)
 

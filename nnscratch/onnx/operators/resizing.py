@@ -16,11 +16,13 @@ _NEAREST = {
     "floor": np.floor,
     "ceil": np.ceil,
 }
+#: Before opset 11: towards the input's end where it is made smaller, as onnxruntime has it.
+_SIMPLE = "simple"
 
 
 def _places(n, size, scale, how, roi):
     """Where the places of the result lie among the `n` of the input."""
-    i = np.arange(size)
+    i, scale = np.arange(size, dtype=np.float32), np.float32(scale)  # in whose rounding the nearest is meant
     if how == "asymmetric":
         return i / scale
     if how == "align_corners":
@@ -75,7 +77,7 @@ def _(
     nearest_mode=None, at,
 ):  # fmt: skip
     if at.opset < 11:  # where the second input is what the third is now
-        return resized(x, list(range(x.ndim)), roi.numpy(), None, mode, "asymmetric", "floor")
+        return resized(x, list(range(x.ndim)), roi.numpy(), None, mode, "asymmetric", _SIMPLE)
     axes = [axis % x.ndim for axis in (range(x.ndim) if axes is None else axes)]
     lengths = [x.shape[axis] for axis in axes]
     if sizes is not None and sizes.size:
@@ -96,7 +98,7 @@ def _(
 @operator("Upsample")
 def _(x, scales_input=None, *, scales=None, mode="nearest"):
     factors = scales if scales_input is None else scales_input.numpy()
-    return resized(x, list(range(x.ndim)), factors, None, mode, "asymmetric", "floor")
+    return resized(x, list(range(x.ndim)), factors, None, mode, "asymmetric", _SIMPLE)
 
 
 def resized(
@@ -114,7 +116,8 @@ def resized(
         if how == "tf_crop_and_resize":
             beyond.append((axis, (places < 0) | (places > n - 1)))
         if mode == "nearest":
-            x = take(x, np.clip(_NEAREST[nearest](places), 0, n - 1).astype(int), axis)
+            rounded = _NEAREST[nearest if nearest != _SIMPLE else "ceil" if scale < 1 else "floor"]
+            x = take(x, np.clip(rounded(places), 0, n - 1).astype(int), axis)
         else:
             need(mode in ("linear", "cubic"), f"the interpolation {mode}")
             matrix = _weights(n, places, scale, mode, coefficient, exclude_outside, antialias)

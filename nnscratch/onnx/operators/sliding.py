@@ -34,7 +34,7 @@ def _(
     rank = x.ndim - 2
     strides, dilations = strides or [1] * rank, dilations or [1] * rank
     extra = output_padding or [0] * rank
-    if auto_pad.startswith("SAME"):
+    if auto_pad.startswith("SAME") and not output_shape:
         output_shape = [n * s for n, s in zip(x.shape[2:], strides, strict=True)]
     if output_shape:
         # what the result has too much is taken off on both sides, what it lacks is put on at the end
@@ -100,7 +100,15 @@ def _(x, *, kernel_shape, auto_pad="NOTSET", ceil_mode=0, count_include_pad=0, d
 def _(x, *, kernel_shape, p=2, auto_pad="NOTSET", ceil_mode=0, dilations=None, pads=None, strides=None):
     kernel, stride, padding, dilation = sliding(x, auto_pad, kernel_shape, strides, dilations, pads)
     pool = F.avg_pool2d if x.ndim == 4 else F.avg_pool1d
-    mean = pool(elementwise.abs(x) ** p, kernel, stride, padding, True, bool(ceil_mode), dilation)
+    if ceil_mode:  # as padding, which counts
+        rank = x.ndim - 2
+        each = (kernel_shape, strides or [1] * rank, dilations or [1] * rank, pads or [0] * rank)
+        sizes = zip(x.shape[2:], pool(x, kernel, stride, padding, True, True, dilation).shape[2:], *each, strict=False)
+        ends = [(m - 1) * s + d * (k - 1) + 1 - n - before for n, m, k, s, d, before in sizes]
+        ends = [max(a, b) for a, b in zip(ends, (pads or [0] * 2 * rank)[rank:], strict=True)]
+        pads = [*(pads or [0] * rank)[:rank], *ends]
+        _, _, padding, _ = sliding(x, auto_pad, kernel_shape, strides, dilations, pads)
+    mean = pool(elementwise.abs(x) ** p, kernel, stride, padding, True, False, dilation)
     return (mean * math.prod(kernel_shape)) ** (1 / p)
 
 
