@@ -138,6 +138,7 @@ def test_before_opset_13_axes_are_taken_together(kind, function):
         ([node("Resize", "x s", mode="linear")], 10, {"s": [1, 1, 2]}, [0, 10], [0, 5, 10, 10]),
         ([node("Resize", "x  s", mode="linear")], 13, {"s": [1, 1, 2]}, [0, 10], [0, 2.5, 7.5, 10]),
         ([node("Resize", "x s", mode="nearest")], 10, {"s": [1, 1, 1.25]}, [0, 10, 20, 30], [0, 0, 10, 20, 30]),
+        ([node("Resize", "x s", mode="nearest")], 10, {"s": [1, 1, 0.6]}, [0, 10, 20, 30], [0, 20]),
         ([node("Squeeze", "x", "h", axes=[0]), node("Unsqueeze", "h", axes=[0])], 11, {}, [1, 2], [1, 2]),
         ([node("Slice", "x", starts=[1], ends=[3], axes=[2])], 9, {}, [1, 2, 3, 4], [2, 3]),
         ([node("Pad", "x", pads=[0, 0, 1, 0, 0, 0], value=9.0)], 10, {}, [1], [9, 1]),

@@ -1,5 +1,6 @@
 """Writing an ONNX file: a module is run with its example, and again with other lengths of the axes that are left open."""
 
+import contextlib
 import inspect
 import json
 import os
@@ -24,6 +25,8 @@ from nnscratch.onnx.writing import Writer, as_node, as_tensor
 OLDEST, NEWEST = 17, min(28, onnx.defs.onnx_opset_version())
 #: Beyond so many bytes weights go into a file beside, as a protocol buffer holds two gigabytes at most.
 INSIDE = 1_500_000_000
+#: How much longer than the example the input may be where arrays, such as angles of positions, are made for its length.
+FURTHER = 512
 #: Layers that are written whole.
 LAYERS = ("LSTM", "GRU", "RNN", "BatchNorm1d", "BatchNorm2d", "Conv1d", "ConvTranspose2d", "AdaptiveAvgPool2d")
 
@@ -166,11 +169,20 @@ def _traces(model, inputs, axes):
         base = _resized(base, axis.places, axis.length)
     traces = [Trace(model, _copies(base), _is_whole)]
     for k, axis in enumerate(axes):
-        try:
-            traces.append(Trace(model, _copies(_resized(base, axis.places, axis.other)), _is_whole))
-        except (ValueError, IndexError):  # longer than the module takes
-            axes[k] = axis._replace(other=axis.length - 1)
-            traces.append(Trace(model, _copies(_resized(base, axis.places, axis.length - 1)), _is_whole))
+        for other in (axis.length + 1, axis.length - 1):  # which is less where the module takes no more
+            try:
+                traces.append(Trace(model, _copies(_resized(base, axis.places, other)), _is_whole))
+            except (ValueError, IndexError):
+                if other < axis.length:
+                    raise
+                continue
+            axes[k] = axis._replace(other=other)
+            break
+        if axes[k].other > axis.length and _grows(traces[0], traces[-1]):
+            with contextlib.suppress(ValueError, IndexError):
+                more = axis.length + FURTHER
+                traces[-1] = Trace(model, _copies(_resized(base, axis.places, more)), _is_whole)
+                axes[k] = axis._replace(other=more)
     if axes:
         rolled = dict(base)
         for name, place in axes[0].places:
@@ -185,6 +197,16 @@ def _is_whole(module):
     if not kind.__module__.startswith("nnscratch.nn.") or kind.__name__ not in LAYERS:
         return False
     return kind.__name__ != "AdaptiveAvgPool2d" or module.output_size == (1, 1)
+
+
+def _grows(trace, longer):
+    """Whether an array that is no result becomes longer with the input, such as what says where tokens stand."""
+    return any(
+        np.shape(value) != np.shape(b.given.get(name))
+        for a, b in zip(trace.calls, longer.calls, strict=False)
+        for name, value in a.given.items()
+        if isinstance(value, np.ndarray)
+    )
 
 
 def _copies(inputs):
