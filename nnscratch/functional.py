@@ -28,7 +28,6 @@ from nnscratch.ops.adversarial import critic_loss, discriminator_loss, generator
 from nnscratch.ops.attention import scaled_dot_product_attention
 from nnscratch.ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d, fold, unfold
 from nnscratch.ops.cross_entropy import binary_cross_entropy, cross_entropy, nll_loss
-from nnscratch.ops.distillation import distillation_loss
 from nnscratch.ops.distances import (
     cosine_embedding_loss,
     cosine_similarity,
@@ -38,6 +37,7 @@ from nnscratch.ops.distances import (
     smooth_l1_loss,
     triplet_margin_loss,
 )
+from nnscratch.ops.distillation import distillation_loss
 from nnscratch.ops.dropout import dropout, dropout1d, dropout2d
 from nnscratch.ops.elementwise import tanh
 from nnscratch.ops.embedding import embedding, embedding_bag
