@@ -112,6 +112,9 @@ def _parse(argv):
         metavar="HOW",
         help="train by all processes that mpiexec has started; HOW is average, or ordered: the same bits for 1, 2 and 4 of them",
     )
+    train.add_argument(
+        "--capture", action="store_true", help="record a step once, and run it as a program: the same weights, sooner"
+    )
     _add_options(train, argv)
     train.set_defaults(run=_train)
 
@@ -335,6 +338,7 @@ def _train(arguments):
             resume=arguments.resume,
             out=arguments.out,
             distributed=ranks,
+            capture=arguments.capture,
             **{name: getattr(arguments, name, None) for name in arguments.system.options},
         )
 

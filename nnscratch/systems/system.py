@@ -150,6 +150,7 @@ class System:
         out=None,
         verbose=True,
         distributed=None,
+        capture=False,
         **options,
     ):
         """Train, print the result, and write it into a folder.
@@ -172,6 +173,8 @@ class System:
             Whether to show the progress bar and a line for each epoch.
         distributed : nnscratch.distributed.Ranks, optional
             The processes that train together, all by this call; rank 0 writes and prints.
+        capture : bool
+            Whether steps are recorded once and run as programs; see `nnscratch.capture`.
         **options
             The system's own; see `options`.
 
@@ -195,16 +198,17 @@ class System:
         settings = self._settings(given, epochs, os.path.join(out, CHECKPOINT) if resume else None)
         backend.get(device)
         if distributed is None:
-            return self._run(settings, device, resume, out, verbose)
+            return self._run(settings, device, resume, out, verbose, capture=capture)
         with distributed.together(), distributed.alone_speaking():
-            return self._run(settings, device, resume, out, verbose, distributed)
+            return self._run(settings, device, resume, out, verbose, distributed, capture)
 
-    def _run(self, settings, device, resume, out, verbose, ranks=None):
+    def _run(self, settings, device, resume, out, verbose, ranks=None, capture=False):
         first = ranks is None or ranks.rank == 0
         if first:
             writable_folder("train", out)
         trainer, train, test = self.build(settings, device)
         trainer.distributed = ranks
+        trainer.capture = capture
         self.train(trainer, train, test, settings, out, resume, verbose)
         return self._write_report(trainer, train, test, settings, out) if first else {}
 

@@ -130,16 +130,19 @@ class Trainer(Loop):
             )
         self.step.refuses_nan = nan == "raise"
         self.capture = arguments.flag("Trainer", "capture", capture)
-        if self.capture and (distributed is not None or autocast is not None):
-            raise ValueError(
-                "Trainer: capture records the step of one process in float32, got distributed or autocast beside it; leave out capture, "
-                "or those"
-            )
+        self._check_capture("Trainer")
         self.scheduler = scheduler
         self.scheduler_step = scheduler_step
         self.history = History()
         self.stop_training = False
         self._unfinished = 0
+
+    def _check_capture(self, owner):
+        if self.capture and (self.distributed is not None or self.autocast is not None):
+            raise ValueError(
+                f"{owner}: capture records the step of one process in float32, got distributed or autocast beside it; leave out capture, "
+                f"or those"
+            )
 
     @property
     def model(self):
@@ -246,6 +249,7 @@ class Trainer(Loop):
         epochs = arguments.count("fit", "epochs", epochs)
         batch_size = arguments.count("fit", "batch_size", batch_size)
         accumulate = arguments.count("fit", "accumulate", accumulate)
+        self._check_capture("fit")
         if accumulate > 1 and self.capture:
             raise ValueError(
                 "fit: accumulate adds gradients up outside the step that is captured; use capture=False, or larger batches"
