@@ -50,32 +50,36 @@ def of_module(module, name):
     return _sentence(f"torch.{theirs}", row) if row else ""
 
 
-def of_tensor(name, operations):
-    """What to say of a name that Tensors lack; `operations` are those that there are.
+class _Lacking:
+    # An attribute that a class lacks, asked for by the name that PyTorch has for it; a class with a __getattr__ would be slower at all
+    # its other attributes.
+
+    def __init__(self, name, row):
+        self.name, self.row = name, row
+
+    def __get__(self, instance, owner):
+        said = f"{owner.__name__!r} object has no attribute {self.name!r}{_sentence(self.row.theirs, self.row)}"
+        raise AttributeError(said, name=self.name, obj=instance)
+
+
+def lead(cls, place):
+    """Let a class say of names that it lacks, and PyTorch has in a place of its, what they are called here.
 
     Examples
     --------
-    >>> of_tensor("view", {}), of_tensor("sin", {"sin": None})
-    ("; PyTorch's Tensor.view is x.reshape here", '; use ns.sin(x)')
+    >>> class Box:
+    ...     pass
+    >>> lead(Box, "Tensor.")
+    >>> hasattr(Box(), "view")
+    False
+    >>> Box().view
+    Traceback (most recent call last):
+    AttributeError: 'Box' object has no attribute 'view'; PyTorch's Tensor.view is x.reshape here
     """
-    if name.startswith("__"):
-        return ""
-    row = _rows().get(f"Tensor.{name}")
-    if row:
-        return _sentence(row.theirs, row)
-    return f"; use ns.{name}(x)" if name in operations else ""
-
-
-def of_member(name):
-    """What to say of a name that a module, a layer or a network, lacks.
-
-    Examples
-    --------
-    >>> of_member("cuda")
-    "; PyTorch's nn.Module.cuda is module.to('cuda') here"
-    """
-    row = None if name.startswith("__") else _rows().get(f"nn.Module.{name}")
-    return _sentence(row.theirs, row) if row else ""
+    for theirs, row in _rows().items():
+        name = theirs.removeprefix(place)
+        if theirs.startswith(place) and name not in vars(cls):
+            setattr(cls, name, _Lacking(name, row))
 
 
 def of_argument(name, known):

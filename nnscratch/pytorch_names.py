@@ -23,7 +23,7 @@ class Row(NamedTuple):
 # fmt: off
 #: By where they stand in PyTorch the names that stand in the same place here.
 SAME = {
-    "": "Generator Tensor abs acos acosh arange argmax argmin argsort asin asinh atan atanh ceil cos cosh cumsum einsum enable_grad erf exp expm1 eye "
+    "": "Generator Tensor abs acos acosh arange argmax argmin argsort asin asinh atan atanh autocast ceil cos cosh cumsum einsum enable_grad erf exp expm1 eye "
     "flatten flip floor from_dlpack is_grad_enabled isinf isnan load log log1p logical_and logical_not logical_or logical_xor logsumexp manual_seed "
     "matmul max maximum mean min minimum no_grad norm ones prod rand randint randn randperm reciprocal remainder reshape round save sign "
     "sin sinh sort split sqrt square squeeze stack std sum swapaxes take tan tanh tensor tile topk transpose tril triu trunc var where zeros",
@@ -146,8 +146,7 @@ NAMES = (
     Row("initial_seed", "ns.manual_seed"),
     Row("compile", "", "leave it out: kernels are compiled without being asked"),
     Row("jit", "", "leave it out: kernels are compiled without being asked"),
-    Row("amp", "ns.use_precision"),
-    Row("autocast", "ns.use_precision"),
+    Row("amp", "ns.autocast"),
     Row("func", "ns.grad", "ns.jacobian, ns.hessian and ns.jvp"),
     Row("vmap", "", "write the function for a batch"),
     Row("utils", "ns.data", "has what is in torch.utils.data"),
@@ -205,6 +204,11 @@ NAMES = (
     Row("Tensor.sigmoid", "F.sigmoid"),
     Row("Tensor.softmax", "F.softmax"),
     Row("Tensor.log_softmax", "F.log_softmax"),
+    *(
+        Row(f"Tensor.{name}", f"ns.{name}")
+        for name in "acos argsort asin atan ceil cos cosh erf floor isinf isnan logsumexp maximum minimum norm reciprocal round sign sin sinh "
+        "sort split square tan tanh topk tril triu trunc where".split()
+    ),
     Row("Tensor.any", "x.numpy().any()"),
     Row("Tensor.all", "x.numpy().all()"),
     Row("Tensor.is_cuda", "x.device"),

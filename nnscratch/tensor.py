@@ -2,7 +2,6 @@
 
 import html
 import inspect
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -115,15 +114,6 @@ class Tensor:
     def T(self):
         """The axes in reverse order."""
         return OPS["transpose"](self)
-
-    if not TYPE_CHECKING:  # which would let every name pass
-
-        def __getattr__(self, name):
-            raise AttributeError(
-                f"'{type(self).__name__}' object has no attribute {name!r}{hints.of_tensor(name, OPS)}",
-                name=name,
-                obj=self,
-            )
 
     def __len__(self):
         if self.ndim == 0:
@@ -596,6 +586,7 @@ class Tensor:
         return OPS["abs"](self)
 
 
+hints.lead(Tensor, "Tensor.")
 handles.Tensor, handles.wrap = Tensor, _wrap
 handles.TYPES.add(Tensor)
 

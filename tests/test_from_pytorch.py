@@ -130,8 +130,20 @@ def test_names_that_nobody_has_get_no_hint():
     for owner, name in ((ns, "dog"), (nn, "Dog"), (W, "dog"), (nn.ReLU(), "dog"), (F, "__path__")):
         with pytest.raises(AttributeError, match=f"has no attribute '{name}'$"):
             getattr(owner, name)
-    with pytest.raises(AttributeError, match=r"has no attribute 'sin'; use ns.sin\(x\)$"):
-        W.sin()
+
+
+def test_classes_may_have_the_names_that_ours_lack():
+    class Net(nn.Module):
+        def __init__(self):
+            self.cuda = nn.Linear(1, 1)
+
+        def half(self):
+            return 0.5
+
+    net = Net()
+    assert net.half() == 0.5
+    assert [name for name, _ in net.named_parameters()] == ["cuda.weight", "cuda.bias"]
+    assert not hasattr(nn.Module, "cpu") and not hasattr(ns.Tensor, "view")
 
 
 def test_calling_a_size_says_so_in_modules_and_data_sets():

@@ -4,14 +4,13 @@ import contextlib
 import functools
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 from weakref import ref
 
 import numpy as np
 
 from nnscratch import arguments, backend
 from nnscratch.autograd import describe, no_grad, recording
-from nnscratch.hints import hinting, of_member
+from nnscratch.hints import hinting, lead
 from nnscratch.nn.hooks import Hooks
 from nnscratch.nn.place import MISFITS, name_layer
 from nnscratch.nn.summary import contents, summarise
@@ -169,12 +168,6 @@ class Module:
                     f"{cls.__name__}: {name} is made in the class, so that all its instances would share it; assign it to "
                     f"self.{name} in __init__"
                 )
-
-    if not TYPE_CHECKING:  # which would let every name pass
-
-        def __getattr__(self, name):
-            said = f"{type(self).__name__!r} object has no attribute {name!r}{of_member(name)}"
-            raise AttributeError(said, name=name, obj=self)
 
     def __setattr__(self, name, value):
         changes[0] += 1
@@ -633,6 +626,9 @@ class Module:
     def _repr_html_(self):
         """What a notebook shows: the layers, with the shapes and the number of their parameters."""
         return contents(self)
+
+
+lead(Module, "nn.Module.")
 
 
 def _in_memory(init):
