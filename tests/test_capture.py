@@ -415,3 +415,18 @@ def test_operations_and_their_gradients(name):
 
 def _flat(tree):
     return [leaf for part in tree for leaf in _flat(part)] if isinstance(tree, tuple | list) else [tree]
+
+
+@pytest.mark.parametrize("wrap", [functools.partial, lambda f, **settings: lambda p, y: f(p, y, **settings)])
+@pytest.mark.parametrize("settings", [{"weight": np.array([1.0, 2.0, 0.5])}, {"ignore_index": -1}])
+def test_losses_with_weights_and_labels_that_do_not_count(wrap, settings):
+    loss = wrap(F.cross_entropy, from_logits=True, **settings)
+    labels = np.where(np.arange(8) == 3, settings.get("ignore_index", 0), LABELS)
+
+    def train(captured):
+        ns.manual_seed(0)
+        model = nn.Linear(6, 3)
+        trainer = ns.Trainer(model, loss, optim.Adam(model.parameters()), capture=captured)
+        return trainer.fit(X, labels, epochs=3, batch_size=4, verbose=False)["loss"], model.weight.numpy().tobytes()
+
+    assert train(False) == train(True)

@@ -391,7 +391,7 @@ class Tracing(CPU):
 
     def as_result(self, value):
         """What a NumPy function returned, as an array."""
-        if isinstance(value, Traced):
+        if isinstance(value, Number):
             return value if isinstance(value.value, np.ndarray) else self.recorder.call(np.asarray, (value,))
         known = self.recorder._known.get(id(value))
         if known is not None:

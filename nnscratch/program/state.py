@@ -68,7 +68,7 @@ class State:
         if isinstance(value, types.MethodType):
             return [value.__self__, value.__func__]
         if isinstance(value, functools.partial):
-            return [value.func, *value.args, *value.keywords.values()]
+            return [value.func, *self._held(None, dict(enumerate(value.args)) | value.keywords)]
         if isinstance(value, dict):
             return self._held(value, value)
         if isinstance(value, list):

@@ -74,7 +74,7 @@ def _weighted(loss, total, weight, ignored, prediction, target):
     counted = labels == labels if ignored is None else labels != ignored
     factor = counted
     if weight is not None:
-        weight = backend.asarray(weight.data if isinstance(weight, Tensor) else weight, device=here.name)
+        weight = here.asarray(backend.to_numpy(weight.data) if isinstance(weight, Tensor) else weight)
         factor = weight[np.where(counted, labels, 0)] * counted
     count = np.sum(factor, dtype=np.float64)
     return total / divisor(here.number(np.maximum(count, TINY)), total.dtype), here.number(count)
