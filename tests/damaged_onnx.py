@@ -37,7 +37,7 @@ def _model(nodes, inputs, outputs, constants, opset=17):
 
 
 def models():
-    """Models with their inputs, to be damaged: images, sequences, graphs within graphs, whole numbers."""
+    """Models with their inputs, to be damaged: images, sequences, graphs within graphs, whole numbers, and what is spelt out."""
     rng, n = np.random.default_rng(0), helper.make_node
 
     def normal(*shape):
@@ -82,7 +82,21 @@ def models():
         {"n": np.array(3), "yes": np.array(True), "axes": np.array([1]), "low": np.float32(0.5), "w": normal(3), "shape": np.array([2, 3]),
          "zp": np.uint8(10)},
     )  # fmt: skip
-    return [(images, [normal(2, 1, 4, 4)]), (sequences, [np.array([[1, 2], [3, 4], [0, 1]])]), (nested, [normal(2, 3)])]
+    spelt = _model(  # operators that the standard spells out in others
+        [
+            n("Attention", ["x", "x", "x", "m"], ["h0"], softcap=2.0, is_causal=1), n("Attention", ["h0", "x", "x"], ["h1"], scale=0.5),
+            n("CenterCropPad", ["h1", "shape"], ["h2"], axes=[2, 3]), n("HammingWindow", ["four"], ["h3"]), n("Mul", ["h2", "h3"], ["h4"]),
+            n("ReduceSum", ["h4", "axes"], ["y"]),
+        ],
+        [_value("x", shape=["N", 2, 3, 4])], [_value("y")],
+        {"m": normal(3, 3), "shape": np.array([3, 4]), "four": np.array(4), "axes": np.array([1])}, 23,
+    )  # fmt: skip
+    return [
+        (spelt, [normal(2, 2, 3, 4)]),
+        (images, [normal(2, 1, 4, 4)]),
+        (sequences, [np.array([[1, 2], [3, 4], [0, 1]])]),
+        (nested, [normal(2, 3)]),
+    ]
 
 
 def messages(message):

@@ -246,6 +246,29 @@ def test_what_does_not_hold_together_is_refused(made, words):
     assert damaged.is_sentence(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("nodes", "constants"),
+    [
+        ([node("Range", "a n b")], {"a": np.array(0), "n": np.array(2**40), "b": np.array(1)}),
+        ([node("Expand", "x n")], {"n": np.array([2**20, 2**20])}),
+        ([node("Tile", "x n")], {"n": np.array([2**40])}),
+        ([node("Pad", "x n")], {"n": np.array([0, 2**40])}),
+        ([node("OneHot", "i n v")], {"i": np.array([0]), "n": np.array(2**40), "v": np.float32([0, 1])}),
+        ([node("Upsample", "x n")], {"n": np.float32([1e12])}),
+    ],
+)
+def test_arrays_that_no_network_has_are_not_made(nodes, constants):
+    with pytest.raises(ValueError, match=r"asks for an array of \d+ elements, and 134217728 are the most") as raised:
+        model(nodes, opset=9 if nodes[0].op_type == "Upsample" else 17, **constants)(np.ones(1, np.float32))
+    assert damaged.is_sentence(raised.value)
+
+
+def test_a_loop_that_would_not_end_is_not_begun():
+    body = helper.make_graph([node("Identity", "go", "on"), node("Identity", "a", "b")], "body", [value("i", INT64), value("go", BOOL), value("a")], [value("on", BOOL), value("b")])  # fmt: skip
+    with pytest.raises(ValueError, match="a Loop of 1099511627776 steps"):
+        model([node("Loop", "n go x", body=body)], n=np.array(2**40), go=np.array(True))(np.ones(1, np.float32))
+
+
 def test_a_file_that_is_cut_is_refused(tmp_path):
     content = tensor_that_lies().SerializeToString()
     (tmp_path / "cut.onnx").write_bytes(content[:-7])

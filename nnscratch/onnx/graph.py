@@ -107,6 +107,8 @@ def _told(error, step):
         return Unsupported(where, error.reason)
     text = named(" ".join(str(error).split()), 400)
     if isinstance(error, MemoryError):
+        if text.startswith("onnx: "):  # which a node within has said
+            return error
         return MemoryError(f"{step.label}: {text or 'out of memory'}; pass fewer samples at a time")
     if isinstance(error, TypeError | ValueError | IndexError):
         return NodeError(f"{step.label}: {text}")

@@ -4,8 +4,10 @@ An input that is left out is None. A function that has a parameter called ``at``
 """
 
 import inspect
+import math
 from typing import NamedTuple
 
+from nnscratch import arguments
 from nnscratch.ops.elementwise import astype
 
 #: The functions by the names of their operators; those of another domain than the standard's are called ``domain::name``.
@@ -13,6 +15,9 @@ OPERATORS: dict = {}
 
 #: Whether a node asks for what the function above computes, where that is not all of the operator: the rest is spelt out.
 PLAIN: dict = {}
+
+#: The most elements of an array whose sizes are numbers of the file.
+MOST_ELEMENTS = 2**27
 
 #: The dtypes of Tensors.
 DTYPES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()
@@ -82,6 +87,26 @@ def need(condition, reason):
     """Raise Unsupported with the reason, unless the condition holds."""
     if not condition:
         raise Unsupported(reason)
+
+
+def affordable(shape):
+    """A shape that a file's numbers ask for, unless it has more elements than any network's.
+
+    Raises
+    ------
+    ValueError
+        Where it has.
+
+    Examples
+    --------
+    >>> affordable((2, 3))
+    (2, 3)
+    """
+    if math.prod(shape) > MOST_ELEMENTS:
+        raise ValueError(
+            f"asks for an array of {arguments.shown(math.prod(shape))} elements, and {MOST_ELEMENTS} are the most; lower its sizes"
+        )
+    return shape
 
 
 def ints(t, default=None):

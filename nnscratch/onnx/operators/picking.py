@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nnscratch.onnx.table import ints, need, operator
+from nnscratch.onnx.table import affordable, ints, need, operator
 from nnscratch.ops import elementwise, index, shape
 from nnscratch.tensor import tensor
 
@@ -76,6 +76,7 @@ def _(x):
 @operator("OneHot")
 def _(indices, depth, values, *, axis=-1):
     depth = int(depth)
+    affordable((indices.size, depth))
     rank = indices.ndim + 1
     inside = (indices >= -depth) & (indices < depth)
     number = elementwise.astype(elementwise.where(inside, indices, 0) % depth, "int64")

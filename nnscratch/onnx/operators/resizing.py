@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from nnscratch.onnx.table import ints, need, operator
+from nnscratch.onnx.table import affordable, ints, need, operator
 from nnscratch.ops import linear, shape
 from nnscratch.ops.elementwise import where
 from nnscratch.ops.index import take
@@ -110,6 +110,8 @@ def resized(
     for k, axis in enumerate(axes):
         n, scale = x.shape[axis], float(scales[k])
         size = math.floor(n * scale) if sizes is None else sizes[k]
+        affordable((x.size // max(1, n), size))
+        affordable((n, size))
         if size == n and scale == 1.0 and how != "tf_crop_and_resize":
             continue
         places = _places(n, size, scale, how, None if regions is None else regions[k])

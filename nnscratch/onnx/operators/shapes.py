@@ -6,7 +6,7 @@ import numpy as np
 
 from nnscratch import functional as F
 from nnscratch.onnx.dtypes import dtype_of
-from nnscratch.onnx.table import ints, need, operator
+from nnscratch.onnx.table import affordable, ints, need, operator
 from nnscratch.ops import shape as s
 from nnscratch.tensor import tensor
 
@@ -36,17 +36,19 @@ def _(*, value=None, value_int=None, value_ints=None, value_float=None, value_fl
 
 @operator("ConstantOfShape")
 def _(shape, *, value=None):
-    return s.broadcast_to(tensor([0.0]) if value is None else value, tuple(ints(shape)))
+    return s.broadcast_to(tensor([0.0]) if value is None else value, affordable(tuple(ints(shape))))
 
 
 @operator("Range")
 def _(start, limit, delta):
+    if delta.item():
+        affordable((max(0, math.ceil((limit.item() - start.item()) / delta.item())),))
     return tensor(np.arange(start.item(), limit.item(), delta.item(), start.dtype))
 
 
 @operator("EyeLike")
 def _(x, *, dtype=None, k=0):
-    return tensor(np.eye(*x.shape, k=k, dtype=x.dtype if dtype is None else dtype_of(dtype)))
+    return tensor(np.eye(*affordable(x.shape), k=k, dtype=x.dtype if dtype is None else dtype_of(dtype)))
 
 
 @operator("Reshape")
@@ -92,12 +94,14 @@ def _(x, split_input=None, *, split=None, axis=0, num_outputs=None, at):
 
 @operator("Expand")
 def _(x, shape):
-    return s.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(ints(shape))))
+    return s.broadcast_to(x, affordable(np.broadcast_shapes(x.shape, tuple(ints(shape)))))
 
 
 @operator("Tile")
 def _(x, repeats):
-    return s.tile(x, ints(repeats))
+    repeats = ints(repeats)
+    affordable((x.size, *repeats))
+    return s.tile(x, repeats)
 
 
 @operator("Pad")
@@ -109,6 +113,7 @@ def _(x, pads_input=None, value_input=None, axes=None, *, pads=None, paddings=No
     if min(map(min, widths), default=0) < 0:  # which cuts off
         x = x[tuple(slice(max(0, -a), n - max(0, -b)) for (a, b), n in zip(widths, x.shape, strict=True))]
         widths = [(max(0, a), max(0, b)) for a, b in widths]
+    affordable([n + before + after for n, (before, after) in zip(x.shape, widths, strict=True)])
     return s.pad(x, widths, value if value_input is None else value_input.item(), mode)
 
 
