@@ -97,7 +97,24 @@ def images():
     return nn.Sequential(*layers)
 
 
+def edges():
+    layers = [
+        nn.Conv2d(2, 2, 3, padding=(1, 2)),
+        nn.Conv2d(2, 2, 3, 2, padding=((1, 0), (2, 1))),
+        nn.Conv2d(2, 2, 4, padding="same"),
+    ]
+    layers += [nn.MaxPool2d(3, 2, padding=1, ceil_mode=True), nn.AvgPool2d(3, 2, padding=1, count_include_pad=False)]
+    layers += [
+        nn.Flatten(),
+        nn.Reshape(2, 12),
+        nn.Conv1d(2, 2, 3, padding=(2, 1), dilation=2),
+        nn.Conv1d(2, 2, 4, padding="same"),
+    ]
+    return nn.Sequential(*layers)
+
+
 LAYERS = {
+    "edges": (edges, lambda n: normal(n, 2, 20, 24)),
     "linear": (lambda: nn.Sequential(nn.Linear(6, 4), nn.GELU(), nn.Linear(4, 2, bias=False), nn.Softmax()), lambda n: normal(n, 5, 6)),
     "activations": (lambda: nn.Sequential(nn.PReLU(3), *(getattr(nn, name)() for name in ACTIVATIONS)), lambda n: normal(n, 3, 5)),
     "images": (images, lambda n: normal(n, 2, 9, 9)),

@@ -43,7 +43,7 @@ def _edges(padding):
 
 def _windows(c, **names):
     """The attributes of windows that slide over images."""
-    found = {key: _pair(c.setting(name)) for key, name in names.items()}
+    found = {key: _pair(c.setting(name if c.has(name) else "kernel_size")) for key, name in names.items()}
     return {**found, **_edges(c.setting("padding"))}
 
 
@@ -57,31 +57,9 @@ def _(c):
 @exports("Conv1d")
 def _(c):
     m = c.module
-    padding = m.padding
-    if isinstance(padding, str):
-        edges = {"auto_pad": {"same": "SAME_UPPER", "same_lower": "SAME_LOWER", "valid": "VALID"}[padding]}
-    else:
-        edges = {
-            "pads": [padding, padding]
-            if isinstance(padding, int | np.integer)
-            else [int(n) for n in np.ravel(padding)][:2]
-        }
-        if len(edges["pads"]) == 1:
-            edges = {"pads": edges["pads"] * 2}
-    inputs = [c.value("x"), *_own(c, "weight", "bias")]
-
-    def one(value):
-        return [int(np.ravel(value)[0])]
-
-    c.write(
-        "Conv",
-        inputs,
-        group=m.groups,
-        kernel_shape=[m.weight.shape[2]],
-        strides=one(m.stride),
-        dilations=one(m.dilation),
-        **edges,
-    )
+    edges = _edges(m.padding) if isinstance(m.padding, str) else {"pads": _pair(m.padding)}  # before and after
+    settings = {"kernel_shape": list(m.kernel_size), "strides": [m.stride], "dilations": [m.dilation], **edges}
+    c.write("Conv", [c.value("x"), *_own(c, "weight", "bias")], group=m.groups, **settings)
 
 
 @exports("ConvTranspose2d")
@@ -126,7 +104,7 @@ def _(c):
 @exports("max_pool2d")
 def _(c):
     settings = _windows(c, kernel_shape="kernel_size", strides="stride", dilations="dilation")
-    c.write("MaxPool", [c.value("x")], **settings)
+    c.write("MaxPool", [c.value("x")], ceil_mode=int(c.setting("ceil_mode")), **settings)
 
 
 @exports("sum_pool2d")
