@@ -258,7 +258,7 @@ def test_what_does_not_hold_together_is_refused(made, words):
     ],
 )
 def test_arrays_that_no_network_has_are_not_made(nodes, constants):
-    with pytest.raises(ValueError, match=r"asks for an array of \d+ elements, and 134217728 are the most") as raised:
+    with pytest.raises(ValueError, match=r"asks for an array of \d+ elements, and 67108864 are the most") as raised:
         model(nodes, opset=9 if nodes[0].op_type == "Upsample" else 17, **constants)(np.ones(1, np.float32))
     assert damaged.is_sentence(raised.value)
 

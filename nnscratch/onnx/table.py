@@ -17,7 +17,7 @@ OPERATORS: dict = {}
 PLAIN: dict = {}
 
 #: The most elements of an array whose sizes are numbers of the file.
-MOST_ELEMENTS = 2**27
+MOST_ELEMENTS = 2**26
 
 #: The dtypes of Tensors.
 DTYPES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()
