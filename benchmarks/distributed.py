@@ -76,7 +76,7 @@ def system(ns, ranks, name, rounds):
     def one(together):
         tensors = [ns.tensor(a) for a in own]
         ranks.gather(0)
-        waited, start = ranks.seconds["waited"], time.perf_counter()
+        before, start = dict(ranks.seconds), time.perf_counter()
         with step.mode(True):
             if not together:
                 step.update(*tensors)
@@ -85,14 +85,15 @@ def system(ns, ranks, name, rounds):
                 with step.accumulating(1), ranks.computing(share):
                     step.update(*tensors)
                 step.ranks = None
-        return time.perf_counter() - start, ranks.seconds["waited"] - waited
+        return time.perf_counter() - start, *(ranks.seconds[k] - before[k] for k in ("late", "waited"))
 
     rows = [(one(False)[0], *one(True)) for _ in range(rounds + 2)][2:]
-    alone, together, waited = (statistics.median(column) for column in zip(*rows, strict=True))
+    alone, together, late, waited = (statistics.median(column) for column in zip(*rows, strict=True))
     return {
         "bytes": size,
         "alone": alone,
         "together": together,
+        "late": late,
         "waited": waited,
         "message": message(ranks, size, rounds)[1],
     }
@@ -148,7 +149,7 @@ def report(found, latency=None, bandwidth=None):
     for name in found[1]["systems"]:
         for size, row in ((n, f["systems"][name]) for n, f in found.items()):
             hidden = 1 - row["waited"] / row["message"] if size > 1 else math.nan
-            cells = (row[k] * 1e3 for k in ("alone", "together", "message", "waited"))
+            cells = (row[k] * 1e3 for k in ("alone", "together", "late", "message", "waited"))
             lines.append(f"| {name} | {size} | " + " | ".join(f"{c:.2f}" for c in cells) + f" | {hidden:.0%} |")
         one, two = (found[n]["systems"][name] for n in (1, 2))
         hidden = min(max(1 - two["waited"] / two["message"], 0.0), 1.0)
@@ -156,7 +157,7 @@ def report(found, latency=None, bandwidth=None):
         curves[name] = [predicted(one["alone"], one["bytes"], n, latency, bandwidth, hidden) for n in counts]
         measured = two["together"] / two["alone"]
         lines.append(
-            f"| {name} | 2, model | | {curves[name][1] * 1e3:.2f} | | | a step is {measured:.2f} of one alone, by the model {curves[name][1] / curves[name][0]:.2f} |"
+            f"| {name} | 2, model | | {curves[name][1] * 1e3:.2f} | | | | a step is {measured:.2f} of one alone, by the model {curves[name][1] / curves[name][0]:.2f} |"
         )
     lines += ["", "Assumptions of the model:", "", *(f"- {line}" for line in ASSUMPTIONS)]
     return lines, counts, curves

@@ -48,8 +48,8 @@ def pull(root, seed, create_graph=False, wanted=None, retain=False, ready=None):
     """The backward pass from `root` (a Node, a Result or a leaf), where the gradient is `seed`.
 
     Returns the gradients as a dict from the identity of each leaf (or of each in `wanted`) to the pair of it and its
-    gradient: arrays, or Tensors with a graph of their own under `create_graph`. ``ready(leaf, gradient)`` is called for each
-    leaf as soon as its gradient is complete.
+    gradient: arrays, or Tensors with a graph of their own under `create_graph`. ``ready(pairs)`` is called after each node with the
+    pairs, often none, of leaves and gradients that are complete by now.
     """
     needed = None if wanted is None else _needed(root, wanted)
     leaves = _leaves(root) if ready is not None else ()
@@ -113,12 +113,13 @@ def pull(root, seed, create_graph=False, wanted=None, retain=False, ready=None):
                 found[id(parent)] = (parent, d)
         if not retain:
             node.data = [None] * len(g) if several else None
-        if leaves:
-            to_come = -heap[0] if heap else -1
+        if ready is not None:
+            to_come, complete = -heap[0] if heap else -1, []
             while leaves and leaves[-1][0] > to_come:
                 leaf = leaves.pop()[1]
                 if id(leaf) in found:
-                    ready(leaf, found[id(leaf)][1])
+                    complete.append(found[id(leaf)])
+            ready(complete)
     return found
 
 

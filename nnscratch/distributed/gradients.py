@@ -56,7 +56,9 @@ class Shared:
             Where a gradient is not finite: its own error on the first rank that has one.
         """
         ranks, error = self.ranks, self._error
+        started = time.perf_counter()
         rows = ranks.report(self._samples, self._count, error is not None, missing)
+        ranks.seconds["late"] += time.perf_counter() - started
         bad = np.flatnonzero(rows[:, ranks.BAD])
         if len(bad) and bad[0] != ranks.rank:
             ranks.wait_for_the_end(bad[0])
@@ -121,19 +123,18 @@ class Averaged(Shared):
         self._next = 0
         self._found: set = set()
 
-    def _note(self, leaf, gradient):
+    def _note(self, complete):
         """Note in which order gradients are complete."""
-        if id(leaf) in self._place:
-            self._order.append(self._place[id(leaf)])
+        self._order += [self._place[id(leaf)] for leaf, _ in complete if id(leaf) in self._place]
 
-    def _ready(self, leaf, gradient):
-        """Put a complete gradient into its bucket, and send the buckets that are full."""
-        i = self._place.get(id(leaf))
-        if i is None or i in self._found:
-            return
-        self._found.add(i)
-        bucket, k = self._where[i]
-        bucket.put(k, gradient)
+    def _ready(self, complete):
+        """Put complete gradients into their buckets, send the buckets that are full, and let messages go on."""
+        for leaf, gradient in complete:
+            i = self._place.get(id(leaf))
+            if i is not None:
+                self._found.add(i)
+                bucket, k = self._where[i]
+                bucket.put(k, gradient)
         self._send()
 
     def _send(self, all=False):
@@ -173,10 +174,10 @@ class Averaged(Shared):
                     bucket, k = self._where[i]
                     bucket.put(k, g)
             self._sums = None
-        started = time.perf_counter()
         missing = set(range(len(self.params))) - self._found
         self._send(all=True)
         total = self._agree(len(missing))
+        started = time.perf_counter()
         for bucket in self._buckets:
             bucket.wait()
         self.ranks.seconds["waited"] += time.perf_counter() - started
@@ -242,10 +243,10 @@ class Ordered(Shared):
 
     def step(self):
         """Gather the blocks' gradients, add them in order, and let the optimiser step."""
-        started = time.perf_counter()
         missing = set(range(len(self.params))) - self._found
         total = self._agree(len(missing))
         nobody = self._without(missing)
+        started = time.perf_counter()
         sums = {i: self._sum(i, p) for i, p in enumerate(self.params) if i not in nobody}
         self.ranks.seconds["waited"] += time.perf_counter() - started
         self._blocks, self._found = [], set()

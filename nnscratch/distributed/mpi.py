@@ -125,7 +125,7 @@ def load():
     return library
 
 
-def mpi(reduction="average", blocks=None, batch_norm=False, bucket_bytes=1 << 20):
+def mpi(reduction="average", blocks=None, batch_norm=False, bucket_bytes=1 << 18):
     r"""The ranks of a run that ``mpiexec`` has started, for ``Trainer(..., distributed=...)``.
 
     All ranks run the same program. Each batch is cut into blocks of samples, one for each rank; the step is that by the whole

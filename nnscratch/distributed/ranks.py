@@ -35,7 +35,8 @@ class Ranks:
     bucket_bytes : int
         How many bytes of gradients make a message.
     seconds : dict of str to float
-        How long this process has waited for messages of gradients ("waited"), and how many steps were taken ("steps").
+        How long this process has waited for ranks that were slower ("late"), then for messages of gradients ("waited"); and how many
+        steps were taken ("steps").
 
     Raises
     ------
@@ -55,7 +56,7 @@ class Ranks:
     #: finite, and how many parameters had none.
     SAMPLES, COUNT, BAD, MISSING = range(4)
 
-    def __init__(self, messages, reduction="average", blocks=None, batch_norm=False, bucket_bytes=1 << 20):
+    def __init__(self, messages, reduction="average", blocks=None, batch_norm=False, bucket_bytes=1 << 18):
         owner = type(messages).__name__.lower()
         if reduction not in REDUCTIONS:
             raise ValueError(f"{owner}: reduction is {arguments.shown(reduction)}; pass 'average' or 'ordered'")
@@ -70,7 +71,7 @@ class Ranks:
             raise ValueError(
                 f"{owner}: {self.blocks} blocks cannot be shared equally by {self.size} ranks; pass blocks as a multiple of that"
             )
-        self.seconds = {"waited": 0.0, "steps": 0}
+        self.seconds = {"late": 0.0, "waited": 0.0, "steps": 0}
         self._gradients: dict = {}
         #: The random numbers' states before and after this rank's first block of a batch, until its last.
         self._drawn = None
