@@ -13,7 +13,7 @@ import pytest
 
 import nnscratch as ns
 from nnscratch.backend.random import Share
-from nnscratch.distributed.mpi import check_sent
+from nnscratch.distributed.over_mpi import check_sent
 from nnscratch.distributed.ranks import Ranks
 from nnscratch.state_files import read_checkpoint
 

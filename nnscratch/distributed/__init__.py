@@ -4,8 +4,8 @@
 both are loaded when they are first asked for.
 """
 
-from nnscratch.distributed.mpi import mpi
-from nnscratch.distributed.nccl import nccl
+from nnscratch.distributed.over_mpi import mpi
+from nnscratch.distributed.over_nccl import nccl
 from nnscratch.distributed.ranks import Ranks
 
 __all__ = ["Ranks", "mpi", "nccl"]

@@ -1,7 +1,7 @@
 """Messages by NCCL, from GPU to GPU; what is no gradient goes by MPI."""
 
 from nnscratch import backend
-from nnscratch.distributed.mpi import MPI, check_sent, end_all_with, load
+from nnscratch.distributed.over_mpi import MPI, check_sent, end_all_with, load
 from nnscratch.distributed.ranks import Ranks
 
 
