@@ -24,6 +24,7 @@ SIZES = (8, 1 << 12, 1 << 16, 1 << 20, 1 << 22)
 ASSUMPTIONS = (
     "a rank's batch keeps its size, so the whole batch grows with the ranks",
     "each rank has a core of its own; a step's compute is that of one rank here",
+    "taking part costs what it costs a rank that is alone (copies into buckets and back), and no rank is late",
     "a sum over R ranks takes 2 log2 R latencies and moves 2 (R - 1) / R of its bytes",
     "latency and bandwidth are those of this machine's memory: a network's are put in their place by --latency and --bandwidth",
     "the share of the backward pass that messages hide in is what 2 ranks showed here",
@@ -125,12 +126,12 @@ def fitted(messages, ranks):
     return max(latency, 1e-9), 1 / max(per_byte, 1e-15)
 
 
-def predicted(alone, size, ranks, latency, bandwidth, hidden):
-    """The seconds of a step of so many ranks, each with a batch as large as one has alone."""
+def predicted(alone, part, size, ranks, latency, bandwidth, hidden):
+    """The seconds of a step of so many ranks, each with a batch as large as one has alone; taking `part` costs some seconds."""
     if ranks == 1:
         return alone
     sent = 2 * math.log2(ranks) * latency + 2 * (ranks - 1) / ranks * size / bandwidth
-    return alone + sent - min(hidden * sent, 2 / 3 * alone)  # a backward pass is about two thirds of a step
+    return alone + part + sent - min(hidden * sent, 2 / 3 * alone)  # a backward pass is about two thirds of a step
 
 
 def report(found, latency=None, bandwidth=None):
@@ -142,19 +143,24 @@ def report(found, latency=None, bandwidth=None):
         "",
     ]
     lines += [
-        "| system | ranks | alone, ms | together, ms | message, ms | waited, ms | hidden |",
-        "|---|---|---|---|---|---|---|",
+        "| system | ranks | alone, ms | together, ms | late, ms | message, ms | waited, ms | hidden |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     curves = {}
     for name in found[1]["systems"]:
         for size, row in ((n, f["systems"][name]) for n, f in found.items()):
             hidden = 1 - row["waited"] / row["message"] if size > 1 else math.nan
             cells = (row[k] * 1e3 for k in ("alone", "together", "late", "message", "waited"))
-            lines.append(f"| {name} | {size} | " + " | ".join(f"{c:.2f}" for c in cells) + f" | {hidden:.0%} |")
+            lines.append(
+                f"| {name} | {size} | "
+                + " | ".join(f"{c:.2f}" for c in cells)
+                + (f" | {hidden:.0%} |" if size > 1 else " | |")
+            )
         one, two = (found[n]["systems"][name] for n in (1, 2))
+        part = max(one["together"] - one["alone"], 0.0)
         hidden = min(max(1 - two["waited"] / two["message"], 0.0), 1.0)
         counts = [2**k for k in range(int(math.log2(MOST)) + 1)]
-        curves[name] = [predicted(one["alone"], one["bytes"], n, latency, bandwidth, hidden) for n in counts]
+        curves[name] = [predicted(one["alone"], part, one["bytes"], n, latency, bandwidth, hidden) for n in counts]
         measured = two["together"] / two["alone"]
         lines.append(
             f"| {name} | 2, model | | {curves[name][1] * 1e3:.2f} | | | | a step is {measured:.2f} of one alone, by the model {curves[name][1] / curves[name][0]:.2f} |"
