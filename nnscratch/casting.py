@@ -51,6 +51,8 @@ class _Here(threading.local):
 
 
 _here = _Here()
+_lock = threading.Lock()
+_blocks = 0
 
 
 @op(formula=r"\operatorname{round}(x)", derivative=r"1")
@@ -122,12 +124,21 @@ def autocast(name):
     """
     if name not in PRECISIONS:
         raise ValueError(f"autocast: got {shown(name)}, expected 'bfloat16' or 'float16'; pass one of those")
-    for operation, way, _ in TABLE:
-        if way == "lower":
-            OPS[operation].__class__ = Lowered
+    _enter(1)
     before = _here.name, precision.name
     _here.name = precision.name = name
     try:
         yield
     finally:
         _here.name, precision.name = before
+        _enter(-1)
+
+
+def _enter(count):
+    """Count those within such blocks: while there are some, and no longer, calls of operations cost more."""
+    global _blocks
+    with _lock:
+        _blocks += count
+        for operation, way, _ in TABLE:
+            if way == "lower":
+                OPS[operation].__class__ = Lowered if _blocks else Op

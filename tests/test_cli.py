@@ -56,6 +56,7 @@ def test_mnist_cnn_is_the_default_and_options_reach_it(monkeypatch):
         "resume": False,
         "out": None,
         "distributed": None,
+        "capture": False,
     }
     assert run("train", "mnist-cnn", "--full", "--resume", "--seed=7", "--device", "cpu", "--out", "x") == 0
     assert (seen["full"], seen["resume"], seen["seed"], seen["out"]) == (True, True, 7, "x")

@@ -17,7 +17,12 @@ from nnscratch.testing.operations import PROPERTIES, Row, check_operation
 from nnscratch.testing.references import REFERENCES
 
 F = ns.functional  # which imports all operations
-DIFFERENTIABLE = [(op, case) for op in OPS.values() if op.constant is not True for case in op.samples]
+DIFFERENTIABLE = [
+    (op, case)
+    for op in OPS.values()
+    if op.constant is not True and set(op.rules) - set(op.surrogate)
+    for case in op.samples
+]
 
 
 @pytest.mark.parametrize("name", OPS)
@@ -71,7 +76,7 @@ def spread(t):
 
 
 @pytest.mark.parametrize("half", [0, 1])
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(data=st.data())
 def test_derivatives_from_other_draws_and_layouts(half, data):
     op, case = data.draw(st.sampled_from(DIFFERENTIABLE[half::2]))

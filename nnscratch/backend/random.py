@@ -53,7 +53,7 @@ class Generator:
 
     def state(self):
         """The states of its generators, by the names of their devices."""
-        return {backend.name: made.bit_generator.state for backend, made in self._made.items()}
+        return {backend.name: made.bit_generator.state for backend, made in list(self._made.items())}
 
     def set_state(self, states):
         """Take over what `state` returned."""
@@ -70,13 +70,12 @@ class Generator:
         return new
 
     def __getstate__(self):
-        states = {backend.name: made.bit_generator.state for backend, made in list(self._made.items())}
-        return {"seed": self.seed, "states": states}
+        return {"seed": self.seed, "states": self.state()}
 
     def __setstate__(self, state):
         from nnscratch import backend
 
-        self.seed, self._made = state["seed"], {}
+        self.seed, self._made, self.share = state["seed"], {}, None
         for name, found in state["states"].items():
             self.of(backend.get(name)).bit_generator.state = found
 

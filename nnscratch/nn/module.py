@@ -16,9 +16,9 @@ from nnscratch.nn.place import MISFITS, name_layer
 from nnscratch.nn.summary import contents, summarise
 from nnscratch.tensor import Tensor, forget_gradients
 
-#: What a module looks into for its parts.
 #: How often an attribute of any module was assigned: while that is the same, so are all modules.
 changes = [0]
+#: What a module looks into for its parts.
 CONTAINERS = (list, tuple, dict, set, frozenset, deque)
 
 
