@@ -70,16 +70,19 @@ def lead(cls, place):
     >>> class Box:
     ...     pass
     >>> lead(Box, "Tensor.")
-    >>> hasattr(Box(), "view")
-    False
+    >>> hasattr(Box(), "view"), "view" in dir(Box())
+    (False, False)
     >>> Box().view
     Traceback (most recent call last):
     AttributeError: 'Box' object has no attribute 'view'; PyTorch's Tensor.view is x.reshape here
     """
+    lacking = set()
     for theirs, row in _rows().items():
         name = theirs.removeprefix(place)
         if theirs.startswith(place) and name not in vars(cls):
             setattr(cls, name, _Lacking(name, row))
+            lacking.add(name)
+    cls.__dir__ = lambda self: [name for name in object.__dir__(self) if name not in lacking]  # what is completed is there
 
 
 def of_argument(name, known):

@@ -258,6 +258,15 @@ def test_a_refused_step_leaves_everything_as_it_was():
     assert (after == ns.functional.dropout(ns.tensor(X), 0.5).numpy()).all()
 
 
+def test_modules_with_hooks_are_refused():
+    model = perceptron()
+    fast = ns.capture(model)
+    fast(ns.tensor(X))
+    model[0].register_forward_hook(lambda module, inputs, result: result * 2)
+    with pytest.raises(ns.CaptureError, match="a Linear has had hooks, which a program would not call"):
+        fast(ns.tensor(X))
+
+
 def test_an_array_from_nowhere_is_refused_by_name():
     refused(
         lambda x: x * ns.tensor(np.arange(6.0)), ns.tensor(X), match=r"multiply \(at .*\) is given as b an array \(6,\)"

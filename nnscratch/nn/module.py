@@ -357,6 +357,7 @@ class Module:
     # What is called beside its forward
 
     def _hooked(self, kind, hook):
+        changes[0] += 1
         if "_hooks" not in self.__dict__:
             vars(self)["_hooks"] = Hooks()
         return self._hooks.add(kind, hook)

@@ -178,6 +178,12 @@ class Recording:
             raise CaptureError(
                 "capture: there are arrays that are not on the CPU, where programs run; move them, or run the step as it is"
             )
+        hooked = next((m for m in found.modules if "_hooks" in vars(m)), None)
+        if hooked is not None:
+            raise CaptureError(
+                f"capture: a {type(hooked).__name__} has had hooks, which a program would not call; build the module anew, or run the step as it "
+                f"is"
+            )
         before = [t.grad for t in self._tensors]
         recorder = Recorder()
         with _recording(recorder, found, arrays) as (given, gradients):
