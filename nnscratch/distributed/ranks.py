@@ -166,7 +166,7 @@ class Ranks:
     # A batch among them
 
     def shared(self, batches, all_send=True):
-        """Each batch's blocks that are this rank's, as `Share`s.
+        """The blocks of each batch that are this rank's, each a `Share`.
 
         Blocks are as equal as can be, in the order of the samples. Where there are fewer samples than blocks, and all have to
         send (`all_send`), the others are the first sample, and count nothing; else they are left out.
