@@ -82,7 +82,9 @@ def lead(cls, place):
         if theirs.startswith(place) and name not in vars(cls):
             setattr(cls, name, _Lacking(name, row))
             lacking.add(name)
-    cls.__dir__ = lambda self: [name for name in object.__dir__(self) if name not in lacking]  # what is completed is there
+    cls.__dir__ = lambda self: [
+        name for name in object.__dir__(self) if name not in lacking
+    ]  # what is completed is there
 
 
 def of_argument(name, known):
