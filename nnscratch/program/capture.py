@@ -210,12 +210,10 @@ class Recording:
                 outputs.append(new.data)
         inputs = [a.slot for a in (*given, *(g for g in gradients if g is not None))]
         self.program = Program(recorder, inputs, [a.slot for a in outputs])
-        used = self.program.used()
+        used, written = self.program.used(), self.program.written()
         self._given_gradients = [t for t, g in zip(self._tensors, gradients, strict=True) if g is not None]
         self._guards(recorder, found, used, gradients)
-        self._versions = [
-            t._version for t, a in zip(self._tensors, recorder.states, strict=True) if a.slot in self.program.written()
-        ]
+        self._versions = [t._version for t, a in zip(self._tensors, recorder.states, strict=True) if a.slot in written]
         self.first = self._made(
             [np.asarray(a.value) if self.program.slots[a.slot].scalar else a.value for a in outputs]
         )

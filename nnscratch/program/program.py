@@ -120,8 +120,9 @@ class Program:
             for k in (*instruction.refs(), *instruction.made()):
                 last[k] = i
         found: dict = {}
+        outputs = set(self._outputs)
         for k, i in last.items():
-            if k not in self._outputs and self.slots[k].kind == "computed":
+            if k not in outputs and self.slots[k].kind == "computed":
                 found.setdefault(i, []).append(k)
         return found
 

@@ -16,7 +16,8 @@ def needed(instructions, slots, outputs):
     lasting = {k for k, slot in enumerate(slots) if slot.kind in ("state", "input")}
     for instruction in reversed(instructions):
         written = {slots[k].root for k in instruction.writes}
-        if instruction.effect or written & (families | lasting) or live.intersection(instruction.made()):
+        changes = not (written.isdisjoint(families) and written.isdisjoint(lasting))
+        if instruction.effect or changes or not live.isdisjoint(instruction.made()):
             kept.append(instruction)
             live.update(instruction.refs())
             families.update(slots[k].root for k in instruction.refs())
@@ -56,12 +57,13 @@ def folded(instructions, slots):
 def shared(instructions, slots, outputs):
     """Work that is done twice is done once: the same function of the same arrays, where nothing is written in between."""
     written, first, instead, kept = written_roots(instructions, slots), {}, {}, []
+    outputs = set(outputs)
     for instruction in instructions:
         renamed = _renamed(instruction, instead)
         made = renamed.made()
         lasting = renamed.effect or renamed.writes or any(slots[k].root in written for k in (*renamed.refs(), *made))
         key = None if lasting or not made else _key(renamed)
-        if key is not None and not set(made) & set(outputs):
+        if key is not None and outputs.isdisjoint(made):
             if key in first:
                 instead.update(zip(made, first[key], strict=True))
                 for k, other in zip(made, first[key], strict=True):
