@@ -38,6 +38,7 @@ include_patterns = [
     "docs/notebooks/*.md",
     "benchmarks/README.md",
     "benchmarks/results/cpu.md",
+    "benchmarks/results/distributed.md",
     "nnscratch/data/*.md",
 ]
 exclude_patterns = ["docs/_build", ".*", "**/__pycache__"]
