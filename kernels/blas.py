@@ -158,7 +158,7 @@ def dot(a, b):
     """
     work = a.size * b.size  # the multiplications, times the length of the sums
     if work <= LEAST:
-        return np.dot(a, b)
+        return np.dot(a, b)  # and not the method, which a step that is being recorded would not hear
     if work > MOST * a.shape[-1]:
         return _large(lambda: a.dot(b))
     functions = _number_of_threads()

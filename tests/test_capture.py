@@ -142,6 +142,20 @@ def test_a_replaced_parameter_is_seen():
     same(made(perceptron, OPTIMIZERS["sgd"]), between=between)
 
 
+def test_parameters_that_an_optimiser_gets_later_are_seen():
+    def make():
+        model = perceptron()
+        optimizer = optim.SGD(model[2].parameters(), lr=0.1)
+        return model, optimizer, stepper(model, optimizer)
+
+    def between(i, model, optimizer):
+        if i == 1:
+            optimizer.add_param_group({"params": list(model[0].parameters())})
+            optimizer.zero_grad()
+
+    same(make, between=between)
+
+
 def test_gradients_add_up_over_calls():
     def make():
         model = perceptron()

@@ -397,7 +397,8 @@ def _class_weights(name, weight, classes, dtype, here):
     """A factor for each class, as an array of the backend `here`."""
     weight = raw(weight)
     if not isinstance(weight, here.array):
-        weight = here.as_result(np.asarray(backend.to_numpy(weight)))
+        weight = np.asarray(backend.to_numpy(weight))
+        weight = here.as_result(weight) if here.name == "cpu" else weight  # of a GPU's the host looks at it, at once
     what = describe(weight)
 
     def error(value=None):
@@ -407,8 +408,8 @@ def _class_weights(name, weight, classes, dtype, here):
 
     if weight.shape != (classes,):
         raise error()
-    here.check(weight, 0, math.inf, error)
-    return weight.astype(dtype, copy=False)
+    backend.of(weight).check(weight, 0, math.inf, error)
+    return here.as_result(weight.astype(dtype, copy=False))
 
 
 def _labels(name, values, shape, classes, ignored):

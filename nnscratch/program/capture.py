@@ -240,6 +240,8 @@ class Recording:
             guard.ask_same(holder, key, value)
         for o in found.objects:
             guard.ask(f"len({{}}) == {len(vars(o))}", vars(o))
+        for optimizer in found.optimizers:  # to which parameters may be added
+            guard.ask(f"len({{}}._steps) == {len(optimizer._steps)}", optimizer)
         self._holds = guard.function()
 
     def fits(self, leaves, arrays):
