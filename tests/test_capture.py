@@ -298,6 +298,13 @@ def test_an_array_that_the_step_can_reach_is_followed():
     assert (fast(ns.tensor(X)).numpy() == X * 4).all()
 
 
+def test_settings_that_a_step_reads_from_a_dict_or_a_list_are_followed():
+    settings, factors = {"scale": 2.0}, [3.0]
+    fast = ns.capture(lambda x: x * settings["scale"] * factors[0])
+    for settings["scale"], factors[0] in ((2.0, 3.0), (4.0, 3.0), (4.0, 5.0)):
+        assert (fast(ns.tensor(X)).numpy() == X * settings["scale"] * factors[0]).all()
+
+
 def test_a_number_is_an_argument_only_where_it_is_said():
     def step(x, factor):
         return x * factor

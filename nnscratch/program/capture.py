@@ -154,7 +154,7 @@ class Guard:
         if isinstance(holder, dict):
             now = f"{there}.get({key!r})"
         if isinstance(value, SCALARS):
-            self.ask(f"same({there}, {key!r}, {{}})", value)
+            self.ask(f"same({there}, {{}}, {{}})", key, value)
         else:
             self.ask(f"{now} is {{}}", value)
 

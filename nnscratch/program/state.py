@@ -18,6 +18,8 @@ from nnscratch.tensor import Tensor
 OURS = os.path.dirname(arguments.__file__) + os.sep
 #: What is compared by value when a program is chosen, where a function's own variables hold it.
 SCALARS = (bool, int, float, str, bytes, type(None))
+#: Items of a dict or list up to which those that are numbers or words are taken for settings, which may change.
+FEW = 64
 
 
 class State:
@@ -70,9 +72,9 @@ class State:
         if isinstance(value, functools.partial):
             return [value.func, *self._held(None, dict(enumerate(value.args)) | value.keywords)]
         if isinstance(value, dict):
-            return self._held(value, value)
+            return self._settings(value, value)
         if isinstance(value, list):
-            return self._held(value, dict(enumerate(value)))
+            return self._settings(value, dict(enumerate(value)))
         if isinstance(value, tuple | set | frozenset):
             return self._held(None, dict(enumerate(value)))
         if not _is_open(value):
@@ -85,6 +87,12 @@ class State:
             if isinstance(value, np.ndarray):
                 self.arrays.append((value, holder, key))
         return list(items.values())
+
+    def _settings(self, holder, items):
+        """The same for a dict or list, whose numbers and words a step may read."""
+        if len(items) <= FEW:
+            self.variables += [(holder, key, value) for key, value in items.items() if isinstance(value, SCALARS)]
+        return self._held(holder, items)
 
     def _variables(self, function):
         """The parts of a function: what it closes over, its defaults, and the globals that it names."""
@@ -111,8 +119,10 @@ def same(holder, key, value):
         holder.cell_contents
         if type(holder) is types.CellType
         else holder.get(key)
-        if type(holder) is dict
+        if isinstance(holder, dict)
         else holder[key]
+        if key < len(holder)
+        else None
     )
     return now is value or (isinstance(value, SCALARS) and type(now) is type(value) and now == value)
 
